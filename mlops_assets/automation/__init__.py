@@ -1,0 +1,1 @@
+"""What happens by itself: one schedule and one sensor for the whole fleet."""

@@ -1,0 +1,277 @@
+"""Run jobs through Dagster in this process, with progress, and say what became of them.
+
+In-process on purpose: libraries are imported once and not once a step, which makes a lifecycle several
+times faster. The run is a full citizen of the instance: the UI shows its events, checks and lineage.
+"""
+
+import logging
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from mlops_assets.errors import MlopsError, StorageError
+from mlops_assets.home import Home, exclusive, storage_failure
+
+if TYPE_CHECKING:
+    import dagster as dg
+    from dagster import DagsterInstance
+
+Progress = Callable[[str], None]
+
+_PID_TAG = "mlops/pid"
+
+
+@dataclass
+class Refusal:
+    """A gate that refused."""
+
+    stage: str
+    gate: str
+    summary: str
+
+
+@dataclass
+class Outcome:
+    """What became of a run.
+
+    Attributes:
+        run_id: The Dagster run.
+        success: Whether every stage and gate passed.
+        refusals: The gates that refused, with their reasons.
+        failure: Why a stage failed, in one line; None if none did.
+        bad_input: Whether the failure is the user's to cure, not a gate's verdict.
+        metadata: Plain metadata values of each materialized stage, by model and stage.
+    """
+
+    run_id: str
+    success: bool
+    refusals: list[Refusal] = field(default_factory=list)
+    failure: str | None = None
+    bad_input: bool = False
+    metadata: dict[tuple[str, ...], dict[str, Any]] = field(default_factory=dict)
+
+
+def open_instance(home: Home) -> "DagsterInstance":
+    """Return the Dagster instance of a home.
+
+    Raises:
+        StorageError: Its storage cannot be opened.
+    """
+    import dagster as dg
+
+    os.environ.update(home.environment())
+    try:
+        return dg.DagsterInstance.get()
+    except Exception as error:
+        reason = storage_failure(error) or storage_failure(error.__cause__ or error) or str(error)
+        raise StorageError(f"Dagster's storage in {home.dagster}: {reason}") from error
+
+
+def run_lifecycle(
+    definitions: "dg.Definitions",
+    instance: "DagsterInstance",
+    home: Home,
+    model: str,
+    *,
+    as_of: datetime | None = None,
+    window: str | None = None,
+    tags: Mapping[str, str] | None = None,
+    progress: Progress = lambda line: None,
+) -> Outcome:
+    """Run one model's lifecycle.
+
+    Args:
+        definitions: Definitions that hold the model and the job ``lifecycle``.
+        instance: Where the run is recorded.
+        home: For the lock: one run per model at a time.
+        model: Model name.
+        as_of: Train as if it were this time; now if None.
+        window: How much history to read; the spec's if None.
+        tags: Further run tags, such as why it was started.
+        progress: Told one line per stage and gate.
+
+    Raises:
+        BusyError: Another process runs this model.
+        StorageError: The run cannot be recorded.
+    """
+    import dagster as dg
+
+    from mlops_assets.stages.stage import LIFECYCLE
+
+    config = {"as_of": as_of.isoformat() if as_of else "", "window": window or ""}
+    with exclusive(home.root / "locks" / f"{model}.lock", f"{model} is being run"):
+        _close_orphans(instance, model)
+        return _run(
+            definitions,
+            instance,
+            "lifecycle",
+            [dg.AssetKey([model, stage]) for stage in LIFECYCLE],
+            {"ops": {f"{model}__raw_data": {"config": config}}},
+            {"mlops/model": model, **(tags or {})},
+            progress,
+        )
+
+
+def run_monitoring(
+    definitions: "dg.Definitions",
+    instance: "DagsterInstance",
+    models: list[str],
+    *,
+    as_of: datetime | None = None,
+    progress: Progress = lambda line: None,
+) -> Outcome:
+    """Run one monitoring pass over some models, which must have a champion each."""
+    import dagster as dg
+
+    from mlops_assets.stages.stage import MONITORING
+
+    config = {"as_of": as_of.isoformat() if as_of else ""}
+    return _run(
+        definitions,
+        instance,
+        "monitor",
+        [dg.AssetKey([model, MONITORING]) for model in models],
+        {"ops": {f"{model}__{MONITORING}": {"config": config} for model in models}},
+        {"mlops/as_of": config["as_of"]} if as_of else {},
+        progress,
+    )
+
+
+def _run(
+    definitions: "dg.Definitions",
+    instance: "DagsterInstance",
+    job: str,
+    selection: "list[dg.AssetKey]",
+    run_config: dict[str, Any],
+    tags: dict[str, str],
+    progress: Progress,
+) -> Outcome:
+    import dagster as dg
+
+    from mlops_assets.cli.project import quiet_dagster
+
+    with quiet_dagster():
+        speaking = dg.Definitions.merge(
+            definitions, dg.Definitions(loggers={"console": _progress_logger(progress)})
+        )
+        try:
+            result = speaking.resolve_job_def(job).execute_in_process(
+                instance=instance,
+                asset_selection=selection,
+                # An empty logger config replaces Dagster's default console output by ours.
+                run_config={**run_config, "loggers": {"console": {}}},
+                tags={**tags, _PID_TAG: str(os.getpid())},
+                raise_on_error=False,
+            )
+        except Exception as error:
+            reason = _storage_reason(error)
+            if reason is None:
+                raise
+            raise StorageError(f"Dagster's storage: {reason}") from error
+    return _outcome(result)
+
+
+def _outcome(result: "dg.ExecuteInProcessResult") -> Outcome:
+    outcome = Outcome(result.run_id, result.success)
+    for check in result.get_asset_check_evaluations():
+        if not check.passed:
+            outcome.refusals.append(
+                Refusal(check.asset_key.path[-1], check.check_name, check.description or "")
+            )
+    for event in result.all_events:
+        if event.event_type_value == "STEP_FAILURE":
+            outcome.failure, outcome.bad_input = _failure(event)
+        elif event.event_type_value == "ASSET_MATERIALIZATION":
+            materialization = event.step_materialization_data.materialization
+            outcome.metadata[tuple(materialization.asset_key.path)] = {
+                k: v.value for k, v in materialization.metadata.items()
+            }
+    if not result.success and outcome.failure is None and not outcome.refusals:
+        outcome.failure = "the run failed; see its log in the UI"
+    if outcome.refusals and not outcome.bad_input:
+        # A blocking check also fails its step; the gate's own words are the better ones.
+        outcome.failure = None
+    return outcome
+
+
+def _failure(event: "dg.DagsterEvent") -> tuple[str, bool]:
+    """Return one line on why a step failed, and whether a user can cure it."""
+    data: Any = event.step_failure_data
+    user = data.user_failure_data
+    if user is not None and user.description:
+        kind = user.metadata.get("kind")
+        gate = kind is not None and kind.value == "MlopsError"
+        return f"{event.step_key}: {user.description}", not gate
+    error = data.error
+    while error.cause is not None:
+        error = error.cause
+    last = error.message.strip().splitlines()[-1] if error.message.strip() else error.cls_name
+    return f"{event.step_key}: {last}", "ssetCheck" not in str(error.cls_name)
+
+
+def _storage_reason(error: BaseException) -> str | None:
+    """Return what went wrong with storage anywhere in a chain of errors, or None."""
+    seen: BaseException | None = error
+    while seen is not None:
+        if isinstance(seen, MlopsError):
+            return str(seen)
+        if reason := storage_failure(seen):
+            return reason
+        if "disk is full" in str(seen) or "disk I/O error" in str(seen):
+            return "the disk is full or failing; free some space, then run again"
+        seen = seen.__cause__ or seen.__context__
+    return None
+
+
+def _close_orphans(instance: "DagsterInstance", model: str) -> None:
+    """Report runs of a model as failed whose process is gone, so that the UI does not show them for ever."""
+    import dagster as dg
+
+    open_runs = instance.get_runs(
+        dg.RunsFilter(
+            tags={"mlops/model": model},
+            statuses=[dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.STARTING],
+        )
+    )
+    for run in open_runs:
+        pid = run.tags.get(_PID_TAG)
+        if pid is not None and not _alive(int(pid)):
+            instance.report_run_failed(run, f"The process {pid} that ran it is gone.")
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def _progress_logger(progress: Progress) -> "dg.LoggerDefinition":
+    """Return a Dagster logger that tells progress in the user's words instead of event names."""
+    import dagster as dg
+
+    class Handler(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            meta: Mapping[str, Any] = getattr(record, "dagster_meta", {})
+            event = meta.get("dagster_event")
+            if event is None:
+                if record.levelno == logging.INFO:
+                    progress(f"  {meta.get('orig_message', record.getMessage())}")
+            elif event.event_type_value == "ASSET_MATERIALIZATION":
+                progress(f"✓ {event.asset_key.path[-1]}")
+            elif event.event_type_value == "ASSET_CHECK_EVALUATION":
+                check = event.asset_check_evaluation_data
+                mark = "✓" if check.passed else "✗"
+                progress(f"{mark} gate {check.check_name}: {check.description}")
+
+    def make(context: "dg.InitLoggerContext") -> logging.Logger:
+        logger = logging.Logger("mlops_assets.progress", level=logging.DEBUG)
+        logger.addHandler(Handler())
+        return logger
+
+    return dg.LoggerDefinition(make)

@@ -1,0 +1,70 @@
+"""``mlops-assets monitor``: one monitoring pass."""
+
+from typing import Annotated
+
+import typer
+
+from mlops_assets.cli.output import FINDING, Json, fail, print_json, say, table, time_option
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the command."""
+
+    @app.command()
+    def monitor(
+        models: Annotated[
+            list[str] | None, typer.Argument(help="Models to look at; all that serve if none.")
+        ] = None,
+        as_of: Annotated[
+            str | None, typer.Option(help="Look as if it were this time (ISO 8601, UTC).")
+        ] = None,
+        json: Json = False,
+    ) -> None:
+        """Look at the last complete window of the fleet: drift, quality, performance, harm.
+
+        Exits with 1 if a model does harm. The retraining sensor decides on what this pass files.
+        """
+        from mlops_assets.cli.execution import open_instance, run_monitoring
+        from mlops_assets.cli.project import Project
+        from mlops_assets.errors import SpecError
+        from mlops_assets.home import Home
+        from mlops_assets.resources import Platform
+
+        time = time_option(as_of)
+        project = Project.around()
+        wanted = [project.spec(m) for m in models] if models else project.specs()
+        home = Home.from_environment().prepare()
+        platform = Platform()
+        serving = platform.registry.aliases()
+        watched = [x for x in wanted if "champion" in serving.get(x.spec.name, {})]
+        if models and (idle := [x.spec.name for x in wanted if x not in watched]):
+            raise SpecError(f"{', '.join(idle)}: no champion to watch; run the lifecycle first")
+        if not watched:
+            say("no model serves yet; run one with mlops-assets run MODEL")
+            return
+        names = [x.spec.name for x in watched]
+        outcome = run_monitoring(project.definitions(watched), open_instance(home), names, as_of=time)
+        if outcome.failure is not None:
+            fail(outcome.failure)
+        latest = platform.state.latest_assessments()
+        found = [latest[name] for name in names if name in latest]
+        if json:
+            print_json([a.model_dump(mode="json") for a in found])
+        else:
+            table(
+                ["model", "window", "served", "labelled", "drifted", "harm", "verdict"],
+                [
+                    [
+                        a.model,
+                        f"{a.start:%Y-%m-%d} – {a.end:%Y-%m-%d}",
+                        f"{a.served:,}",
+                        f"{a.labelled:,}",
+                        ", ".join(a.drifted) or "–",
+                        "HARM" if a.harm else "no",
+                        a.reason,
+                    ]
+                    for a in found
+                ],
+            )
+        if any(a.harm for a in found):
+            raise typer.Exit(FINDING)

@@ -1,0 +1,78 @@
+"""``mlops-assets run``: one model's lifecycle."""
+
+from typing import Annotated
+
+import typer
+
+from mlops_assets.cli.output import (
+    BAD_INPUT,
+    FINDING,
+    Json,
+    Model,
+    fail,
+    print_json,
+    quiet,
+    say,
+    time_option,
+)
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the command."""
+
+    @app.command()
+    def run(
+        model: Model,
+        as_of: Annotated[
+            str | None, typer.Option(help="Train as if it were this time (ISO 8601, UTC).")
+        ] = None,
+        window: Annotated[
+            str | None, typer.Option(help="How much history to read, such as 90d; the spec's if not given.")
+        ] = None,
+        json: Json = False,
+    ) -> None:
+        """Take one model from raw data to its endpoint, through Dagster and its gates.
+
+        Exits with 1 if a gate refused the candidate: the champion stays. Running it again after a kill
+        or a failure goes on where it stopped and registers no candidate twice.
+        """
+        from mlops_assets.cli.execution import open_instance, run_lifecycle
+        from mlops_assets.cli.project import Project
+        from mlops_assets.home import Home
+
+        time = time_option(as_of)
+        project = Project.around()
+        spec = project.spec(model)
+        home = Home.from_environment().prepare()
+        outcome = run_lifecycle(
+            project.definitions([spec]),
+            open_instance(home),
+            home,
+            model,
+            as_of=time,
+            window=window,
+            tags={"mlops/trigger": "manual"},
+            progress=quiet if json else say,
+        )
+        deployed = outcome.metadata.get((model, "deployed_endpoint"), {})
+        if json:
+            print_json(
+                {
+                    "model": model,
+                    "run_id": outcome.run_id,
+                    "success": outcome.success,
+                    "champion": deployed.get("champion"),
+                    "refusals": [vars(r) for r in outcome.refusals],
+                    "failure": outcome.failure,
+                }
+            )
+        elif outcome.success:
+            say(f"{model}: version {deployed['champion']} serves ({'promoted now' if deployed['moved'] else 'as before'})")
+        for refusal in outcome.refusals:
+            typer.echo(f"refused by gate {refusal.gate} of {refusal.stage}: {refusal.summary}", err=True)
+        if outcome.failure is not None:
+            if outcome.bad_input:
+                fail(outcome.failure)
+            typer.echo(outcome.failure, err=True)
+        if not outcome.success:
+            raise typer.Exit(FINDING if outcome.refusals or not outcome.bad_input else BAD_INPUT)

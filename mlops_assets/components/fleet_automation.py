@@ -1,0 +1,46 @@
+"""The fleet's automation as a component: one sensor and one schedule, for any number of models."""
+
+import dagster as dg
+from pydantic import BaseModel, ConfigDict, Field
+
+from mlops_assets.automation.fleet import fleet_definitions
+
+
+class FleetAutomationAttributes(BaseModel):
+    """What a fleet may say about its automation."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    monitoring_cron: str = Field("0 6 * * *", description="When the monitoring pass runs (UTC).")
+    retraining_interval_seconds: int = Field(60, ge=10, description="How often the sensor looks.")
+
+
+class FleetAutomation(dg.Component):
+    """The monitoring schedule and the retraining sensor of the whole fleet.
+
+    Args:
+        attributes: When they run.
+    """
+
+    def __init__(self, attributes: FleetAutomationAttributes) -> None:
+        self.attributes = attributes
+
+    @classmethod
+    def get_model_cls(cls) -> type[BaseModel]:
+        """Return the attributes' schema."""
+        return FleetAutomationAttributes
+
+    @classmethod
+    def load(
+        cls, attributes: BaseModel | None, context: dg.ComponentLoadContext
+    ) -> "FleetAutomation":
+        """Return the component for validated attributes."""
+        if not isinstance(attributes, FleetAutomationAttributes):
+            attributes = FleetAutomationAttributes()
+        return cls(attributes)
+
+    def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
+        """Return the jobs, the schedule and the sensor."""
+        return fleet_definitions(
+            self.attributes.monitoring_cron, self.attributes.retraining_interval_seconds
+        )

@@ -1,0 +1,80 @@
+"""A spec becomes Dagster definitions: the stages of the road and the gates between them."""
+
+from pathlib import Path
+from typing import Self
+
+import dagster as dg
+from pydantic import BaseModel
+
+from mlops_assets.components.scaffold import SpecScaffolder
+from mlops_assets.gates.data_contract import data_contract
+from mlops_assets.gates.feature_verification import feature_verification
+from mlops_assets.gates.quality import champion_comparison, metric_thresholds
+from mlops_assets.resources import RESOURCES
+from mlops_assets.specs.model_spec import ModelSpec
+from mlops_assets.stages.deployed_endpoint import deployed_endpoint
+from mlops_assets.stages.evaluation import evaluation
+from mlops_assets.stages.monitoring_report import monitoring_report
+from mlops_assets.stages.raw_data import raw_data
+from mlops_assets.stages.registered_version import registered_version
+from mlops_assets.stages.trained_model import trained_model
+from mlops_assets.stages.validated_features import validated_features
+
+
+@dg.scaffold_with(SpecScaffolder)
+class ModelLifecycle(dg.Component):
+    """One model's road from raw data to a watched production endpoint.
+
+    Six stages and a monitoring report as assets, with the governance gates as blocking asset checks.
+    A team writes the attributes; nobody writes stages by hand.
+
+    Args:
+        spec: What the team wrote.
+        folder: The folder of its ``defs.yaml``, to which relative paths refer.
+    """
+
+    def __init__(self, spec: ModelSpec, folder: Path) -> None:
+        self.spec = spec
+        self.folder = folder
+
+    @classmethod
+    def get_model_cls(cls) -> type[BaseModel]:
+        """Return the attributes' schema: the spec itself, which knows no Dagster."""
+        return ModelSpec
+
+    @classmethod
+    def load(cls, attributes: BaseModel | None, context: dg.ComponentLoadContext) -> Self:
+        """Return the component for validated attributes."""
+        assert isinstance(attributes, ModelSpec)
+        return cls(attributes, Path(context.path))
+
+    def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
+        """Return the model's assets, checks and the resources they need."""
+        return lifecycle_definitions(self.spec, self.folder)
+
+
+def lifecycle_definitions(spec: ModelSpec, folder: Path) -> dg.Definitions:
+    """Return the definitions of one model.
+
+    Args:
+        spec: The model's spec.
+        folder: Folder to which its relative paths refer.
+    """
+    return dg.Definitions(
+        assets=[
+            raw_data(spec, folder),
+            validated_features(spec),
+            trained_model(spec),
+            evaluation(spec),
+            registered_version(spec),
+            deployed_endpoint(spec),
+            monitoring_report(spec, folder),
+        ],
+        asset_checks=[
+            data_contract(spec, folder),
+            feature_verification(spec),
+            metric_thresholds(spec),
+            champion_comparison(spec),
+        ],
+        resources=RESOURCES,
+    )

@@ -1,0 +1,1 @@
+"""Raw rows in, validated features out."""

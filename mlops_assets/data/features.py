@@ -1,0 +1,140 @@
+"""The feature view: one function for training and serving, carried along as source code.
+
+A model's features are computed by the team's function, or are the declared columns themselves. The
+function's source file travels inside the packaged model, and both the offline stage and the gateway
+run that copy, so what is served is what was trained, whatever has since changed in the project.
+"""
+
+import ast
+import importlib.util
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mlops_assets import digests
+from mlops_assets.errors import DataError, SpecError
+from mlops_assets.specs.model_spec import Column, Data
+from mlops_assets.specs.references import source_of
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True)
+class FeatureView:
+    """How raw columns become features.
+
+    Attributes:
+        inputs: The raw columns, in declared order.
+        source: Source code of the feature function's module; None if the inputs are the features.
+        function: Name of the function in that module.
+    """
+
+    inputs: tuple[Column, ...]
+    source: str | None = None
+    function: str | None = None
+
+    @classmethod
+    def from_spec(cls, data: Data) -> "FeatureView":
+        """Return the view a spec declares.
+
+        Raises:
+            SpecError: The feature function's module does not import, or imports project code, which
+                would not travel with the model.
+        """
+        if data.feature_function is None:
+            return cls(data.features)
+        file = source_of(data.feature_function)
+        module, _, function = data.feature_function.partition(":")
+        code = file.read_text(encoding="utf-8")
+        _require_self_contained(code, file, module)
+        return cls(data.features, code, function)
+
+    @property
+    def digest(self) -> str:
+        """Digest of the inputs' declarations and of the code."""
+        inputs = [c.model_dump(mode="json") for c in self.inputs]
+        return digests.of_json({"inputs": inputs, "source": self.source, "function": self.function})
+
+    def compute(self, rows: "pd.DataFrame") -> "pd.DataFrame":
+        """Return one row of features for each row of raw columns.
+
+        Numeric features come as float32, the precision in which the model is served.
+
+        Args:
+            rows: Raw columns in their declared types.
+
+        Raises:
+            DataError: The function failed, or returned other rows than it was given.
+        """
+        raw = rows[[c.name for c in self.inputs]]
+        if self.source is None:
+            return _as_served(raw)
+        function = _load(self.source, self.function or "")
+        try:
+            features = function(raw.copy())
+        except Exception as error:
+            raise DataError(
+                f"feature function {self.function} failed: {type(error).__name__}: {error}"
+            ) from error
+        if len(features) != len(raw) or not features.index.equals(raw.index):
+            raise DataError(
+                f"feature function {self.function} returned {len(features)} rows for {len(raw)}; "
+                "it must return one row for each, with the same index"
+            )
+        return _as_served(features)
+
+
+def _as_served(features: "pd.DataFrame") -> "pd.DataFrame":
+    import pandas as pd
+
+    converted = {}
+    for name, column in features.items():
+        if pd.api.types.is_bool_dtype(column.dtype) or pd.api.types.is_numeric_dtype(column.dtype):
+            converted[name] = column.astype("float32")
+        elif pd.api.types.is_datetime64_any_dtype(column.dtype):
+            raise DataError(
+                f"feature {name!r} is a time; compute numbers from it in data.feature_function"
+            )
+        else:
+            converted[name] = column.astype("object")
+    return pd.DataFrame(converted, index=features.index)
+
+
+_loaded: dict[str, Callable[..., Any]] = {}
+
+
+def _load(source: str, function: str) -> Callable[..., Any]:
+    """Return the function from ``source``, loaded under a name of its own.
+
+    Two versions of one feature module live side by side in a gateway, so the module is known by
+    its digest and never by the name it has in the project.
+    """
+    name = f"_mlops_features_{digests.of_bytes(source.encode())[:16]}"
+    if (key := f"{name}:{function}") not in _loaded:
+        spec = importlib.util.spec_from_loader(name, loader=None)
+        assert spec is not None
+        module = importlib.util.module_from_spec(spec)
+        sys.modules[name] = module
+        exec(compile(source, f"<{name}>", "exec"), module.__dict__)
+        _loaded[key] = getattr(module, function)
+    return _loaded[key]
+
+
+def _require_self_contained(code: str, file: Path, module: str) -> None:
+    own = module.split(".")[0]
+    for node in ast.walk(ast.parse(code)):
+        imported: list[str] = []
+        if isinstance(node, ast.Import):
+            imported = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            imported = ["." if node.level else str(node.module)]
+        for name in imported:
+            if name == "." or name.split(".")[0] == own:
+                raise SpecError(
+                    f"{file}:{getattr(node, 'lineno', 1)}: a feature module travels with the model, so it "
+                    f"may import installed libraries only, not project code ({name}); move what it "
+                    "needs into this file"
+                )

@@ -1,0 +1,1 @@
+"""The fleet: one folder per model."""

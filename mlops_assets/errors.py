@@ -1,0 +1,51 @@
+"""What can go wrong, in words for the person who has to mend it.
+
+Every error a user can cause or cure is an :class:`MlopsError`: the command line prints its message
+as one line and exits with 2, a Dagster step fails with it as its description. Anything else is a
+bug of ours and keeps its traceback.
+"""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class MlopsError(Exception):
+    """Base of all errors whose message says what is wrong, where, and what to do."""
+
+
+class SpecError(MlopsError):
+    """A spec is wrong; the message holds one ``file:line: problem`` per line."""
+
+
+class DataError(MlopsError):
+    """The source did not deliver what the spec declares."""
+
+
+class TrainingError(MlopsError):
+    """The estimator could not be built or fitted as declared."""
+
+
+class PackageError(MlopsError):
+    """A packaged model is missing, altered, unsigned or unreadable."""
+
+
+class RegistryError(MlopsError):
+    """The model registry cannot be reached or refused."""
+
+
+class EndpointError(MlopsError):
+    """The gateway cannot be reached or did not do what a promotion needs."""
+
+
+class StorageError(MlopsError):
+    """The home folder cannot be written: full disk, missing rights."""
+
+
+class BusyError(MlopsError):
+    """Another process holds what this one needs."""
+
+
+def did_you_mean(wrong: str, known: Iterable[str]) -> str:
+    """Return `` (did you mean 'x'?)`` for the closest known name, or nothing."""
+    close = get_close_matches(wrong, list(known), n=1, cutoff=0.6)
+    return f" (did you mean {close[0]!r}?)" if close else ""

@@ -1,0 +1,1 @@
+"""Metrics with intervals, slices, and the comparison with the champion."""

@@ -1,0 +1,51 @@
+"""Gate on features: none constant, none that gives the target away, none suddenly elsewhere."""
+
+from typing import TYPE_CHECKING
+
+import dagster as dg
+
+from mlops_assets.data.feature_verification import verify_features
+from mlops_assets.data.snapshots import read_snapshot
+from mlops_assets.gates.gate import gate_arguments, record_and_show
+from mlops_assets.registry.port import CHAMPION
+from mlops_assets.resources import Platform
+from mlops_assets.specs.model_spec import ModelSpec
+from mlops_assets.stages.records import ValidatedFeatures
+from mlops_assets.stages.stage import readable_errors
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+NAME = "feature_verification"
+
+
+def feature_verification(spec: ModelSpec) -> dg.AssetChecksDefinition:
+    """Return the check that looks at the features before anything is trained on them."""
+
+    @dg.asset_check(
+        **gate_arguments(
+            spec,
+            "validated_features",
+            NAME,
+            "No constant feature, no target leakage, no jump against the champion's training window.",
+        )
+    )
+    def gate(features: ValidatedFeatures, platform: Platform) -> dg.AssetCheckResult:
+        with readable_errors():
+            home, raw = platform.home, features.raw
+            table = read_snapshot(home.features(spec.name, features.digest), features.digest)
+            target = read_snapshot(home.snapshot(spec.name, raw.digest), raw.digest)[spec.data.target]
+            previous = _champions_features(spec, platform)
+            verdict = verify_features(table, target, previous)
+            return record_and_show(platform, spec, features.digest, verdict)
+
+    return gate
+
+
+def _champions_features(spec: ModelSpec, platform: Platform) -> "pd.DataFrame | None":
+    """Return the features the champion was trained on, if there is one and they are still kept."""
+    champion = platform.registry.by_alias(spec.name, CHAMPION)
+    digest = champion.tags.get("mlops.features") if champion else None
+    if digest is None or not (path := platform.home.features(spec.name, digest)).exists():
+        return None
+    return read_snapshot(path, digest)

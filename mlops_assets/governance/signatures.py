@@ -1,0 +1,107 @@
+"""The platform's Ed25519 key: it signs every packaged model, and nothing unsigned is loaded.
+
+The private key comes from ``MLOPS_SIGNING_KEY`` (PEM) in production; the embedded default makes one on
+first use, readable by its owner only. A gateway needs the public key alone (``MLOPS_VERIFY_KEY``, PEM).
+"""
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mlops_assets.errors import PackageError
+from mlops_assets.home import replacing, storage_errors
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+
+
+class Signer:
+    """Signs bytes with the platform key."""
+
+    def __init__(self, key: "Ed25519PrivateKey") -> None:
+        self._key = key
+
+    @classmethod
+    def for_home(cls, root: Path) -> "Signer":
+        """Return the signer of a home; makes the key of the embedded default on first use.
+
+        Raises:
+            PackageError: ``MLOPS_SIGNING_KEY`` holds no Ed25519 private key.
+        """
+        from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+        from cryptography.hazmat.primitives.serialization import (
+            Encoding,
+            NoEncryption,
+            PrivateFormat,
+            load_pem_private_key,
+        )
+
+        pem = os.environ.get("MLOPS_SIGNING_KEY", "").encode()
+        file = root / "keys" / "platform_ed25519.pem"
+        if not pem and not file.exists():
+            made = Ed25519PrivateKey.generate().private_bytes(
+                Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()
+            )
+            with storage_errors(file):
+                file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+                with replacing(file) as temporary:
+                    temporary.write_bytes(made)
+                file.chmod(0o600)
+        try:
+            key = load_pem_private_key(pem or file.read_bytes(), password=None)
+        except (ValueError, TypeError) as error:
+            raise PackageError(f"{_named(pem, file)} holds no usable private key: {error}") from error
+        if not isinstance(key, Ed25519PrivateKey):
+            raise PackageError(f"{_named(pem, file)} must hold an Ed25519 key")
+        return cls(key)
+
+    def sign(self, content: bytes) -> bytes:
+        """Return the 64-byte signature of ``content``."""
+        return self._key.sign(content)
+
+    @property
+    def verifier(self) -> "Verifier":
+        """The counterpart that checks this key's signatures."""
+        return Verifier(self._key.public_key())
+
+
+class Verifier:
+    """Checks signatures made with the platform key."""
+
+    def __init__(self, key: "Ed25519PublicKey") -> None:
+        self._key = key
+
+    @classmethod
+    def for_home(cls, root: Path) -> "Verifier":
+        """Return the verifier of a home: ``MLOPS_VERIFY_KEY``, else the signing key's public half.
+
+        Raises:
+            PackageError: ``MLOPS_VERIFY_KEY`` holds no Ed25519 public key.
+        """
+        from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+        from cryptography.hazmat.primitives.serialization import load_pem_public_key
+
+        pem = os.environ.get("MLOPS_VERIFY_KEY", "").encode()
+        if not pem:
+            return Signer.for_home(root).verifier
+        try:
+            key = load_pem_public_key(pem)
+        except ValueError as error:
+            raise PackageError(f"MLOPS_VERIFY_KEY holds no usable public key: {error}") from error
+        if not isinstance(key, Ed25519PublicKey):
+            raise PackageError("MLOPS_VERIFY_KEY must hold an Ed25519 key")
+        return cls(key)
+
+    def verify(self, content: bytes, signature: bytes) -> bool:
+        """Return whether ``signature`` was made over ``content`` with the platform key."""
+        from cryptography.exceptions import InvalidSignature
+
+        try:
+            self._key.verify(signature, content)
+        except InvalidSignature:
+            return False
+        return True
+
+
+def _named(pem: bytes, file: Path) -> str:
+    return "MLOPS_SIGNING_KEY" if pem else str(file)

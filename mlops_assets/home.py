@@ -1,0 +1,199 @@
+"""``MLOPS_HOME``: where the embedded default keeps everything, and how it writes safely.
+
+A file under the home either has its whole content or does not exist: writers go through
+:func:`write_atomically`, so that a process killed at any moment leaves nothing half-written.
+"""
+
+import errno
+import fcntl
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from mlops_assets.errors import BusyError, StorageError
+
+# Set in one place, before any library that would call home is imported.
+_SILENCE = {
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "ORT_DISABLE_TELEMETRY": "1",
+    "DO_NOT_TRACK": "1",
+    "DAGSTER_DISABLE_TELEMETRY": "1",
+    "GX_ANALYTICS_ENABLED": "false",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+}
+
+_DAGSTER_YAML = """\
+# Written by mlops-assets for the embedded default; deploy/dagster.yaml is the one for production.
+telemetry:
+  enabled: false
+run_coordinator:
+  module: dagster.core.run_coordinator
+  class: QueuedRunCoordinator
+concurrency:
+  runs:
+    max_concurrent_runs: 2
+    tag_concurrency_limits:
+      # Two lifecycles of one model would race for its records and its alias.
+      - key: mlops/model
+        limit: 1
+        value:
+          applyLimitPerUniqueValue: true
+"""
+
+
+@dataclass(frozen=True)
+class Home:
+    """Paths below ``MLOPS_HOME``."""
+
+    root: Path
+
+    @classmethod
+    def from_environment(cls) -> "Home":
+        """Return the home that ``MLOPS_HOME`` names; ``.mlops`` below the working folder if unset."""
+        return cls(Path(os.environ.get("MLOPS_HOME") or ".mlops").absolute())
+
+    @property
+    def dagster(self) -> Path:
+        """``DAGSTER_HOME`` of the embedded default."""
+        return self.root / "dagster"
+
+    @property
+    def tracking_uri(self) -> str:
+        """MLflow's tracking and registry URI: ``MLFLOW_TRACKING_URI``, else SQLite in the home."""
+        return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{self.root / 'mlflow.db'}"
+
+    @property
+    def mlflow_artifacts(self) -> Path:
+        """Where the embedded MLflow keeps its artifacts."""
+        return self.root / "mlartifacts"
+
+    @property
+    def state_url(self) -> str:
+        """SQLAlchemy URL of the fleet's state: ``MLOPS_STATE_URL``, else SQLite in the home."""
+        return os.environ.get("MLOPS_STATE_URL") or f"sqlite:///{self.root / 'fleet.db'}"
+
+    @property
+    def prediction_log(self) -> Path:
+        """The gateway's prediction log."""
+        return self.root / "prediction_log.db"
+
+    @property
+    def gateway_address(self) -> Path:
+        """File in which a running gateway writes its URL."""
+        return self.root / "gateway.url"
+
+    def snapshot(self, model: str, digest: str) -> Path:
+        """Parquet file of a raw data snapshot, named by its content."""
+        return self.root / "snapshots" / model / f"{digest}.parquet"
+
+    def features(self, model: str, digest: str) -> Path:
+        """Parquet file of validated features, named by its content."""
+        return self.root / "features" / model / f"{digest}.parquet"
+
+    def report(self, model: str, name: str) -> Path:
+        """HTML report of a monitoring window."""
+        return self.root / "reports" / model / f"{name}.html"
+
+    def prepare(self) -> "Home":
+        """Create the home and the embedded Dagster's configuration; safe to call again.
+
+        Raises:
+            StorageError: The home cannot be written.
+        """
+        silence_telemetry()
+        with storage_errors(self.root):
+            self.dagster.mkdir(parents=True, exist_ok=True)
+            if not (config := self.dagster / "dagster.yaml").exists():
+                write_atomically(config, _DAGSTER_YAML.encode())
+        return self
+
+    def environment(self) -> dict[str, str]:
+        """Return what plain ``mlflow`` and ``dagster`` need to work on this home."""
+        return {
+            "MLOPS_HOME": str(self.root),
+            "DAGSTER_HOME": os.environ.get("DAGSTER_HOME") or str(self.dagster),
+            "MLFLOW_TRACKING_URI": self.tracking_uri,
+            **_SILENCE,
+        }
+
+
+def silence_telemetry() -> None:
+    """Tell every library that would phone home not to, in this process and its children."""
+    os.environ.update(_SILENCE)
+
+
+@contextmanager
+def storage_errors(where: Path) -> Iterator[None]:
+    """Turn a full disk and missing rights into a :class:`StorageError` that names the place."""
+    try:
+        yield
+    except OSError as error:
+        reason = storage_failure(error)
+        if reason is None:
+            raise
+        raise StorageError(f"cannot write to {where}: {reason}") from error
+
+
+def storage_failure(error: BaseException) -> str | None:
+    """Return what a storage failure means for the reader, or None if ``error`` is something else."""
+    if not isinstance(error, OSError):
+        return None
+    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        return "the disk is full; free some space or set MLOPS_HOME to a larger one, then run again"
+    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        return "no permission; check the owner of the folder or set MLOPS_HOME to another"
+    return None
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Write ``content`` so that ``path`` has all of it or is as it was.
+
+    Raises:
+        StorageError: The disk is full or the folder is not writable.
+    """
+    with storage_errors(path), replacing(path) as temporary:
+        temporary.write_bytes(content)
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Yield a temporary path beside ``path`` that takes its place when the block succeeds."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        yield temporary
+        with temporary.open("rb") as written:
+            os.fsync(written.fileno())
+        temporary.chmod(0o644)
+        temporary.replace(path)
+    except BaseException:
+        with suppress(FileNotFoundError):
+            temporary.unlink()
+        raise
+
+
+@contextmanager
+def exclusive(path: Path, what: str) -> Iterator[None]:
+    """Hold an advisory lock that the kernel releases even if the process is killed.
+
+    Args:
+        path: Lock file; created if missing.
+        what: What the lock protects, for the error message.
+
+    Raises:
+        BusyError: Another process holds it.
+    """
+    with storage_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle = path.open("w")
+    with handle:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise BusyError(f"{what} in another process; wait for it to end, then run again") from None
+        yield

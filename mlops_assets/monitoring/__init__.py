@@ -1,0 +1,1 @@
+"""What the endpoint did, how the world moved, and whether it did harm."""

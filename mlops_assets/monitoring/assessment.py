@@ -1,0 +1,211 @@
+"""One model, one window: what was served, what moved, and whether it did harm.
+
+Drift is shown and never acted on by itself. Harm is: the primary metric on arrived labels, with the
+whole of its confidence interval, lies beyond the hold-out's value by more than the tolerance.
+"""
+
+from dataclasses import asdict
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pydantic import BaseModel, ConfigDict
+
+from mlops_assets.data.columns import to_declared_types
+from mlops_assets.evaluation.intervals import Interval, intervals
+from mlops_assets.evaluation.metrics import encode_target, higher_is_better, measure, metrics_of
+from mlops_assets.monitoring.drift import measure_drift
+from mlops_assets.monitoring.quality import measure_quality
+from mlops_assets.specs.model_spec import ModelSpec, Retraining
+from mlops_assets.verdict import Finding
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+
+    from mlops_assets.training.package import PackagedModel
+
+
+class Assessment(BaseModel):
+    """What a monitoring pass found about one model in one window.
+
+    Attributes:
+        model: Model name.
+        version: Champion when the pass ran.
+        as_of: When the pass ran; labels known later are not in it. Naive UTC.
+        start: First event time of the window.
+        end: End of the window, exclusive.
+        served: Rows answered.
+        labelled: Rows whose label is known.
+        metrics: Each metric on labelled rows: value and interval.
+        reference_metric: The primary metric on the champion's hold-out.
+        drift: Per column: method, score, threshold, drifted.
+        prediction_drift: The same for the prediction; None if too few rows.
+        quality: Troubles with served inputs.
+        latency_ms: Quantiles of the answer time, by name.
+        errors: Requests refused or failed during the window (by arrival).
+        unseen_rows: Rows in the source newer than all the champion was trained on; None if not asked.
+        harm: Whether the model did harm.
+        reason: Why it did, why not, or why that cannot be told yet.
+        rules: The spec's retraining rules at the time.
+        report: Path of the Evidently report, if one was made.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    model: str
+    version: str
+    as_of: datetime
+    start: datetime
+    end: datetime
+    served: int
+    labelled: int = 0
+    metrics: dict[str, tuple[float, float, float]] = {}
+    reference_metric: float | None = None
+    drift: list[dict[str, Any]] = []
+    prediction_drift: dict[str, Any] | None = None
+    quality: list[Finding] = []
+    latency_ms: dict[str, float] = {}
+    errors: int = 0
+    unseen_rows: int | None = None
+    harm: bool = False
+    reason: str = ""
+    rules: Retraining = Retraining()
+    report: str | None = None
+
+    @property
+    def drifted(self) -> list[str]:
+        """Names of the columns that drifted."""
+        return [d["column"] for d in self.drift if d["drifted"]]
+
+
+def assess(
+    spec: ModelSpec,
+    package: "PackagedModel",
+    version: str,
+    rows: "pd.DataFrame",
+    *,
+    as_of: datetime,
+    window: tuple[datetime, datetime],
+    errors: int = 0,
+    unseen_rows: int | None = None,
+    report: Path | None = None,
+) -> Assessment:
+    """Return what one window says about one model.
+
+    Args:
+        spec: The model's spec.
+        package: The champion.
+        version: Its version.
+        rows: The window of the prediction log, see
+            :meth:`mlops_assets.monitoring.prediction_log.PredictionLog.window`.
+        as_of: When the pass runs.
+        window: Start and end of the window.
+        errors: Requests refused or failed in it.
+        unseen_rows: Rows in the source that the champion has not seen.
+        report: Where to write Evidently's HTML report; None for no report.
+    """
+    common = {
+        "model": spec.name, "version": version, "as_of": as_of, "start": window[0], "end": window[1],
+        "errors": errors, "unseen_rows": unseen_rows, "rules": spec.retraining,
+    }
+    if rows.empty:
+        return Assessment(**common, served=0, reason="nothing was served in this window")
+    inputs = package.manifest.inputs
+    rows = to_declared_types(_with_all(rows, [c.name for c in inputs]), inputs)
+    reference = package.reference()
+    current = rows.assign(prediction=[_first(o) for o in rows["output"]])
+    numeric = [c.name for c in inputs if c.type in ("number", "integer", "boolean")]
+    categorical = [c.name for c in inputs if c.type == "string"]
+    drift = measure_drift(
+        _first_prediction(reference), current, [*numeric, "prediction"], categorical, report
+    )
+    metrics, reference_metric, labelled = _performance(spec, package, rows, reference)
+    harm, reason = judge_harm(spec, metrics.get(spec.evaluation.primary_metric), reference_metric, labelled)
+    latency = rows["latency_ms"].quantile([0.5, 0.99])
+    prediction = [asdict(d) for d in drift if d.column == "prediction"]
+    return Assessment(
+        **common,
+        served=len(rows),
+        labelled=labelled,
+        metrics={n: (i.value, i.low, i.high) for n, i in metrics.items()},
+        reference_metric=reference_metric,
+        drift=[asdict(d) for d in drift if d.column != "prediction"],
+        prediction_drift=prediction[0] if prediction else None,
+        quality=measure_quality(rows, inputs),
+        latency_ms={"p50": float(latency[0.5]), "p99": float(latency[0.99])},
+        harm=harm,
+        reason=reason,
+        report=str(report) if report is not None and report.exists() else None,
+    )
+
+
+def judge_harm(
+    spec: ModelSpec, current: Interval | None, reference: float | None, labelled: int
+) -> tuple[bool, str]:
+    """Return whether the model does harm, and why.
+
+    Args:
+        spec: The model's spec.
+        current: The primary metric on labelled rows.
+        reference: The primary metric on the champion's hold-out.
+        labelled: Number of labelled rows.
+    """
+    name, fewest = spec.evaluation.primary_metric, spec.monitoring.min_labels
+    if current is None or reference is None or labelled < fewest:
+        return False, f"{labelled} labels, fewer than the {fewest} a judgement needs"
+    tolerance = spec.monitoring.tolerance
+    up = higher_is_better(name)
+    best_case = current.high if up else current.low
+    limit = reference - tolerance if up else reference + tolerance
+    harm = best_case < limit if up else best_case > limit
+    return harm, (
+        f"{name} {current} against {reference:.4f} on the hold-out: "
+        f"{'worse' if harm else 'not shown to be worse'} by more than {tolerance:g}"
+    )
+
+
+def _performance(
+    spec: ModelSpec, package: "PackagedModel", rows: "pd.DataFrame", reference: "pd.DataFrame"
+) -> tuple[dict[str, Interval], float | None, int]:
+    import numpy as np
+
+    task, classes = package.manifest.task, package.manifest.classes
+    primary = spec.evaluation.primary_metric
+    on_holdout = measure(
+        primary,
+        encode_target(reference[package.manifest.target], task, classes),
+        _reference_output(reference, package),
+    )
+    known = rows[rows["label"].notna()]
+    known = known[known["label"].isin(classes)] if task != "regression" else known
+    if len(known) < 2:
+        return {}, on_holdout, len(known)
+    target = encode_target(known["label"], task, classes)
+    predicted = np.asarray(known["output"].tolist(), dtype="float64")
+    days = known["event_time"].dt.floor("D").to_numpy()
+    found = intervals(metrics_of(task), target, predicted, days, confidence=spec.evaluation.confidence)
+    return found, on_holdout, len(known)
+
+
+def _reference_output(reference: "pd.DataFrame", package: "PackagedModel") -> "np.ndarray[Any, Any]":
+    if package.manifest.task == "multiclass_classification":
+        return reference[[f"probability_{c}" for c in package.manifest.classes]].to_numpy()
+    return reference["prediction"].to_numpy(dtype="float64")
+
+
+def _first_prediction(reference: "pd.DataFrame") -> "pd.DataFrame":
+    """Return the reference with a numeric prediction: the first class's probability if many."""
+    probabilities = [c for c in reference if str(c).startswith("probability_")]
+    if not probabilities:
+        return reference
+    return reference.assign(prediction=reference[probabilities[0]])
+
+
+def _first(output: Any) -> float:
+    return float(output[0] if isinstance(output, list) else output)
+
+
+def _with_all(rows: "pd.DataFrame", names: list[str]) -> "pd.DataFrame":
+    """Return rows with a column for each name, so that an input nobody sent reads as missing."""
+    return rows.assign(**{n: None for n in names if n not in rows})

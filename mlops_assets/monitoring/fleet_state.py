@@ -1,0 +1,192 @@
+"""The fleet's state beside the registry: assessments, decisions, trainings, and what changed production.
+
+One small database for all models, so that the sensor of a thousand models asks one question a tick.
+"""
+
+import getpass
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mlops_assets.errors import StorageError
+from mlops_assets.home import storage_errors
+from mlops_assets.monitoring.assessment import Assessment
+from mlops_assets.monitoring.retraining import Decision
+from mlops_assets.specs.durations import utc_now
+
+if TYPE_CHECKING:
+    import sqlalchemy as sa
+
+
+class FleetState:
+    """Assessments, decisions, trainings and the audit log in any database SQLAlchemy reaches.
+
+    Args:
+        url: SQLAlchemy URL.
+    """
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+
+    @cached_property
+    def _tables(self) -> dict[str, "sa.Table"]:
+        import sqlalchemy as sa
+
+        metadata = sa.MetaData()
+        number = sa.BigInteger().with_variant(sa.Integer, "sqlite")
+        tables = (
+            sa.Table(
+                "assessments", metadata,
+                sa.Column("id", number, primary_key=True, autoincrement=True),
+                sa.Column("model", sa.String(64), index=True, nullable=False),
+                sa.Column("as_of", sa.DateTime, nullable=False),
+                sa.Column("harm", sa.Boolean, nullable=False),
+                sa.Column("body", sa.Text, nullable=False),
+                sqlite_autoincrement=True,
+            ),
+            sa.Table(
+                "decisions", metadata,
+                sa.Column("assessment_id", number, primary_key=True, autoincrement=False),
+                sa.Column("model", sa.String(64), index=True, nullable=False),
+                sa.Column("trigger", sa.String(16)),
+                sa.Column("retrain", sa.Boolean, nullable=False),
+                sa.Column("reason", sa.Text, nullable=False),
+            ),
+            sa.Table(
+                "trainings", metadata,
+                sa.Column("model", sa.String(64), primary_key=True),
+                sa.Column("as_of", sa.DateTime, nullable=False),
+            ),
+            sa.Table(
+                "audit", metadata,
+                sa.Column("id", number, primary_key=True, autoincrement=True),
+                sa.Column("at", sa.DateTime, nullable=False),
+                sa.Column("actor", sa.String(128), nullable=False),
+                sa.Column("action", sa.String(32), nullable=False),
+                sa.Column("model", sa.String(64), index=True, nullable=False),
+                sa.Column("detail", sa.JSON, nullable=False),
+            ),
+        )
+        return {table.name: table for table in tables}
+
+    @cached_property
+    def _engine(self) -> "sa.Engine":
+        import sqlalchemy as sa
+
+        engine = sa.create_engine(self._url)
+        if engine.dialect.name == "sqlite" and engine.url.database:
+            folder = Path(engine.url.database).parent
+            with storage_errors(folder):
+                folder.mkdir(parents=True, exist_ok=True)
+        next(iter(self._tables.values())).metadata.create_all(engine)
+        return engine
+
+    def record_assessment(self, assessment: Assessment) -> int:
+        """File an assessment and return its id; an equal one of the same time is not filed twice."""
+        table = self._tables["assessments"]
+        body = assessment.model_dump_json()
+        same = (table.c.model == assessment.model) & (table.c.as_of == assessment.as_of)
+        with self._begin() as connection:
+            known = connection.execute(table.select().where(same)).first()
+            if known is not None and known.body == body:
+                return int(known.id)
+            connection.execute(table.delete().where(same))
+            made = connection.execute(
+                table.insert().values(
+                    model=assessment.model, as_of=assessment.as_of, harm=assessment.harm, body=body
+                )
+            )
+            return int(made.inserted_primary_key[0])
+
+    def assessments_after(self, cursor: int, limit: int = 500) -> list[tuple[int, Assessment]]:
+        """Return assessments filed after ``cursor``, oldest first, with their ids."""
+        table = self._tables["assessments"]
+        query = table.select().where(table.c.id > cursor).order_by(table.c.id).limit(limit)
+        with self._begin() as connection:
+            return [(int(r.id), Assessment.model_validate_json(r.body)) for r in connection.execute(query)]
+
+    def assessments(self, model: str) -> list[Assessment]:
+        """Return a model's assessments, oldest window first."""
+        table = self._tables["assessments"]
+        query = table.select().where(table.c.model == model).order_by(table.c.as_of)
+        with self._begin() as connection:
+            return [Assessment.model_validate_json(r.body) for r in connection.execute(query)]
+
+    def latest_assessments(self) -> dict[str, Assessment]:
+        """Return each model's newest assessment, in one query."""
+        import sqlalchemy as sa
+
+        table = self._tables["assessments"]
+        newest = sa.select(table.c.model, sa.func.max(table.c.as_of).label("as_of")).group_by(table.c.model)
+        latest = newest.subquery()
+        query = sa.select(table).join(
+            latest, (table.c.model == latest.c.model) & (table.c.as_of == latest.c.as_of)
+        )
+        with self._begin() as connection:
+            return {r.model: Assessment.model_validate_json(r.body) for r in connection.execute(query)}
+
+    def record_decision(self, assessment_id: int, model: str, decision: Decision) -> None:
+        """File what was decided after an assessment; a second decision takes the first's place."""
+        table = self._tables["decisions"]
+        with self._begin() as connection:
+            connection.execute(table.delete().where(table.c.assessment_id == assessment_id))
+            connection.execute(
+                table.insert().values(
+                    assessment_id=assessment_id, model=model, trigger=decision.trigger,
+                    retrain=decision.retrain, reason=decision.reason,
+                )
+            )
+
+    def decision(self, assessment_id: int) -> Decision | None:
+        """Return what was decided after an assessment, or None if nothing was yet."""
+        table = self._tables["decisions"]
+        with self._begin() as connection:
+            row = connection.execute(
+                table.select().where(table.c.assessment_id == assessment_id)
+            ).first()
+        return None if row is None else Decision(row.trigger, row.retrain, row.reason)
+
+    def record_training(self, model: str, as_of: datetime) -> None:
+        """Remember the as-of time of a model's newest training."""
+        table = self._tables["trainings"]
+        with self._begin() as connection:
+            known = connection.execute(table.select().where(table.c.model == model)).first()
+            if known is None:
+                connection.execute(table.insert().values(model=model, as_of=as_of))
+            elif as_of > known.as_of:
+                connection.execute(table.update().where(table.c.model == model).values(as_of=as_of))
+
+    def last_trainings(self) -> dict[str, datetime]:
+        """Return the as-of time of each model's newest training."""
+        with self._begin() as connection:
+            return {r.model: r.as_of for r in connection.execute(self._tables["trainings"].select())}
+
+    def record_change(self, action: str, model: str, actor: str | None = None, **detail: Any) -> None:
+        """Add an audit entry: who changed what about production, and why."""
+        with self._begin() as connection:
+            connection.execute(
+                self._tables["audit"].insert().values(
+                    at=utc_now(), actor=actor or getpass.getuser(), action=action, model=model, detail=detail
+                )
+            )
+
+    def changes(self, model: str) -> list[dict[str, Any]]:
+        """Return a model's audit entries, oldest first."""
+        table = self._tables["audit"]
+        query = table.select().where(table.c.model == model).order_by(table.c.id)
+        with self._begin() as connection:
+            return [dict(r._mapping) for r in connection.execute(query)]
+
+    @contextmanager
+    def _begin(self) -> Iterator["sa.Connection"]:
+        from sqlalchemy.exc import SQLAlchemyError
+
+        try:
+            with self._engine.begin() as connection:
+                yield connection
+        except SQLAlchemyError as error:
+            reason = str(getattr(error, "orig", None) or error)
+            raise StorageError(f"fleet state: {reason}; check MLOPS_HOME or MLOPS_STATE_URL") from error

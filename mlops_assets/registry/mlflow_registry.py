@@ -1,0 +1,187 @@
+"""MLflow as the registry, through its client only: versions, aliases and tags, no stages."""
+
+import logging
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mlops_assets.errors import RegistryError
+from mlops_assets.home import Home, silence_telemetry, storage_failure
+from mlops_assets.registry.port import CANDIDATE_TAG, ModelVersion
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+# MLflow waits minutes for a server that is down; a person should know within seconds.
+_IMPATIENCE = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_HTTP_REQUEST_TIMEOUT": "10"}
+
+ARTIFACT_PATH = "model"
+
+
+class MlflowRegistry:
+    """The registry port on an MLflow tracking server or database.
+
+    Args:
+        home: Tells the tracking URI and, for the embedded default, where artifacts go.
+    """
+
+    def __init__(self, home: Home) -> None:
+        self._home = home
+        self.uri = home.tracking_uri
+        self._opened: MlflowClient | None = None
+
+    @property
+    def client(self) -> "MlflowClient":
+        """The MLflow client, made on first use."""
+        if self._opened is None:
+            silence_telemetry()
+            for name, value in _IMPATIENCE.items():
+                os.environ.setdefault(name, value)
+            from mlflow import MlflowClient
+
+            # Set after the import, which configures MLflow's loggers.
+            for name in ("mlflow", "alembic"):
+                logging.getLogger(name).setLevel(logging.WARNING)
+            with self.errors():
+                self._opened = MlflowClient(self.uri, self.uri)
+        return self._opened
+
+    def experiment(self, model: str) -> str:
+        """Return the id of the model's experiment, made if need be."""
+        with self.errors():
+            found = self.client.get_experiment_by_name(model)
+            if found is not None:
+                return str(found.experiment_id)
+            place = None
+            if self.uri.startswith("sqlite:"):
+                place = (self._home.mlflow_artifacts / model).as_uri()
+            return str(self.client.create_experiment(model, artifact_location=place))
+
+    def aliases(self) -> dict[str, dict[str, str]]:
+        """Return version by alias for every registered model."""
+        found: dict[str, dict[str, str]] = {}
+        token = None
+        with self.errors():
+            while True:
+                page = self.client.search_registered_models(max_results=1000, page_token=token)
+                for model in page:
+                    found[model.name] = {a: str(v) for a, v in model.aliases.items()}
+                token = page.token
+                if not token:
+                    return found
+
+    def versions(self, model: str) -> list[ModelVersion]:
+        """Return all versions of a model, oldest first."""
+        with self.errors():
+            found = self.client.search_model_versions(f"name = '{model}'", max_results=10_000)
+        return sorted(map(_version, found), key=lambda v: int(v.version))
+
+    def version(self, model: str, version: str) -> ModelVersion | None:
+        """Return one version, or None."""
+        return self._find(lambda: self.client.get_model_version(model, version))
+
+    def by_alias(self, model: str, alias: str) -> ModelVersion | None:
+        """Return the version an alias points to, or None."""
+        return self._find(lambda: self.client.get_model_version_by_alias(model, alias))
+
+    def register(
+        self, model: str, run_id: str, candidate: str, tags: Mapping[str, str]
+    ) -> ModelVersion:
+        """Return the candidate's version, made if it is not registered yet.
+
+        The candidate's digest is written in the same transaction as the version, so a kill between
+        the two is impossible and a second registration finds the first.
+        """
+        for known in self.versions(model):
+            if known.candidate == candidate:
+                return known
+        from mlflow.exceptions import MlflowException
+
+        with self.errors():
+            try:
+                self.client.create_registered_model(model)
+            except MlflowException as error:
+                if error.error_code != "RESOURCE_ALREADY_EXISTS":
+                    raise
+            made = self.client.create_model_version(
+                model,
+                source=f"runs:/{run_id}/{ARTIFACT_PATH}",
+                run_id=run_id,
+                tags={**tags, CANDIDATE_TAG: candidate},
+            )
+        return _version(made)
+
+    def set_alias(self, model: str, alias: str, version: str) -> None:
+        """Point an alias at a version."""
+        with self.errors():
+            self.client.set_registered_model_alias(model, alias, version)
+
+    def delete_alias(self, model: str, alias: str) -> None:
+        """Remove an alias if it exists."""
+        with self.errors():
+            self.client.delete_registered_model_alias(model, alias)
+
+    def set_tag(self, model: str, version: str, key: str, value: str) -> None:
+        """Set a tag of a version."""
+        with self.errors():
+            self.client.set_model_version_tag(model, version, key, value)
+
+    def fetch_package(self, version: ModelVersion) -> Path:
+        """Return a local folder with the version's packaged model."""
+        return self.fetch_run_package(version.run_id)
+
+    def fetch_run_package(self, run_id: str) -> Path:
+        """Return a local folder with the packaged model that a training run logged."""
+        with self.errors():
+            folder = self.client.download_artifacts(run_id, ARTIFACT_PATH)
+        return Path(folder) / "data" / "package"
+
+    @contextmanager
+    def errors(self) -> Iterator[None]:
+        """Turn MLflow's and the database's failures into one clear line."""
+        try:
+            yield
+        except RegistryError:
+            raise
+        except Exception as error:
+            reason = storage_failure(error) or _reason(error)
+            raise RegistryError(f"model registry {_without_password(self.uri)}: {reason}") from error
+
+    def _find(self, ask: Any) -> ModelVersion | None:
+        from mlflow.exceptions import MlflowException
+
+        with self.errors():
+            try:
+                return _version(ask())
+            except MlflowException as error:
+                if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+                    return None
+                raise
+
+
+def _version(found: Any) -> ModelVersion:
+    return ModelVersion(
+        model=found.name,
+        version=str(found.version),
+        candidate=found.tags.get(CANDIDATE_TAG, ""),
+        run_id=found.run_id,
+        tags=dict(found.tags),
+    )
+
+
+def _reason(error: Exception) -> str:
+    text = str(error)
+    if "Max retries exceeded" in text or "Connection refused" in text or "timed out" in text:
+        return "cannot be reached; start it or correct MLFLOW_TRACKING_URI"
+    if "unable to open database file" in text:
+        return "the database file cannot be opened; check MLOPS_HOME and its permissions"
+    if "database or disk is full" in text:
+        return "the disk is full; free some space, then run again"
+    return " ".join(text.split())[:300]
+
+
+def _without_password(uri: str) -> str:
+    scheme, separator, rest = uri.partition("://")
+    return f"{scheme}{separator}{rest.rpartition('@')[2]}"

@@ -1,0 +1,71 @@
+"""What the platform asks of a model registry."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+CHAMPION = "champion"
+CHALLENGER = "challenger"
+PREVIOUS_CHAMPION = "previous_champion"
+
+CANDIDATE_TAG = "mlops.candidate"
+
+
+@dataclass(frozen=True)
+class ModelVersion:
+    """A registered version.
+
+    Attributes:
+        model: Model name.
+        version: Version number, as text.
+        candidate: Digest of the packaged model.
+        run_id: Id of the MLflow run that made it.
+        tags: All tags, lineage among them.
+    """
+
+    model: str
+    version: str
+    candidate: str
+    run_id: str
+    tags: Mapping[str, str] = field(default_factory=dict)
+
+
+class Registry(Protocol):
+    """Port to a model registry; :class:`~mlops_assets.registry.mlflow_registry.MlflowRegistry` is real."""
+
+    def aliases(self) -> dict[str, dict[str, str]]:
+        """Return version by alias for every registered model, in one query."""
+        ...
+
+    def versions(self, model: str) -> list[ModelVersion]:
+        """Return all versions of a model, oldest first."""
+        ...
+
+    def version(self, model: str, version: str) -> ModelVersion | None:
+        """Return one version, or None."""
+        ...
+
+    def by_alias(self, model: str, alias: str) -> ModelVersion | None:
+        """Return the version an alias points to, or None."""
+        ...
+
+    def register(self, model: str, run_id: str, candidate: str, tags: Mapping[str, str]) -> ModelVersion:
+        """Return the candidate's version, made if it is not registered yet."""
+        ...
+
+    def set_alias(self, model: str, alias: str, version: str) -> None:
+        """Point an alias at a version."""
+        ...
+
+    def delete_alias(self, model: str, alias: str) -> None:
+        """Remove an alias if it exists."""
+        ...
+
+    def set_tag(self, model: str, version: str, key: str, value: str) -> None:
+        """Set a tag of a version."""
+        ...
+
+    def fetch_package(self, version: ModelVersion) -> Path:
+        """Return a local folder with the version's packaged model."""
+        ...

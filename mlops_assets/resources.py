@@ -1,0 +1,119 @@
+"""The platform as Dagster resources: where state lives, and how stages hand on their records."""
+
+import os
+from typing import Any
+
+import dagster as dg
+from pydantic import BaseModel, PrivateAttr
+
+from mlops_assets.governance.signatures import Signer, Verifier
+from mlops_assets.home import Home, write_atomically
+from mlops_assets.monitoring.fleet_state import FleetState
+from mlops_assets.monitoring.prediction_log import PredictionLog
+from mlops_assets.registry.mlflow_registry import MlflowRegistry
+from mlops_assets.verdict import VerdictLedger
+
+
+class Platform(dg.ConfigurableResource):  # type: ignore[type-arg]
+    """Everything a stage or gate needs besides its spec; all of it found from ``MLOPS_HOME``."""
+
+    # Read per instance and not at import, so that one process can serve several homes in turn.
+    _parts: dict[str, Any] = PrivateAttr(default_factory=dict)
+
+    @property
+    def home(self) -> Home:
+        """The home folder, prepared."""
+        return self._once("home", lambda: Home.from_environment().prepare())
+
+    @property
+    def registry(self) -> MlflowRegistry:
+        """The model registry."""
+        return self._once("registry", lambda: MlflowRegistry(self.home))
+
+    @property
+    def state(self) -> FleetState:
+        """Assessments, decisions, trainings and the audit log."""
+        return self._once("state", lambda: FleetState(self.home.state_url))
+
+    @property
+    def verdicts(self) -> VerdictLedger:
+        """The gates' verdicts."""
+        return self._once("verdicts", lambda: VerdictLedger(self.home.root / "verdicts"))
+
+    @property
+    def signer(self) -> Signer:
+        """The platform key."""
+        return self._once("signer", lambda: Signer.for_home(self.home.root))
+
+    @property
+    def verifier(self) -> Verifier:
+        """The platform key's public half."""
+        return self._once("verifier", lambda: Verifier.for_home(self.home.root))
+
+    @property
+    def prediction_log(self) -> PredictionLog:
+        """The gateway's prediction log."""
+        return self._once("log", lambda: PredictionLog(self.home.prediction_log))
+
+    @property
+    def gateway_url(self) -> str | None:
+        """URL of the gateway: ``MLOPS_GATEWAY_URL``, else that of one running on this home."""
+        if url := os.environ.get("MLOPS_GATEWAY_URL"):
+            return url
+        try:
+            return self.home.gateway_address.read_text().strip() or None
+        except FileNotFoundError:
+            return None
+
+    @property
+    def gateway_is_required(self) -> bool:
+        """Whether a deployment must reach the configured gateway and may not use a temporary one."""
+        return "MLOPS_GATEWAY_URL" in os.environ
+
+    @property
+    def mlflow_ui(self) -> str:
+        """Base URL of the MLflow UI, for links."""
+        return os.environ.get("MLOPS_MLFLOW_UI") or (
+            self.home.tracking_uri
+            if self.home.tracking_uri.startswith("http")
+            else "http://127.0.0.1:5000"
+        )
+
+    def run_link(self, experiment: str, run_id: str) -> str:
+        """Return the MLflow UI's address of a run."""
+        return f"{self.mlflow_ui}/#/experiments/{experiment}/runs/{run_id}"
+
+    def _once(self, name: str, make: Any) -> Any:
+        if name not in self._parts:
+            self._parts[name] = make()
+        return self._parts[name]
+
+
+class RecordIOManager(dg.ConfigurableIOManager):
+    """Hands a stage's record to the next stage as a small JSON file, whole or not at all.
+
+    A record names files by their digests and never holds data, so the latest one is all a later run
+    needs to go on from any stage.
+    """
+
+    def handle_output(self, context: dg.OutputContext, obj: BaseModel) -> None:
+        """Write the record of an asset."""
+        write_atomically(self._path(context.asset_key), obj.model_dump_json(indent=1).encode())
+
+    def load_input(self, context: dg.InputContext) -> BaseModel:
+        """Return the latest record of an asset, as the type the reader declares."""
+        path = self._path(context.asset_key)
+        if not path.exists():
+            raise dg.Failure(
+                f"{context.asset_key.to_user_string()} has no record yet; materialize it first",
+                allow_retries=False,
+            )
+        record: type[BaseModel] = context.dagster_type.typing_type
+        return record.model_validate_json(path.read_bytes())
+
+    def _path(self, key: dg.AssetKey) -> Any:
+        return Home.from_environment().root.joinpath("records", *key.path).with_suffix(".json")
+
+
+# One object each, so that the definitions of any number of components merge without a conflict.
+RESOURCES = {"platform": Platform(), "records": RecordIOManager()}

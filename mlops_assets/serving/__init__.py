@@ -1,0 +1,1 @@
+"""The gateway: one process that serves every model which has a champion."""

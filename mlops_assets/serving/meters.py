@@ -1,0 +1,39 @@
+"""What the gateway counts, in Prometheus' form."""
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+
+class Meters:
+    """The gateway's counters; one set per gateway, so that tests may run several in one process."""
+
+    def __init__(self) -> None:
+        self._registry = CollectorRegistry()
+        self.requests = Counter(
+            "mlops_gateway_requests_total",
+            "Requests to a model, by the version that answered and HTTP status.",
+            ("model", "version", "status"),
+            registry=self._registry,
+        )
+        self.rows = Counter(
+            "mlops_gateway_rows_total", "Rows answered.", ("model", "version"), registry=self._registry
+        )
+        self.seconds = Histogram(
+            "mlops_gateway_request_seconds",
+            "Time from request to answer.",
+            ("model",),
+            buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5),
+            registry=self._registry,
+        )
+        self.incidents = Counter(
+            "mlops_gateway_incidents_total",
+            "New problems: a version that is not loaded, a registry or log out of reach.",
+            ("kind", "subject"),
+            registry=self._registry,
+        )
+        self.resident = Gauge(
+            "mlops_gateway_resident_versions", "Loaded versions.", ("model",), registry=self._registry
+        )
+
+    def text(self) -> bytes:
+        """Return all counters in Prometheus' text form."""
+        return generate_latest(self._registry)

@@ -1,0 +1,120 @@
+"""The gateway's own description, in OpenAPI 3.1."""
+
+from typing import Any
+
+from mlops_assets import __version__
+
+_TENSOR = {
+    "type": "object",
+    "required": ["name", "shape", "datatype", "data"],
+    "properties": {
+        "name": {"type": "string"},
+        "shape": {"type": "array", "items": {"type": "integer"}},
+        "datatype": {"type": "string", "enum": ["BOOL", "INT64", "FP32", "FP64", "BYTES"]},
+        "data": {"type": "array"},
+    },
+}
+_REQUEST = {
+    "type": "object",
+    "required": ["inputs"],
+    "properties": {"id": {"type": "string"}, "inputs": {"type": "array", "items": _TENSOR}},
+}
+_INVOCATION = {
+    "type": "object",
+    "description": "Exactly one of the four forms.",
+    "properties": {
+        "dataframe_split": {"type": "object"},
+        "dataframe_records": {"type": "array", "items": {"type": "object"}},
+        "inputs": {},
+        "instances": {},
+    },
+}
+_FEEDBACK = {
+    "type": "object",
+    "required": ["labels"],
+    "properties": {
+        "labels": {
+            "type": "array",
+            "minItems": 1,
+            "items": {
+                "type": "object",
+                "required": ["prediction_id", "label"],
+                "properties": {
+                    "prediction_id": {"type": "string"},
+                    "label": {"type": ["string", "number", "boolean"]},
+                    "observed_at": {"type": "string", "format": "date-time"},
+                },
+            },
+        }
+    },
+}
+_ERROR = {
+    "type": "object",
+    "required": ["error"],
+    "properties": {"error": {"type": "string"}, "model": {"type": "string"}, "version": {"type": "string"}},
+}
+_NAMES = {"model": "Model name.", "version": "Version number; it must be loaded."}
+
+
+def document() -> dict[str, Any]:
+    """Return the OpenAPI document."""
+    model, versioned = "/v2/models/{model}", "/v2/models/{model}/versions/{version}"
+    paths: dict[str, Any] = {
+        "/v2": {"get": _operation("Server metadata", "/v2")},
+        "/v2/health/live": {"get": _operation("Whether the gateway lives", "/v2/health/live")},
+        "/v2/health/ready": {
+            "get": _operation("Whether every champion is loaded, and what is wrong", "/v2/health/ready", 503)
+        },
+        f"{model}/feedback": {"post": _operation("Labels by prediction id", model, 400, 404, 413, 503, body=_FEEDBACK)},
+        "/models/{model}/invocations": {
+            "post": _operation("Predict, in MLflow's forms", model, 400, 404, 413, 422, 503, body=_INVOCATION)
+        },
+        "/metrics": {"get": _operation("Prometheus metrics", "/metrics", media="text/plain")},
+        "/openapi.json": {"get": _operation("This document", "/openapi.json")},
+        "/fleet": {"get": _operation("The fleet page", "/fleet", media="text/html")},
+    }
+    for base in (model, versioned):
+        paths[base] = {"get": _operation("Model metadata", base, 404, 503)}
+        paths[f"{base}/ready"] = {"get": _operation("Whether a version is loaded", base, 404, 503)}
+        paths[f"{base}/infer"] = {
+            "post": _operation("Predict, Open Inference Protocol v2", base, 400, 404, 413, 422, 503, body=_REQUEST)
+        }
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": "mlops_assets gateway", "version": __version__},
+        "paths": paths,
+    }
+
+
+def _operation(
+    summary: str,
+    path: str,
+    *errors: int,
+    body: dict[str, Any] | None = None,
+    media: str = "application/json",
+) -> dict[str, Any]:
+    operation: dict[str, Any] = {
+        "summary": summary,
+        "responses": {
+            "200": {"description": "Good", "content": {media: {}}},
+            **{
+                str(code): {"description": "Refused", "content": {"application/json": {"schema": _ERROR}}}
+                for code in errors
+            },
+        },
+    }
+    names = [name for name in _NAMES if f"{{{name}}}" in path]
+    if names:
+        operation["parameters"] = [
+            {
+                "name": name,
+                "in": "path",
+                "required": True,
+                "description": _NAMES[name],
+                "schema": {"type": "string"},
+            }
+            for name in names
+        ]
+    if body is not None:
+        operation["requestBody"] = {"required": True, "content": {"application/json": {"schema": body}}}
+    return operation

@@ -1,0 +1,61 @@
+"""Durations as people write them in a spec: ``90d``, ``12h``, ``30m``, ``2w``."""
+
+import re
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema
+
+_UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+_PATTERN = re.compile(r"(\d+)\s*([mhdw])")
+
+
+def parse_duration(text: Any) -> timedelta:
+    """Return the duration that ``text`` names.
+
+    Raises:
+        ValueError: ``text`` is not a whole number followed by m, h, d or w.
+    """
+    if isinstance(text, timedelta):
+        return text
+    match = _PATTERN.fullmatch(str(text).strip())
+    if not match:
+        raise ValueError(f"{text!r} is not a duration; write a number and m, h, d or w, such as 90d")
+    return timedelta(**{_UNITS[match[2]]: int(match[1])})
+
+
+def format_duration(duration: timedelta) -> str:
+    """Return the shortest spec form of ``duration``; the inverse of :func:`parse_duration`."""
+    minutes = int(duration.total_seconds() // 60)
+    for unit, size in (("d", 1440), ("h", 60)):
+        if minutes % size == 0:
+            return f"{minutes // size}{unit}"
+    return f"{minutes}m"
+
+
+def parse_time(text: str) -> datetime:
+    """Return the instant that ``text`` names, as naive UTC.
+
+    Times are kept naive and in UTC throughout; a time without a zone is taken as it stands.
+
+    Raises:
+        ValueError: ``text`` is not an ISO 8601 date or time.
+    """
+    try:
+        time = datetime.fromisoformat(text)
+    except ValueError:
+        raise ValueError(f"{text!r} is not a time; write it like 2013-04-01 or 2013-04-01T06:00") from None
+    return time if time.tzinfo is None else time.astimezone(UTC).replace(tzinfo=None)
+
+
+def utc_now() -> datetime:
+    """Return the present as naive UTC."""
+    return datetime.now(UTC).replace(tzinfo=None, microsecond=0)
+
+
+Duration = Annotated[
+    timedelta,
+    BeforeValidator(parse_duration),
+    PlainSerializer(format_duration, return_type=str),
+    WithJsonSchema({"type": "string", "pattern": r"^\d+\s*[mhdw]$", "examples": ["90d", "12h"]}),
+]

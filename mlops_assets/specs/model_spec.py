@@ -1,0 +1,236 @@
+"""What a team writes: the spec of one model, complete and checked."""
+
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+from mlops_assets.specs.durations import Duration
+from mlops_assets.specs.references import FunctionReference
+
+Task = Literal["binary_classification", "multiclass_classification", "regression"]
+ColumnType = Literal["number", "integer", "string", "boolean", "datetime"]
+
+METRICS: dict[Task, tuple[str, ...]] = {
+    "binary_classification": ("roc_auc", "brier", "log_loss", "accuracy"),
+    "multiclass_classification": ("accuracy", "log_loss", "macro_recall"),
+    "regression": ("r2", "mae", "rmse"),
+}
+HIGHER_IS_BETTER = frozenset({"roc_auc", "accuracy", "macro_recall", "r2"})
+
+
+class Part(BaseModel):
+    """Base of all parts of a spec: immutable, and unknown keys are errors."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Column(Part):
+    """A declared input column and what its values may be."""
+
+    name: str
+    type: ColumnType = "number"
+    range: tuple[float | None, float | None] | None = Field(
+        None, description="[lowest, highest] allowed value; null leaves a side open."
+    )
+    allowed: tuple[str | int | bool, ...] | None = Field(None, description="The only values allowed.")
+    nullable: bool = Field(False, description="Whether values may be missing.")
+    sensitive: bool = Field(False, description="Whether the column holds personal or protected data.")
+
+    @model_validator(mode="after")
+    def _range_needs_numbers(self) -> "Column":
+        if self.range is not None:
+            if self.type not in ("number", "integer"):
+                raise ValueError(f"a range needs a number or integer column, not {self.type}")
+            low, high = self.range
+            if low is not None and high is not None and low > high:
+                raise ValueError(f"the range {low}..{high} is empty")
+        return self
+
+
+def _column(value: Any) -> Any:
+    return {"name": value} if isinstance(value, str) else value
+
+
+class PythonSource(Part):
+    """Rows from a function ``load(start, end) -> pandas.DataFrame``."""
+
+    type: Literal["python"]
+    function: FunctionReference
+
+
+class CsvSource(Part):
+    """Rows of a CSV file, relative to the spec's folder unless absolute."""
+
+    type: Literal["csv"]
+    path: Path
+
+
+class ParquetSource(Part):
+    """Rows of a Parquet file or folder, relative to the spec's folder unless absolute."""
+
+    type: Literal["parquet"]
+    path: Path
+
+
+class SqlSource(Part):
+    """Rows of a table or query, from any database SQLAlchemy reaches."""
+
+    type: Literal["sql"]
+    url: str | None = Field(None, description="SQLAlchemy URL without secrets.")
+    url_env: str | None = Field(None, description="Environment variable that holds the URL.")
+    table: str | None = None
+    query: str | None = Field(
+        None, description="SELECT that may use :start and :end, the window's bounds."
+    )
+
+    @model_validator(mode="after")
+    def _one_of_each(self) -> "SqlSource":
+        if (self.url is None) == (self.url_env is None):
+            raise ValueError("give exactly one of url and url_env")
+        if (self.table is None) == (self.query is None):
+            raise ValueError("give exactly one of table and query")
+        return self
+
+
+Source = Annotated[
+    PythonSource | CsvSource | ParquetSource | SqlSource, Field(discriminator="type")
+]
+
+
+class Contract(Part):
+    """What the data must keep besides the columns' own types and limits."""
+
+    min_rows: int = Field(100, ge=1, description="Fewest rows a training window may have.")
+    max_age: Duration | None = Field(
+        None, description="Greatest age of the newest row when the window closes."
+    )
+    suite: Path | None = Field(
+        None, description="Great Expectations suite (JSON) to add, relative to the spec's folder."
+    )
+
+
+class Data(Part):
+    """Where rows come from and what they must look like."""
+
+    source: Source
+    time_column: str = Field(description="When the row's event happened.")
+    target: str = Field(description="Column to predict.")
+    key: tuple[str, ...] = Field((), description="Columns that together name a row.")
+    label_delay: Duration = Field(timedelta(0), description="How long after the event its label is known.")
+    window: Duration = Field(timedelta(days=365), description="How much history a training reads.")
+    features: tuple[Annotated[Column, BeforeValidator(_column)], ...] = Field(min_length=1)
+    feature_function: FunctionReference | None = Field(
+        None, description="compute(rows) -> features; row by row, installed libraries only."
+    )
+    contract: Contract = Contract()
+
+    @model_validator(mode="after")
+    def _columns_are_distinct(self) -> "Data":
+        names = [column.name for column in self.features]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise ValueError(f"feature declared twice: {', '.join(twice)}")
+        if self.target in names:
+            raise ValueError(f"the target {self.target!r} is also declared as a feature")
+        return self
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """All columns the source must deliver, each once."""
+        names = [*self.key, self.time_column, *(c.name for c in self.features), self.target]
+        return tuple(dict.fromkeys(names))
+
+
+class Training(Part):
+    """How the model is fitted."""
+
+    estimator: str | None = Field(None, description="Importable scikit-learn compatible class.")
+    function: FunctionReference | None = Field(
+        None, description="train(features, target, params, seed) -> fitted estimator."
+    )
+    params: dict[str, Any] = {}
+    seed: int = Field(0, ge=0)
+
+    @model_validator(mode="after")
+    def _one_trainer(self) -> "Training":
+        if (self.estimator is None) == (self.function is None):
+            raise ValueError("give exactly one of estimator and function")
+        return self
+
+
+class Limit(Part):
+    """Bounds on a metric, both inclusive."""
+
+    min: float | None = None
+    max: float | None = None
+
+    @model_validator(mode="after")
+    def _some_bound(self) -> "Limit":
+        if self.min is None and self.max is None:
+            raise ValueError("give min, max or both")
+        return self
+
+
+class Evaluation(Part):
+    """How a candidate is judged."""
+
+    primary_metric: str
+    thresholds: dict[str, Limit] = {}
+    holdout: Duration = Field(timedelta(days=21), description="Newest part of the window, never trained on.")
+    slices: tuple[str, ...] = Field((), description="Columns whose groups are measured apart.")
+    confidence: float = Field(0.95, gt=0.5, lt=1.0)
+    min_gain: float = Field(0.0, ge=0.0, description="Gain over the champion that must be shown.")
+
+
+class Monitoring(Part):
+    """How the endpoint is watched."""
+
+    window: Literal["day", "week", "month"] = "day"
+    min_labels: int = Field(200, ge=1, description="Fewest labelled rows that allow a judgement.")
+    tolerance: float = Field(
+        0.02, ge=0.0, description="Loss of the primary metric against the hold-out that is no harm yet."
+    )
+
+
+class Retraining(Part):
+    """What starts a retraining."""
+
+    on_harm: bool = True
+    cadence: Duration | None = Field(None, description="Retrain when the champion is this old.")
+    on_new_rows: int | None = Field(
+        None, ge=1, description="Retrain when the source has this many rows the champion has not seen."
+    )
+    cooldown: Duration = Field(timedelta(days=7), description="Least time between two retrainings.")
+
+
+class ModelSpec(Part):
+    """The whole of what a team writes about one model."""
+
+    name: str = Field(pattern=r"^[a-z][a-z0-9_]{0,62}$")
+    owner: str = Field(pattern=r"^(team:[\w-]+|[^@\s]+@[^@\s]+\.[^@\s]+)$", description="Who is paged.")
+    risk: Literal["minimal", "limited", "high"]
+    purpose: str = Field(min_length=10)
+    task: Task
+    data: Data
+    training: Training
+    evaluation: Evaluation
+    monitoring: Monitoring = Monitoring()
+    retraining: Retraining = Retraining()
+
+    @model_validator(mode="after")
+    def _metrics_fit_the_task(self) -> "ModelSpec":
+        known = METRICS[self.task]
+        for metric in (self.evaluation.primary_metric, *self.evaluation.thresholds):
+            if metric not in known:
+                from mlops_assets.errors import did_you_mean
+
+                raise ValueError(
+                    f"{metric!r} is no metric for {self.task}{did_you_mean(metric, known)}; "
+                    f"known: {', '.join(known)}"
+                )
+        unknown = [s for s in self.evaluation.slices if s not in self.data.columns]
+        if unknown:
+            raise ValueError(f"slices name undeclared columns: {', '.join(unknown)}")
+        return self

@@ -1,0 +1,130 @@
+"""Stage 4: the candidate's figures on rows newer than all it learnt from, and beside the champion's."""
+
+from typing import TYPE_CHECKING, Any
+
+import dagster as dg
+
+from mlops_assets.data.snapshots import read_snapshot
+from mlops_assets.evaluation.comparison import compare_with_champion
+from mlops_assets.evaluation.intervals import intervals
+from mlops_assets.evaluation.metrics import encode_target, metrics_of
+from mlops_assets.evaluation.slices import measure_slices
+from mlops_assets.registry.port import CHAMPION
+from mlops_assets.registry.training_run import log_metrics
+from mlops_assets.resources import Platform
+from mlops_assets.specs.model_spec import ModelSpec
+from mlops_assets.stages import plots
+from mlops_assets.stages.records import Comparison, Evaluated, Figure, TrainedModel
+from mlops_assets.stages.stage import (
+    Result,
+    markdown_table,
+    readable_errors,
+    stage_arguments,
+    stage_key,
+)
+from mlops_assets.training.package import PackagedModel
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+
+
+def evaluation(spec: ModelSpec) -> dg.AssetsDefinition:
+    """Return the asset that evaluates a candidate."""
+    rules = spec.evaluation
+
+    @dg.asset(
+        **stage_arguments(spec, "evaluation", spec.data, rules, kinds={"sklearn", "mlflow"}),
+        ins={"trained": dg.AssetIn(stage_key(spec, "trained_model"))},
+        description=f"{rules.primary_metric} and more on the hold-out, with intervals, by group, against the champion.",
+    )
+    def stage(context: dg.AssetExecutionContext, trained: TrainedModel, platform: Platform) -> Result:
+        with readable_errors():
+            package = PackagedModel.open(
+                platform.registry.fetch_run_package(trained.run_id), platform.verifier
+            )
+            raw = trained.features.raw
+            rows = read_snapshot(platform.home.snapshot(spec.name, raw.digest), raw.digest)
+            holdout = rows[rows[spec.data.time_column] >= trained.holdout_start]
+            context.log.info("Evaluating on %s rows", f"{len(holdout):,}")
+            predicted = package.predict(holdout)
+            target = encode_target(holdout[spec.data.target], spec.task, package.manifest.classes)
+            days = holdout[spec.data.time_column].dt.floor("D").to_numpy()
+            figures = intervals(metrics_of(spec.task), target, predicted, days, confidence=rules.confidence)
+            groups = measure_slices(
+                rules.primary_metric, holdout[list(rules.slices)], target, predicted, days
+            )
+            comparison = _compare(spec, holdout, predicted, trained.candidate, platform)
+            log_metrics(
+                platform.registry,
+                trained.run_id,
+                {n: i.value for n, i in figures.items()}
+                | {f"{rules.primary_metric}/{s.column}/{_plain(s.value)}": s.metric.value for s in groups},
+            )
+        record = Evaluated(
+            trained=trained,
+            rows=len(holdout),
+            metrics={n: Figure(value=i.value, low=i.low, high=i.high) for n, i in figures.items()},
+            comparison=comparison,
+        )
+        table = [{"metric": n, "value": i.value, "low": i.low, "high": i.high} for n, i in figures.items()]
+        return dg.MaterializeResult(
+            value=record,
+            metadata={
+                **{n: i.value for n, i in figures.items()},
+                "rows": len(holdout),
+                "metrics": markdown_table(table),
+                "slices": markdown_table(
+                    [
+                        {"column": s.column, "value": s.value, "rows": s.rows, rules.primary_metric: str(s.metric)}
+                        for s in groups
+                    ]
+                ),
+                "champion": comparison.champion or "none yet",
+                **({"gain_over_champion": comparison.gain} if comparison.gain is not None else {}),
+                **_pictures(spec, target, predicted),
+                **({"slices_plot": plots.slices(groups, figures[rules.primary_metric].value, rules.primary_metric)} if groups else {}),
+                "mlflow_run": dg.MetadataValue.url(platform.run_link(trained.experiment, trained.run_id)),
+            },
+        )
+
+    return stage
+
+
+def _compare(
+    spec: ModelSpec,
+    holdout: "pd.DataFrame",
+    predicted: "np.ndarray[Any, Any]",
+    candidate: str,
+    platform: Platform,
+) -> Comparison:
+    champion = platform.registry.by_alias(spec.name, CHAMPION)
+    if champion is None:
+        return Comparison(champion=None)
+    if champion.candidate == candidate:
+        return Comparison(champion=champion.version, same=True)
+    package = PackagedModel.open(platform.registry.fetch_package(champion), platform.verifier)
+    found = compare_with_champion(spec, holdout, predicted, package)
+    difference = found.difference
+    return Comparison(
+        champion=champion.version,
+        rows=found.rows,
+        champion_value=found.champion_value,
+        problem=found.problem,
+        **(vars(difference) if difference else {}),
+    )
+
+
+def _plain(value: str) -> str:
+    """Return a group's value in the letters MLflow allows in a metric's name."""
+    return "".join(c if c.isalnum() or c in "_-. " else "_" for c in value)
+
+
+def _pictures(
+    spec: ModelSpec, target: "np.ndarray[Any, Any]", predicted: "np.ndarray[Any, Any]"
+) -> dict[str, dg.MarkdownMetadataValue]:
+    if spec.task == "binary_classification":
+        return {"calibration": plots.calibration(target, predicted)}
+    if spec.task == "regression":
+        return {"predicted_against_actual": plots.predicted_against_actual(target, predicted)}
+    return {}

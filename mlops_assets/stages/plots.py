@@ -1,0 +1,89 @@
+"""Small pictures for asset metadata: a Markdown image says more than a number in a list."""
+
+import base64
+import io
+from typing import TYPE_CHECKING, Any
+
+import dagster as dg
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+    from matplotlib.figure import Figure
+
+    from mlops_assets.evaluation.slices import Slice
+
+
+def _picture(figure: "Figure", title: str) -> dg.MarkdownMetadataValue:
+    sink = io.BytesIO()
+    figure.savefig(sink, format="png", dpi=70, bbox_inches="tight")
+    return dg.MetadataValue.md(f"![{title}](data:image/png;base64,{base64.b64encode(sink.getvalue()).decode()})")
+
+
+def _figure(width: float = 4.5, height: float = 2.8) -> tuple["Figure", Any]:
+    # The object interface: pyplot keeps every figure alive and is not safe in threads.
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, height))
+    return figure, figure.subplots()
+
+
+def rows_by_day(times: "pd.Series[Any]") -> dg.MarkdownMetadataValue:
+    """Plot how many rows each day has."""
+    counts = times.dt.floor("D").value_counts().sort_index()
+    figure, axes = _figure(5.5, 2.0)
+    axes.fill_between(counts.index, counts.to_numpy(), step="mid", alpha=0.6)
+    axes.set_ylabel("rows a day")
+    axes.set_ylim(bottom=0)
+    figure.autofmt_xdate()
+    return _picture(figure, "rows by day")
+
+
+def calibration(target: "np.ndarray[Any, Any]", predicted: "np.ndarray[Any, Any]") -> dg.MarkdownMetadataValue:
+    """Plot observed against predicted frequency in ten equally filled bins."""
+    import numpy as np
+
+    bins = np.array_split(np.argsort(predicted, kind="stable"), 10)
+    figure, axes = _figure(3.2, 3.0)
+    axes.plot([0, 1], [0, 1], linestyle=":", color="grey")
+    axes.plot([predicted[b].mean() for b in bins], [target[b].mean() for b in bins], marker="o")
+    axes.set_xlabel("predicted probability")
+    axes.set_ylabel("observed frequency")
+    return _picture(figure, "calibration")
+
+
+def predicted_against_actual(
+    target: "np.ndarray[Any, Any]", predicted: "np.ndarray[Any, Any]"
+) -> dg.MarkdownMetadataValue:
+    """Plot predictions of a regression against the truth."""
+    step = max(1, len(target) // 2000)
+    figure, axes = _figure(3.2, 3.0)
+    axes.scatter(target[::step], predicted[::step], s=3, alpha=0.3)
+    axes.set_xlabel("actual")
+    axes.set_ylabel("predicted")
+    return _picture(figure, "predicted against actual")
+
+
+def slices(found: "list[Slice]", overall: float, metric: str) -> dg.MarkdownMetadataValue:
+    """Plot a metric with its interval for each group, and the overall figure as a line."""
+    shown = sorted(found, key=lambda s: s.metric.value)
+    figure, axes = _figure(4.5, 0.6 + 0.22 * len(shown))
+    for place, group in enumerate(shown):
+        axes.plot([group.metric.low, group.metric.high], [place, place], color="C0")
+        axes.plot(group.metric.value, place, marker="o", color="C0")
+    axes.axvline(overall, color="grey", linestyle=":")
+    axes.set_yticks(range(len(shown)), [f"{s.column} {s.value} ({s.rows:,})" for s in shown], fontsize=7)
+    axes.set_xlabel(metric)
+    return _picture(figure, "slices")
+
+
+def drift(columns: list[dict[str, Any]]) -> dg.MarkdownMetadataValue:
+    """Plot each column's drift score relative to its threshold."""
+    shown = sorted(columns, key=lambda c: c["score"] / c["threshold"])
+    figure, axes = _figure(4.5, 0.6 + 0.22 * len(shown))
+    colours = ["C3" if c["drifted"] else "C0" for c in shown]
+    axes.barh([c["column"] for c in shown], [c["score"] / c["threshold"] for c in shown], color=colours)
+    axes.axvline(1.0, color="grey", linestyle=":")
+    axes.set_xlabel("drift score / threshold")
+    axes.tick_params(labelsize=7)
+    return _picture(figure, "drift")

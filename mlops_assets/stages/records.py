@@ -1,0 +1,89 @@
+"""What each stage hands on: names and digests of things, never the things themselves."""
+
+from datetime import datetime
+
+from pydantic import BaseModel, ConfigDict
+
+
+class Record(BaseModel):
+    """Base of all records: written once, as JSON."""
+
+    model_config = ConfigDict(frozen=True, ser_json_inf_nan="strings")
+
+
+class RawData(Record):
+    """An immutable snapshot of the source."""
+
+    as_of: datetime
+    start: datetime
+    end: datetime
+    digest: str
+    rows: int
+
+
+class ValidatedFeatures(Record):
+    """A feature table, row by row that of the snapshot."""
+
+    raw: RawData
+    digest: str
+    code: str
+    rows: int
+    names: tuple[str, ...]
+
+
+class TrainedModel(Record):
+    """A candidate: a packaged model in an MLflow run."""
+
+    features: ValidatedFeatures
+    recipe: str
+    candidate: str
+    run_id: str
+    experiment: str
+    holdout_start: datetime
+    runtime: str
+
+
+class Figure(Record):
+    """A metric with its confidence interval."""
+
+    value: float
+    low: float
+    high: float
+
+
+class Comparison(Record):
+    """A candidate held against the champion on rows that neither was trained on."""
+
+    champion: str | None
+    same: bool = False
+    rows: int = 0
+    gain: float | None = None
+    low: float | None = None
+    high: float | None = None
+    p_value: float | None = None
+    champion_value: float | None = None
+    problem: str | None = None
+
+
+class Evaluated(Record):
+    """A candidate's figures on the hold-out."""
+
+    trained: TrainedModel
+    rows: int
+    metrics: dict[str, Figure]
+    comparison: Comparison
+
+
+class Registered(Record):
+    """A candidate's version in the registry."""
+
+    evaluated: Evaluated
+    version: str
+
+
+class Deployed(Record):
+    """The version that serves."""
+
+    registered: Registered
+    champion: str
+    previous: str | None

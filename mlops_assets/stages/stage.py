@@ -1,0 +1,107 @@
+"""What all stages have in common: their key, group, owner, tags, and how errors read."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+from typing import Any, TypeAlias
+
+import dagster as dg
+
+from mlops_assets import __version__, digests
+from mlops_assets.errors import DataError, MlopsError
+from mlops_assets.specs.durations import parse_duration, parse_time, utc_now
+from mlops_assets.specs.model_spec import ModelSpec
+
+Result: TypeAlias = dg.MaterializeResult[Any]
+
+LIFECYCLE = (
+    "raw_data",
+    "validated_features",
+    "trained_model",
+    "evaluation",
+    "registered_version",
+    "deployed_endpoint",
+)
+MONITORING = "monitoring_report"
+
+
+def stage_key(spec: ModelSpec, stage: str) -> dg.AssetKey:
+    """Return the asset key of a model's stage."""
+    return dg.AssetKey([spec.name, stage])
+
+
+def stage_arguments(spec: ModelSpec, stage: str, *parts: Any, kinds: set[str]) -> dict[str, Any]:
+    """Return the asset arguments that every stage sets the same way.
+
+    Args:
+        spec: The model's spec.
+        stage: Name of the stage.
+        *parts: The parts of the spec the stage depends on; a change of them is a new code version.
+        kinds: What the stage uses, shown as badges.
+    """
+    return {
+        "key": stage_key(spec, stage),
+        "group_name": spec.name,
+        "owners": [spec.owner],
+        "kinds": kinds,
+        "tags": {
+            "mlops/model": spec.name,
+            "mlops/risk": spec.risk,
+            "mlops/task": spec.task,
+            "mlops/stage": stage,
+        },
+        "code_version": digests.of_json([__version__, *(p.model_dump(mode="json") for p in parts)])[:12],
+        "io_manager_key": "records",
+    }
+
+
+@contextmanager
+def readable_errors() -> Iterator[None]:
+    """Fail the step with one clear sentence for anything a user can cause or cure."""
+    try:
+        yield
+    except MlopsError as error:
+        raise dg.Failure(
+            str(error), metadata={"kind": type(error).__name__}, allow_retries=False
+        ) from error
+
+
+def asked_time(text: str) -> datetime:
+    """Return the time a run's config names, now if it names none.
+
+    Raises:
+        DataError: It is not a time.
+    """
+    try:
+        return parse_time(text) if text else utc_now()
+    except ValueError as error:
+        raise DataError(f"as_of: {error}") from error
+
+
+def asked_window(text: str) -> dict[str, timedelta]:
+    """Return what a run's config changes about the spec's data window: nothing if it is empty.
+
+    Raises:
+        DataError: It is not a duration.
+    """
+    try:
+        return {"window": parse_duration(text)} if text else {}
+    except ValueError as error:
+        raise DataError(f"window: {error}") from error
+
+
+def markdown_table(rows: list[dict[str, Any]]) -> dg.MarkdownMetadataValue:
+    """Return flat records as a Markdown table for the UI."""
+    if not rows:
+        return dg.MetadataValue.md("*none*")
+    names = list(rows[0])
+    lines = ["| " + " | ".join(names) + " |", "|" + " --- |" * len(names)]
+    for row in rows:
+        cells = (_cell(row.get(name)) for name in names)
+        lines.append("| " + " | ".join(cells) + " |")
+    return dg.MetadataValue.md("\n".join(lines))
+
+
+def _cell(value: Any) -> str:
+    text = f"{value:.4g}" if isinstance(value, float) else str(value)
+    return text.replace("|", "\\|").replace("\n", " ")

@@ -1,0 +1,154 @@
+"""Stage 3: a candidate, trained on all but the newest rows, packaged, signed and logged."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import dagster as dg
+
+from mlops_assets import digests
+from mlops_assets.data.features import FeatureView
+from mlops_assets.data.snapshots import read_snapshot
+from mlops_assets.registry.training_run import find_finished, log_training
+from mlops_assets.resources import Platform
+from mlops_assets.specs.model_spec import ModelSpec
+from mlops_assets.specs.references import code_digest
+from mlops_assets.stages.records import TrainedModel, ValidatedFeatures
+from mlops_assets.stages.stage import Result, readable_errors, stage_arguments, stage_key
+from mlops_assets.training import onnx_form
+from mlops_assets.training.package import Manifest, PackagedModel, write_package
+from mlops_assets.training.split import holdout_start, require_classes
+from mlops_assets.training.trainer import environment_digest, fit
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+# Enough for every drift method and small enough to travel with each version.
+_REFERENCE_ROWS = 20_000
+
+
+def trained_model(spec: ModelSpec) -> dg.AssetsDefinition:
+    """Return the asset that trains and packages a candidate."""
+
+    @dg.asset(
+        **stage_arguments(
+            spec, "trained_model", spec.data, spec.training, spec.evaluation, kinds={"sklearn", "mlflow", "onnx"}
+        ),
+        ins={"features": dg.AssetIn(stage_key(spec, "validated_features"))},
+        description=f"A candidate for {spec.name}: packaged with its features, signed, logged in MLflow.",
+    )
+    def stage(
+        context: dg.AssetExecutionContext, features: ValidatedFeatures, platform: Platform
+    ) -> Result:
+        with readable_errors():
+            raw = read_snapshot(platform.home.snapshot(spec.name, features.raw.digest), features.raw.digest)
+            start = holdout_start(raw[spec.data.time_column], spec.evaluation.holdout)
+            lineage = _lineage(spec, features, start.isoformat())
+            recipe = digests.of_json(lineage)
+            platform.state.record_training(spec.name, features.raw.as_of)
+            run = find_finished(platform.registry, spec.name, recipe)
+            if run is None:
+                table = read_snapshot(
+                    platform.home.features(spec.name, features.digest), features.digest
+                )
+                context.log.info("Training on %s rows", f"{int((raw[spec.data.time_column] < start).sum()):,}")
+                candidate = _Candidate(spec, raw, table, raw[spec.data.time_column] < start, lineage)
+                run = log_training(
+                    platform.registry,
+                    spec.name,
+                    recipe,
+                    name=f"{spec.name} as of {features.raw.as_of:%Y-%m-%d}",
+                    params={"estimator": spec.training.estimator or spec.training.function, "seed": spec.training.seed, **spec.training.params},
+                    metrics={"rows_trained": float(candidate.older.sum()), "rows_holdout": float((~candidate.older).sum())},
+                    tags={f"mlops.{k}": v for k, v in lineage.items()} | {"mlops.dagster_run": context.run_id},
+                    example=raw.loc[candidate.older, [c.name for c in spec.data.features]].head(5),
+                    write=lambda folder: candidate.write(folder, platform),
+                )
+            else:
+                context.log.info("This recipe was trained before: MLflow run %s", run.run_id)
+            package = PackagedModel.open(platform.registry.fetch_run_package(run.run_id), platform.verifier)
+        record = TrainedModel(
+            features=features,
+            recipe=recipe,
+            candidate=package.digest,
+            run_id=run.run_id,
+            experiment=run.experiment,
+            holdout_start=start,
+            runtime=package.manifest.runtime,
+        )
+        size = sum(f.stat().st_size for f in package.folder.iterdir())
+        return dg.MaterializeResult(
+            value=record,
+            data_version=dg.DataVersion(package.digest),
+            metadata={
+                "candidate": package.digest,
+                "recipe": recipe,
+                "runtime": package.manifest.runtime,
+                "rows_trained": int((raw[spec.data.time_column] < start).sum()),
+                "holdout_from": str(start),
+                "size_bytes": size,
+                "mlflow_run": dg.MetadataValue.url(platform.run_link(run.experiment, run.run_id)),
+            },
+        )
+
+    return stage
+
+
+def _lineage(spec: ModelSpec, features: ValidatedFeatures, start: str) -> dict[str, str]:
+    """Return all that determines the candidate; equal lineage means equal model."""
+    return {
+        "data": features.raw.digest,
+        "features": features.digest,
+        "feature_code": features.code,
+        "code": code_digest(spec.training.function),
+        "spec": digests.of_json(
+            {
+                "data": spec.data.model_dump(mode="json", exclude={"source", "window"}),
+                "training": spec.training.model_dump(mode="json"),
+                "task": spec.task,
+            }
+        ),
+        "environment": environment_digest(),
+        "trained_until": start,
+    }
+
+
+class _Candidate:
+    """A fitted estimator on its way into a package."""
+
+    def __init__(
+        self,
+        spec: ModelSpec,
+        raw: "pd.DataFrame",
+        features: "pd.DataFrame",
+        older: "pd.Series[bool]",
+        lineage: dict[str, str],
+    ) -> None:
+        target = raw[spec.data.target]
+        if spec.task != "regression":
+            require_classes(target[older].to_numpy(), spec.data.target, "rows to train on")
+        self.older = older
+        self._spec, self._raw, self._lineage = spec, raw, lineage
+        self._holdout = features[~older]
+        self._estimator = fit(spec.training, features[older], target[older])
+
+    def write(self, folder: Path, platform: Platform) -> PackagedModel:
+        spec, view = self._spec, FeatureView.from_spec(self._spec.data)
+        form, runtime = onnx_form.agreed_form(self._estimator, spec.task, self._holdout)
+        classes = () if spec.task == "regression" else tuple(c.item() if hasattr(c, "item") else c for c in self._estimator.classes_)
+        manifest = Manifest(
+            model=spec.name,
+            task=spec.task,
+            inputs=spec.data.features,
+            feature_names=tuple(map(str, self._holdout.columns)),
+            feature_function=view.function,
+            classes=classes,
+            runtime=runtime,
+            time_column=spec.data.time_column,
+            target=spec.data.target,
+            lineage=self._lineage,
+        )
+        unseen = self._raw[~self.older]
+        step = -(-len(unseen) // _REFERENCE_ROWS)
+        columns = [*(c.name for c in spec.data.features), spec.data.target]
+        reference = unseen.iloc[::step][columns].reset_index(drop=True)
+        return write_package(folder, self._estimator, view, manifest, form, reference, platform.signer)

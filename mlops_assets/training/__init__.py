@@ -1,0 +1,1 @@
+"""From features to a packaged model."""

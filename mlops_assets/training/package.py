@@ -1,0 +1,257 @@
+"""The packaged model: all that serving needs, in one signed folder.
+
+======================  ====================================================================
+``manifest.json``       inputs, task, classes, runtime, and the digest of every other file
+``manifest.sig``        Ed25519 signature of the manifest
+``estimator.pkl``       the native form
+``estimator.onnx``      the ONNX form, where it agrees with the native one
+``features.py``         the feature function's source, where there is one
+``reference.parquet``   hold-out rows with target and prediction: what monitoring compares with
+======================  ====================================================================
+
+Nothing is read from a folder whose manifest is not signed by the platform key or whose files are
+not those the manifest names; in particular nothing is unpickled before that.
+"""
+
+import json
+import sys
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mlops_assets import digests
+from mlops_assets.data.features import FeatureView
+from mlops_assets.errors import PackageError
+from mlops_assets.governance.signatures import Signer, Verifier
+from mlops_assets.home import storage_errors
+from mlops_assets.specs.model_spec import Column, Task
+from mlops_assets.training import onnx_form
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+
+FORMAT = 1
+_MANIFEST, _SIGNATURE = "manifest.json", "manifest.sig"
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What a packaged model says of itself.
+
+    Attributes:
+        model: Model name.
+        task: What it predicts.
+        inputs: Raw columns a request must carry.
+        feature_names: Columns of the feature matrix, in order.
+        feature_function: Name of the function in ``features.py``, or None.
+        classes: Class labels in the order of the probabilities; empty for a regression.
+        runtime: ``onnx`` or ``native``, and why.
+        time_column: Raw or extra column that holds the event's time.
+        target: Name of the predicted column.
+        lineage: Digests and times that tell where the model comes from.
+        files: Digest of every other file, by name.
+    """
+
+    model: str
+    task: Task
+    inputs: tuple[Column, ...]
+    feature_names: tuple[str, ...]
+    feature_function: str | None
+    classes: tuple[Any, ...]
+    runtime: str
+    time_column: str
+    target: str
+    lineage: dict[str, str]
+    files: dict[str, str] = field(default_factory=dict)
+
+    def to_bytes(self) -> bytes:
+        """Return the canonical JSON form, which is what gets signed."""
+        value = {**vars(self), "format": FORMAT, "inputs": [c.model_dump(mode="json") for c in self.inputs]}
+        return digests.canonical_json(value)
+
+    @classmethod
+    def from_bytes(cls, content: bytes) -> "Manifest":
+        """Return the manifest that :meth:`to_bytes` wrote.
+
+        Raises:
+            PackageError: The format is unknown.
+        """
+        value = json.loads(content)
+        if value.pop("format", None) != FORMAT:
+            raise PackageError("the packaged model has another format; retrain it with this version")
+        value["inputs"] = tuple(Column.model_validate(c) for c in value["inputs"])
+        for name in ("feature_names", "classes"):
+            value[name] = tuple(value[name])
+        return cls(**value)
+
+
+class PackagedModel:
+    """A verified packaged model, ready to predict.
+
+    Args:
+        folder: The package's folder.
+        manifest: Its manifest, already verified.
+    """
+
+    def __init__(self, folder: Path, manifest: Manifest) -> None:
+        self.folder = folder
+        self.manifest = manifest
+
+    @property
+    def digest(self) -> str:
+        """The candidate's identity: the digest of its manifest, thus of every byte in it."""
+        return digests.of_bytes(self.manifest.to_bytes())
+
+    @classmethod
+    def open(cls, folder: Path, verifier: Verifier) -> "PackagedModel":
+        """Return the package in ``folder`` after proving that it is what the platform signed.
+
+        Raises:
+            PackageError: It is missing, unsigned, signed by another key, or altered.
+        """
+        try:
+            content = (folder / _MANIFEST).read_bytes()
+            signature = (folder / _SIGNATURE).read_bytes()
+        except OSError as error:
+            raise PackageError(f"{folder} holds no packaged model: {error.strerror}") from error
+        if not verifier.verify(content, signature):
+            raise PackageError(f"{folder}: the manifest is not signed with the platform key; not loaded")
+        manifest = Manifest.from_bytes(content)
+        for name, digest in manifest.files.items():
+            file = folder / name
+            if not file.is_file():
+                raise PackageError(f"{file} is missing; the package is not loaded")
+            if digests.of_file(file) != digest:
+                raise PackageError(f"{file} was altered after signing; the package is not loaded")
+        return cls(folder, manifest)
+
+    @cached_property
+    def view(self) -> FeatureView:
+        """The feature view that travelled with the model."""
+        manifest = self.manifest
+        if manifest.feature_function is None:
+            return FeatureView(manifest.inputs)
+        source = (self.folder / "features.py").read_text(encoding="utf-8")
+        return FeatureView(manifest.inputs, source, manifest.feature_function)
+
+    @cached_property
+    def _session(self) -> Any:
+        return onnx_form.open_session((self.folder / "estimator.onnx").read_bytes())
+
+    @cached_property
+    def _estimator(self) -> Any:
+        import pickle
+
+        with (self.folder / "estimator.pkl").open("rb") as file:
+            return pickle.load(file)  # noqa: S301  (signature and digest were verified in open)
+
+    @property
+    def uses_onnx(self) -> bool:
+        """Whether predictions come from the ONNX form."""
+        return "estimator.onnx" in self.manifest.files
+
+    def warm(self) -> None:
+        """Load what the first prediction would load."""
+        _ = self.view
+        _ = self._session if self.uses_onnx else self._estimator
+
+    def predict(self, rows: "pd.DataFrame") -> "np.ndarray[Any, Any]":
+        """Return predictions for raw rows, as served.
+
+        Args:
+            rows: Raw input columns in their declared types.
+
+        Returns:
+            For a binary classification the probability of the second class, shape (n,); for more
+            classes all probabilities, shape (n, classes); for a regression values, shape (n,).
+
+        Raises:
+            DataError: The feature function refuses the rows.
+        """
+        return self.predict_features(self.view.compute(rows))
+
+    def predict_features(self, features: "pd.DataFrame") -> "np.ndarray[Any, Any]":
+        """Return predictions for feature rows; see :meth:`predict`."""
+        ordered = features[list(self.manifest.feature_names)]
+        task = self.manifest.task
+        if self.uses_onnx:
+            raw = onnx_form.run(self._session, task, ordered.to_numpy(dtype="float32"))
+        else:
+            raw = onnx_form.native(self._estimator, task, ordered)
+        return raw[:, 1] if task == "binary_classification" else raw
+
+    def reference(self) -> "pd.DataFrame":
+        """Return hold-out rows: raw inputs, the target, and the served prediction."""
+        import pandas as pd
+
+        return pd.read_parquet(self.folder / "reference.parquet")
+
+
+def write_package(
+    folder: Path,
+    estimator: Any,
+    view: FeatureView,
+    manifest: Manifest,
+    onnx: bytes | None,
+    reference: "pd.DataFrame",
+    signer: Signer,
+) -> PackagedModel:
+    """Write and sign a package.
+
+    Args:
+        folder: Empty or missing folder to write to.
+        estimator: The fitted estimator.
+        view: How its features are computed.
+        manifest: All but the files' digests, which are filled in here.
+        onnx: The ONNX form, if it agreed.
+        reference: Hold-out raw inputs and target; predictions are added here.
+        signer: The platform key.
+
+    Raises:
+        StorageError: The disk is full or the folder is not writable.
+    """
+    with storage_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "estimator.pkl").write_bytes(_pickled(estimator))
+        if onnx is not None:
+            (folder / "estimator.onnx").write_bytes(onnx)
+        if view.source is not None:
+            (folder / "features.py").write_text(view.source, encoding="utf-8")
+        files = {f.name: digests.of_file(f) for f in sorted(folder.iterdir())}
+        draft = PackagedModel(folder, Manifest(**{**vars(manifest), "files": files}))
+        with_prediction = reference.assign(**prediction_columns(draft.predict(reference), manifest))
+        with_prediction.to_parquet(folder / "reference.parquet", index=False)
+        files["reference.parquet"] = digests.of_file(folder / "reference.parquet")
+        final = Manifest(**{**vars(manifest), "files": files})
+        content = final.to_bytes()
+        (folder / _MANIFEST).write_bytes(content)
+        (folder / _SIGNATURE).write_bytes(signer.sign(content))
+    return PackagedModel(folder, final)
+
+
+def prediction_columns(predicted: "np.ndarray[Any, Any]", manifest: Manifest) -> "dict[str, Any]":
+    """Return predictions as flat columns: ``prediction``, plus the probability of each class."""
+    import numpy as np
+
+    if predicted.ndim == 1:
+        return {"prediction": predicted}
+    labels = np.asarray(manifest.classes, dtype=object)[predicted.argmax(axis=1)]
+    probabilities = {f"probability_{c}": predicted[:, i] for i, c in enumerate(manifest.classes)}
+    return {"prediction": labels, **probabilities}
+
+
+def _pickled(estimator: Any) -> bytes:
+    import cloudpickle
+
+    module = sys.modules.get(type(estimator).__module__)
+    # A class from the team's own project would not import in a gateway that lacks the project.
+    own = module is not None and "site-packages" not in (getattr(module, "__file__", None) or "site-packages")
+    if own:
+        cloudpickle.register_pickle_by_value(module)
+    try:
+        return bytes(cloudpickle.dumps(estimator))
+    finally:
+        if own:
+            cloudpickle.unregister_pickle_by_value(module)
