@@ -7,10 +7,11 @@ package too, never pay for Dagster.
 
 from typing import TYPE_CHECKING, Any
 
+from mlops_assets.version import __version__
+
 if TYPE_CHECKING:
     from mlops_assets.components import FleetAutomation, ModelLifecycle
 
-__version__ = "0.1.0"
 __all__ = ["FleetAutomation", "ModelLifecycle", "__version__"]
 
 

@@ -55,7 +55,12 @@ def _plain(table: Any) -> Any:
     """Return a table in which text has one type, whichever of pandas' text types it came from."""
     import pyarrow as pa
 
-    text = (pa.types.is_large_string, pa.types.is_string, pa.types.is_dictionary, pa.types.is_string_view)
+    text = (
+        pa.types.is_large_string,
+        pa.types.is_string,
+        pa.types.is_dictionary,
+        pa.types.is_string_view,
+    )
     fields = [
         pa.field(f.name, pa.string() if any(is_text(f.type) for is_text in text) else f.type)
         for f in table.schema

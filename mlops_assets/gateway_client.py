@@ -79,7 +79,11 @@ class GatewayClient:
     def feedback(self, model: str, labels: Sequence[Label]) -> list[str]:
         """Send what turned out to be true; return the prediction ids the gateway does not know."""
         body = [
-            {"prediction_id": x.prediction_id, "label": x.label, "observed_at": x.observed_at.isoformat()}
+            {
+                "prediction_id": x.prediction_id,
+                "label": x.label,
+                "observed_at": x.observed_at.isoformat(),
+            }
             for x in labels
         ]
         unknown: list[str] = self._post(f"/v2/models/{model}/feedback", {"labels": body})["unknown"]
@@ -93,7 +97,9 @@ class GatewayClient:
         """
         path = f"/v2/models/{model}/versions/{version}/ready"
         return self._wait(
-            lambda: bool(self._get(path).status_code == 200), f"{model} version {version} is not loaded", timeout
+            lambda: bool(self._get(path).status_code == 200),
+            f"{model} version {version} is not loaded",
+            timeout,
         )
 
     def wait_for_champion(self, model: str, version: str, timeout: float) -> float:

@@ -1,7 +1,8 @@
 """The platform as Dagster resources: where state lives, and how stages hand on their records."""
 
 import os
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import dagster as dg
 from pydantic import BaseModel, PrivateAttr
@@ -12,6 +13,8 @@ from mlops_assets.monitoring.fleet_state import FleetState
 from mlops_assets.monitoring.prediction_log import PredictionLog
 from mlops_assets.registry.mlflow_registry import MlflowRegistry
 from mlops_assets.verdict import VerdictLedger
+
+_Part = TypeVar("_Part")
 
 
 class Platform(dg.ConfigurableResource):  # type: ignore[type-arg]
@@ -74,19 +77,18 @@ class Platform(dg.ConfigurableResource):  # type: ignore[type-arg]
     def mlflow_ui(self) -> str:
         """Base URL of the MLflow UI, for links."""
         return os.environ.get("MLOPS_MLFLOW_UI") or (
-            self.home.tracking_uri
-            if self.home.tracking_uri.startswith("http")
-            else "http://127.0.0.1:5000"
+            self.home.tracking_uri if self.home.tracking_uri.startswith("http") else "http://127.0.0.1:5000"
         )
 
     def run_link(self, experiment: str, run_id: str) -> str:
         """Return the MLflow UI's address of a run."""
         return f"{self.mlflow_ui}/#/experiments/{experiment}/runs/{run_id}"
 
-    def _once(self, name: str, make: Any) -> Any:
+    def _once(self, name: str, make: Callable[[], _Part]) -> _Part:
         if name not in self._parts:
             self._parts[name] = make()
-        return self._parts[name]
+        part: _Part = self._parts[name]
+        return part
 
 
 class RecordIOManager(dg.ConfigurableIOManager):

@@ -19,12 +19,10 @@ def add_to(app: typer.Typer) -> None:
 
     @app.command()
     def demo(
-        rows: Annotated[
-            int, typer.Option(help="Flights sent to the gateway each month.", min=1000)
-        ] = 2000,
+        rows: Annotated[int, typer.Option(help="Flights sent to the gateway each month.", min=1000)] = 2000,
         json: Json = False,
     ) -> None:
-        """Run a year of the model flight_delay on real flights: train, refuse, serve, watch, retrain, roll back.
+        """Live through a year of real flights: train, refuse, serve, watch, retrain, roll back.
 
         Everything goes through Dagster, MLflow and a real gateway process and stays visible in their
         UIs: mlops-assets up. A home that an earlier demo filled is made anew; any other is left alone.
@@ -66,7 +64,16 @@ def _print(story: dict[str, object], home: Home) -> None:
     assert isinstance(months, list)
     say("")
     table(
-        ["month", "champion", "served", "drifted features", "AUC", "Brier", "decision", "challenger"],
+        [
+            "month",
+            "champion",
+            "served",
+            "drifted features",
+            "AUC",
+            "Brier",
+            "decision",
+            "challenger",
+        ],
         [
             [
                 m["month"],

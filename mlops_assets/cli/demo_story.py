@@ -122,7 +122,9 @@ class _Story:
         from mlops_assets.defs.flight_delay.source import load
 
         flights = load(start, end)
-        sample = flights.sample(min(self._rows, len(flights)), random_state=start.month).sort_values("scheduled_at")
+        sample = flights.sample(min(self._rows, len(flights)), random_state=start.month).sort_values(
+            "scheduled_at"
+        )
         inputs = [c.name for c in self._loaded.spec.data.features]
         delay = self._loaded.spec.data.label_delay
         for first in range(0, len(sample), _BATCH):
@@ -156,7 +158,11 @@ class _Story:
         before = self._champion()
         as_of = datetime.fromisoformat(request.tags["mlops/as_of"])
         # The tags by which the daemon, later in `up`, knows that this request was carried out.
-        tags = {**request.tags, "dagster/run_key": str(request.run_key), "dagster/sensor_name": "retraining"}
+        tags = {
+            **request.tags,
+            "dagster/run_key": str(request.run_key),
+            "dagster/sensor_name": "retraining",
+        }
         outcome = self._run(as_of=as_of, tags=tags)
         if outcome.success:
             return f"v{self._champion()} won and serves"
@@ -191,7 +197,11 @@ class _Story:
         started = time.perf_counter()
         move = roll_back(self._platform.registry, MODEL)
         self._platform.state.record_change(
-            "rollback", MODEL, version=move.champion, previous=move.previous, reason="demo: the way back"
+            "rollback",
+            MODEL,
+            version=move.champion,
+            previous=move.previous,
+            reason="demo: the way back",
         )
         self._gateway.wait_for_champion(MODEL, move.champion, timeout=10)
         stop.set()

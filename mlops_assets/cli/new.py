@@ -18,9 +18,7 @@ def add_to(app: typer.Typer) -> None:
             str | None,
             typer.Option(help="binary_classification, multiclass_classification or regression."),
         ] = None,
-        csv: Annotated[
-            Path | None, typer.Option("--from", help="CSV file to take the columns from.")
-        ] = None,
+        csv: Annotated[Path | None, typer.Option("--from", help="CSV file to take the columns from.")] = None,
         target: Annotated[str | None, typer.Option(help="Column to predict; the last if not given.")] = None,
         time_column: Annotated[
             str | None, typer.Option(help="Column with the event's time; found if not given.")

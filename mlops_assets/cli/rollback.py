@@ -15,7 +15,8 @@ def add_to(app: typer.Typer) -> None:
         model: Model,
         reason: Annotated[str, typer.Option(help="Why; goes into the audit log.")],
         to: Annotated[
-            str | None, typer.Option(help="Version to go back to; the previous champion if not given.")
+            str | None,
+            typer.Option(help="Version to go back to; the previous champion if not given."),
         ] = None,
         json: Json = False,
     ) -> None:
@@ -53,5 +54,9 @@ def add_to(app: typer.Typer) -> None:
             print_json({**vars(move), "reason": reason, "gateway_followed_after_seconds": followed})
             return
         served = "no gateway is running" if followed is None else f"served after {followed:.2f} s"
-        said = f"{move.previous} → {move.champion}" if move.moved else f"{move.champion} was already the champion"
+        said = (
+            f"{move.previous} → {move.champion}"
+            if move.moved
+            else f"{move.champion} was already the champion"
+        )
         say(f"{model}: {said} ({served})")

@@ -27,7 +27,8 @@ def add_to(app: typer.Typer) -> None:
             str | None, typer.Option(help="Train as if it were this time (ISO 8601, UTC).")
         ] = None,
         window: Annotated[
-            str | None, typer.Option(help="How much history to read, such as 90d; the spec's if not given.")
+            str | None,
+            typer.Option(help="How much history to read, such as 90d; the spec's if not given."),
         ] = None,
         json: Json = False,
     ) -> None:
@@ -67,7 +68,8 @@ def add_to(app: typer.Typer) -> None:
                 }
             )
         elif outcome.success:
-            say(f"{model}: version {deployed['champion']} serves ({'promoted now' if deployed['moved'] else 'as before'})")
+            since = "promoted now" if deployed["moved"] else "as before"
+            say(f"{model}: version {deployed['champion']} serves ({since})")
         for refusal in outcome.refusals:
             typer.echo(f"refused by gate {refusal.gate} of {refusal.stage}: {refusal.summary}", err=True)
         if outcome.failure is not None:

@@ -42,13 +42,30 @@ def add_to(app: typer.Typer) -> None:
             detail = {"changes": platform.state.changes(model)} if model else {}
             print_json({"models": rows, **detail})
             return
-        names = ["model", "stage", "champion", "previous", "challenger", "trained", "drifted", "performance", "harm", "owner", "risk"]
+        names = [
+            "model",
+            "stage",
+            "champion",
+            "previous",
+            "challenger",
+            "trained",
+            "drifted",
+            "performance",
+            "harm",
+            "owner",
+            "risk",
+        ]
         table(names, [[_cell(row[name]) for name in names] for row in rows])
         if model:
             table(
                 ["at (UTC)", "who", "what", "detail"],
                 [
-                    [str(c["at"]), c["actor"], c["action"], ", ".join(f"{k}={v}" for k, v in c["detail"].items())]
+                    [
+                        str(c["at"]),
+                        c["actor"],
+                        c["action"],
+                        ", ".join(f"{k}={v}" for k, v in c["detail"].items()),
+                    ]
                     for c in platform.state.changes(model)
                 ],
                 title="What changed production",

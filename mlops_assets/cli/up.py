@@ -98,8 +98,8 @@ def _run_all(services: list[_Service], home: Home, project: Project) -> int:
     environment = os.environ | home.environment() | {"PYTHONWARNINGS": "ignore"}
     ended = threading.Event()
     processes: dict[str, subprocess.Popen[bytes]] = {}
-    for name in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(name, lambda *_: ended.set())
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: ended.set())
     failed: list[str] = []
     try:
         for service in services:
@@ -107,7 +107,11 @@ def _run_all(services: list[_Service], home: Home, project: Project) -> int:
                 continue
             log = (home.root / f"{service.name.lower()}.log").open("ab")
             process = subprocess.Popen(
-                service.command, env=environment, cwd=project.root, stdout=log, stderr=log,
+                service.command,
+                env=environment,
+                cwd=project.root,
+                stdout=log,
+                stderr=log,
                 start_new_session=True,  # so that Ctrl-C reaches us first and we stop them in order
             )
             processes[service.name] = process

@@ -31,9 +31,7 @@ class FleetAutomation(dg.Component):
         return FleetAutomationAttributes
 
     @classmethod
-    def load(
-        cls, attributes: BaseModel | None, context: dg.ComponentLoadContext
-    ) -> "FleetAutomation":
+    def load(cls, attributes: BaseModel | None, context: dg.ComponentLoadContext) -> "FleetAutomation":
         """Return the component for validated attributes."""
         if not isinstance(attributes, FleetAutomationAttributes):
             attributes = FleetAutomationAttributes()
@@ -41,6 +39,4 @@ class FleetAutomation(dg.Component):
 
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
         """Return the jobs, the schedule and the sensor."""
-        return fleet_definitions(
-            self.attributes.monitoring_cron, self.attributes.retraining_interval_seconds
-        )
+        return fleet_definitions(self.attributes.monitoring_cron, self.attributes.retraining_interval_seconds)

@@ -48,12 +48,14 @@ def convert(values: "pd.Series[Any]", kind: ColumnType) -> "tuple[pd.Series[Any]
                 bad |= numeric.notna() & (numeric % 1 != 0)
             return numeric, bad
         case "boolean":
-            numeric = values.map({True: 1.0, False: 0.0, 1: 1.0, 0: 0.0}).astype("float64")
+            numeric = values.map({True: 1.0, False: 0.0}).astype("float64")  # 1 and 0 are the same keys
             return numeric, present & numeric.isna()
         case "datetime":
-            times = pd.to_datetime(values, errors="coerce", utc=True, format="ISO8601") if not (
-                pd.api.types.is_datetime64_any_dtype(values.dtype)
-            ) else pd.to_datetime(values, utc=True)
+            times = (
+                pd.to_datetime(values, errors="coerce", utc=True, format="ISO8601")
+                if not (pd.api.types.is_datetime64_any_dtype(values.dtype))
+                else pd.to_datetime(values, utc=True)
+            )
             times = times.dt.tz_localize(None).astype("datetime64[us]")
             return times, present & times.isna()
         case "string":

@@ -107,9 +107,7 @@ def _suite(data: Data, folder: Path) -> Iterator[tuple[str, dict[str, Any]]]:
         ) from error
 
 
-def _validate(
-    rows: "pd.DataFrame", expectations: list[tuple[str, dict[str, Any]]]
-) -> list[dict[str, Any]]:
+def _validate(rows: "pd.DataFrame", expectations: list[tuple[str, dict[str, Any]]]) -> list[dict[str, Any]]:
     import great_expectations as gx
     from great_expectations.expectations.expectation_configuration import ExpectationConfiguration
 
@@ -124,11 +122,12 @@ def _validate(
             if rows[arguments["column"]].dtype != "float64":
                 continue  # the type expectation already says so
             derived[name] = rows[arguments["column"]] % 1
-            kind, arguments = "expect_column_values_to_be_in_set", {"column": name, "value_set": [0.0]}
-        configurations.append(
-            ExpectationConfiguration(
-                type=kind, kwargs={k: v for k, v in arguments.items() if k != "meta"}
+            kind, arguments = (
+                "expect_column_values_to_be_in_set",
+                {"column": name, "value_set": [0.0]},
             )
+        configurations.append(
+            ExpectationConfiguration(type=kind, kwargs={k: v for k, v in arguments.items() if k != "meta"})
         )
     suite = gx.ExpectationSuite(name="contract")
     for configuration in configurations:
@@ -150,7 +149,7 @@ def _validate(
 
 def _as_objects(rows: "pd.DataFrame") -> "pd.DataFrame":
     """Return text as plain Python strings: Great Expectations does not know pandas' own text type."""
-    return rows.astype({c: "object" for c in rows.select_dtypes("string")})
+    return rows.astype(dict.fromkeys(rows.select_dtypes("string"), "object"))
 
 
 def _finding(result: dict[str, Any]) -> dict[str, Any]:

@@ -44,13 +44,13 @@ def verify_features(
         strength = target_strength(sample[name], labels)
         strongest = max(strongest, strength)
         if strength > max_leakage:
-            findings.append(
-                _finding(name, "tells the target", f"{strength:.4f}", f"≤ {max_leakage}")
-            )
+            findings.append(_finding(name, "tells the target", f"{strength:.4f}", f"≤ {max_leakage}"))
         if previous is not None and name in previous:
             shifts[str(name)] = shift = population_stability(previous[name], column)
             if shift > max_shift:
-                findings.append(_finding(name, "moved since last training", f"PSI {shift:.2f}", f"≤ {max_shift}"))
+                findings.append(
+                    _finding(name, "moved since last training", f"PSI {shift:.2f}", f"≤ {max_shift}")
+                )
     if previous is not None:
         findings.extend(
             _finding(name, "gone since last training", "missing", "present")
@@ -132,7 +132,9 @@ def population_stability(reference: "pd.Series[Any]", current: "pd.Series[Any]",
     if pd.api.types.is_numeric_dtype(reference.dtype):
         edges = np.unique(np.nanquantile(reference.to_numpy(dtype=float), np.linspace(0, 1, bins + 1)))
         inner = edges[1:-1] if len(edges) > 2 else edges[:1]
-        old = pd.Series(np.searchsorted(inner, reference, side="right")).where(reference.notna().to_numpy(), -1)
+        old = pd.Series(np.searchsorted(inner, reference, side="right")).where(
+            reference.notna().to_numpy(), -1
+        )
         new = pd.Series(np.searchsorted(inner, current, side="right")).where(current.notna().to_numpy(), -1)
     else:
         old, new = reference.astype("object").fillna("∅"), current.astype("object").fillna("∅")

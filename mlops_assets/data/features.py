@@ -95,9 +95,7 @@ def _as_served(features: "pd.DataFrame") -> "pd.DataFrame":
         if pd.api.types.is_bool_dtype(column.dtype) or pd.api.types.is_numeric_dtype(column.dtype):
             converted[name] = column.astype("float32")
         elif pd.api.types.is_datetime64_any_dtype(column.dtype):
-            raise DataError(
-                f"feature {name!r} is a time; compute numbers from it in data.feature_function"
-            )
+            raise DataError(f"feature {name!r} is a time; compute numbers from it in data.feature_function")
         else:
             converted[name] = column.astype("object")
     return pd.DataFrame(converted, index=features.index)

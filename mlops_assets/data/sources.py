@@ -60,7 +60,7 @@ def read_window(data: Data, window: Window, folder: Path) -> "pd.DataFrame":
         raise
     except Exception as error:
         raise DataError(f"{_name(source)} failed: {type(error).__name__}: {_first_line(error)}") from error
-    _require_columns(rows.columns, data.columns, source)
+    _require_columns(list(rows.columns), data.columns, source)
     rows = rows[list(data.columns)]
     times, bad = convert(rows[data.time_column], "datetime")
     if bad.any():
@@ -87,11 +87,13 @@ def _read(source: Source, data: Data, window: Window, folder: Path) -> "pd.DataF
         case PythonSource():
             rows = load_function(source.function)(window.start, window.end)
             if not isinstance(rows, pd.DataFrame):
-                raise DataError(f"{source.function} must return a pandas DataFrame, not {type(rows).__name__}")
+                raise DataError(
+                    f"{source.function} must return a pandas DataFrame, not {type(rows).__name__}"
+                )
             return rows
         case CsvSource():
             strings = {c.name: "object" for c in data.features if c.type == "string"}
-            return pd.read_csv(folder / source.path, dtype=strings, keep_default_na=True)  # type: ignore[arg-type]
+            return pd.read_csv(folder / source.path, dtype=strings, keep_default_na=True)
         case ParquetSource():
             return pd.read_parquet(folder / source.path)
         case SqlSource():

@@ -35,7 +35,10 @@ class ChampionComparison:
 
 
 def compare_with_champion(
-    spec: ModelSpec, holdout: "pd.DataFrame", challenger: "np.ndarray[Any, Any]", champion: "PackagedModel"
+    spec: ModelSpec,
+    holdout: "pd.DataFrame",
+    challenger: "np.ndarray[Any, Any]",
+    champion: "PackagedModel",
 ) -> ChampionComparison:
     """Return how much better the challenger is on the part of the hold-out unseen by the champion.
 

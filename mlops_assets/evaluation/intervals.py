@@ -109,18 +109,14 @@ def paired_difference(
         prepare(metric, target, challenger),
         prepare(metric, target, champion),
     )
-    gains = np.array(
-        [sign * (pair[0](w) - pair[1](w)) for w in _resamples(blocks, seed, resamples)]
-    )
+    gains = np.array([sign * (pair[0](w) - pair[1](w)) for w in _resamples(blocks, seed, resamples)])
     gains = gains[~np.isnan(gains)]
     ones = np.ones(len(target))
     tail = (1 - confidence) / 2
     low, high = np.quantile(gains, [tail, 1 - tail])
     # The +1 keeps a finite number of resamples from ever claiming certainty.
     p_value = (1 + int((gains <= margin).sum())) / (1 + len(gains))
-    return PairedDifference(
-        sign * (pair[0](ones) - pair[1](ones)), float(low), float(high), float(p_value)
-    )
+    return PairedDifference(sign * (pair[0](ones) - pair[1](ones)), float(low), float(high), float(p_value))
 
 
 def _resamples(blocks: "Array", seed: int, count: int) -> "Iterator[Array]":

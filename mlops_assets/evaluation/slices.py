@@ -53,8 +53,12 @@ def measure_slices(
             if mask.sum() < FEWEST_ROWS or len(np.unique(target[mask])) < 2:
                 continue
             figure = intervals(
-                [metric], target[mask], predicted[mask], blocks[mask],
-                confidence=confidence, resamples=resamples,
+                [metric],
+                target[mask],
+                predicted[mask],
+                blocks[mask],
+                confidence=confidence,
+                resamples=resamples,
             )[metric]
             found.append(Slice(str(name), str(value), int(mask.sum()), figure))
     return found

@@ -6,7 +6,7 @@ import dagster as dg
 
 from mlops_assets.data.contract import check_contract
 from mlops_assets.data.snapshots import read_snapshot
-from mlops_assets.gates.gate import gate_arguments, record_and_show
+from mlops_assets.gates.gate import gate_check, record_and_show
 from mlops_assets.resources import Platform
 from mlops_assets.specs.model_spec import ModelSpec
 from mlops_assets.stages.records import RawData
@@ -18,13 +18,11 @@ NAME = "data_contract"
 def data_contract(spec: ModelSpec, folder: Path) -> dg.AssetChecksDefinition:
     """Return the check that holds a snapshot against the spec."""
 
-    @dg.asset_check(
-        **gate_arguments(
-            spec,
-            "raw_data",
-            NAME,
-            "Types, ranges, allowed values, nulls, key uniqueness, row count and freshness as declared.",
-        )
+    @gate_check(
+        spec,
+        "raw_data",
+        NAME,
+        "Types, ranges, allowed values, nulls, key uniqueness, row count and freshness as declared.",
     )
     def gate(raw: RawData, platform: Platform) -> dg.AssetCheckResult:
         with readable_errors():

@@ -1,8 +1,8 @@
 """Gates on the endpoint: it answers, and it answers what the offline evaluation computed."""
 
-import dagster as dg
-
 from typing import TYPE_CHECKING
+
+import dagster as dg
 
 from mlops_assets.errors import EndpointError
 from mlops_assets.gateway_client import GatewayClient
@@ -47,7 +47,11 @@ def check_smoke(gateway: GatewayClient, spec: ModelSpec, version: str, rows: "pd
 
 
 def check_parity(
-    gateway: GatewayClient, spec: ModelSpec, version: str, rows: "pd.DataFrame", package: PackagedModel
+    gateway: GatewayClient,
+    spec: ModelSpec,
+    version: str,
+    rows: "pd.DataFrame",
+    package: PackagedModel,
 ) -> Verdict:
     """Return whether online predictions equal offline ones, row by row."""
     import numpy as np

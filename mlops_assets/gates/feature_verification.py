@@ -6,7 +6,7 @@ import dagster as dg
 
 from mlops_assets.data.feature_verification import verify_features
 from mlops_assets.data.snapshots import read_snapshot
-from mlops_assets.gates.gate import gate_arguments, record_and_show
+from mlops_assets.gates.gate import gate_check, record_and_show
 from mlops_assets.registry.port import CHAMPION
 from mlops_assets.resources import Platform
 from mlops_assets.specs.model_spec import ModelSpec
@@ -22,13 +22,11 @@ NAME = "feature_verification"
 def feature_verification(spec: ModelSpec) -> dg.AssetChecksDefinition:
     """Return the check that looks at the features before anything is trained on them."""
 
-    @dg.asset_check(
-        **gate_arguments(
-            spec,
-            "validated_features",
-            NAME,
-            "No constant feature, no target leakage, no jump against the champion's training window.",
-        )
+    @gate_check(
+        spec,
+        "validated_features",
+        NAME,
+        "No constant feature, no target leakage, no jump against the champion's training window.",
     )
     def gate(features: ValidatedFeatures, platform: Platform) -> dg.AssetCheckResult:
         with readable_errors():

@@ -1,5 +1,6 @@
 """What all gates have in common: they are blocking, they record, and they show what they measured."""
 
+from collections.abc import Callable
 from typing import Any
 
 import dagster as dg
@@ -10,14 +11,11 @@ from mlops_assets.stages.stage import markdown_table, stage_key
 from mlops_assets.verdict import Verdict
 
 
-def gate_arguments(spec: ModelSpec, stage: str, name: str, description: str) -> dict[str, Any]:
-    """Return the check arguments that every gate sets the same way."""
-    return {
-        "asset": stage_key(spec, stage),
-        "name": name,
-        "description": description,
-        "blocking": True,
-    }
+def gate_check(
+    spec: ModelSpec, stage: str, name: str, description: str
+) -> Callable[[Callable[..., Any]], dg.AssetChecksDefinition]:
+    """Return the decorator that makes a function a gate on a stage: a blocking asset check."""
+    return dg.asset_check(asset=stage_key(spec, stage), name=name, description=description, blocking=True)
 
 
 def record_and_show(

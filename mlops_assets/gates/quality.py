@@ -4,7 +4,7 @@ import dagster as dg
 
 from mlops_assets.evaluation.intervals import Interval, PairedDifference
 from mlops_assets.evaluation.judgement import judge_against_champion, judge_thresholds
-from mlops_assets.gates.gate import gate_arguments, record_and_show
+from mlops_assets.gates.gate import gate_check, record_and_show
 from mlops_assets.resources import Platform
 from mlops_assets.specs.model_spec import ModelSpec
 from mlops_assets.stages.records import Comparison, Evaluated
@@ -16,9 +16,7 @@ COMPARISON = "champion_comparison"
 def metric_thresholds(spec: ModelSpec) -> dg.AssetChecksDefinition:
     """Return the check that holds the metrics against the spec's limits."""
 
-    @dg.asset_check(
-        **gate_arguments(spec, "evaluation", THRESHOLDS, "Each metric within the spec's thresholds.")
-    )
+    @gate_check(spec, "evaluation", THRESHOLDS, "Each metric within the spec's thresholds.")
     def gate(evaluated: Evaluated, platform: Platform) -> dg.AssetCheckResult:
         metrics = {n: Interval(f.value, f.low, f.high) for n, f in evaluated.metrics.items()}
         verdict = judge_thresholds(metrics, spec.evaluation)
@@ -30,13 +28,11 @@ def metric_thresholds(spec: ModelSpec) -> dg.AssetChecksDefinition:
 def champion_comparison(spec: ModelSpec) -> dg.AssetChecksDefinition:
     """Return the check that lets a challenger pass only if it beats the champion."""
 
-    @dg.asset_check(
-        **gate_arguments(
-            spec,
-            "evaluation",
-            COMPARISON,
-            "Better than the champion by a paired block bootstrap on rows that neither was trained on.",
-        )
+    @gate_check(
+        spec,
+        "evaluation",
+        COMPARISON,
+        "Better than the champion by a paired block bootstrap on rows that neither was trained on.",
     )
     def gate(evaluated: Evaluated, platform: Platform) -> dg.AssetCheckResult:
         comparison = evaluated.comparison

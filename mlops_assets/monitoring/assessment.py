@@ -106,8 +106,14 @@ def assess(
         report: Where to write Evidently's HTML report; None for no report.
     """
     common = {
-        "model": spec.name, "version": version, "as_of": as_of, "start": window[0], "end": window[1],
-        "errors": errors, "unseen_rows": unseen_rows, "rules": spec.retraining,
+        "model": spec.name,
+        "version": version,
+        "as_of": as_of,
+        "start": window[0],
+        "end": window[1],
+        "errors": errors,
+        "unseen_rows": unseen_rows,
+        "rules": spec.retraining,
     }
     if rows.empty:
         return Assessment(**common, served=0, reason="nothing was served in this window")

@@ -39,7 +39,8 @@ class FleetState:
         number = sa.BigInteger().with_variant(sa.Integer, "sqlite")
         tables = (
             sa.Table(
-                "assessments", metadata,
+                "assessments",
+                metadata,
                 sa.Column("id", number, primary_key=True, autoincrement=True),
                 sa.Column("model", sa.String(64), index=True, nullable=False),
                 sa.Column("as_of", sa.DateTime, nullable=False),
@@ -48,7 +49,8 @@ class FleetState:
                 sqlite_autoincrement=True,
             ),
             sa.Table(
-                "decisions", metadata,
+                "decisions",
+                metadata,
                 sa.Column("assessment_id", number, primary_key=True, autoincrement=False),
                 sa.Column("model", sa.String(64), index=True, nullable=False),
                 sa.Column("trigger", sa.String(16)),
@@ -56,12 +58,14 @@ class FleetState:
                 sa.Column("reason", sa.Text, nullable=False),
             ),
             sa.Table(
-                "trainings", metadata,
+                "trainings",
+                metadata,
                 sa.Column("model", sa.String(64), primary_key=True),
                 sa.Column("as_of", sa.DateTime, nullable=False),
             ),
             sa.Table(
-                "audit", metadata,
+                "audit",
+                metadata,
                 sa.Column("id", number, primary_key=True, autoincrement=True),
                 sa.Column("at", sa.DateTime, nullable=False),
                 sa.Column("actor", sa.String(128), nullable=False),
@@ -99,7 +103,9 @@ class FleetState:
                     model=assessment.model, as_of=assessment.as_of, harm=assessment.harm, body=body
                 )
             )
-            return int(made.inserted_primary_key[0])
+            key = made.inserted_primary_key
+            assert key is not None
+            return int(key[0])
 
     def assessments_after(self, cursor: int, limit: int = 500) -> list[tuple[int, Assessment]]:
         """Return assessments filed after ``cursor``, oldest first, with their ids."""
@@ -135,8 +141,11 @@ class FleetState:
             connection.execute(table.delete().where(table.c.assessment_id == assessment_id))
             connection.execute(
                 table.insert().values(
-                    assessment_id=assessment_id, model=model, trigger=decision.trigger,
-                    retrain=decision.retrain, reason=decision.reason,
+                    assessment_id=assessment_id,
+                    model=model,
+                    trigger=decision.trigger,
+                    retrain=decision.retrain,
+                    reason=decision.reason,
                 )
             )
 
@@ -144,9 +153,7 @@ class FleetState:
         """Return what was decided after an assessment, or None if nothing was yet."""
         table = self._tables["decisions"]
         with self._begin() as connection:
-            row = connection.execute(
-                table.select().where(table.c.assessment_id == assessment_id)
-            ).first()
+            row = connection.execute(table.select().where(table.c.assessment_id == assessment_id)).first()
         return None if row is None else Decision(row.trigger, row.retrain, row.reason)
 
     def record_training(self, model: str, as_of: datetime) -> None:
@@ -168,8 +175,14 @@ class FleetState:
         """Add an audit entry: who changed what about production, and why."""
         with self._begin() as connection:
             connection.execute(
-                self._tables["audit"].insert().values(
-                    at=utc_now(), actor=actor or getpass.getuser(), action=action, model=model, detail=detail
+                self._tables["audit"]
+                .insert()
+                .values(
+                    at=utc_now(),
+                    actor=actor or getpass.getuser(),
+                    action=action,
+                    model=model,
+                    detail=detail,
                 )
             )
 

@@ -109,8 +109,15 @@ class PredictionLog:
         """Write predictions; they are on disk when this returns."""
         rows = [
             (
-                p.prediction_id, p.model, p.version, p.event_time.isoformat(), p.served_at.isoformat(),
-                json.dumps(p.inputs), json.dumps(p.output), p.latency_ms, int(p.probe),
+                p.prediction_id,
+                p.model,
+                p.version,
+                p.event_time.isoformat(),
+                p.served_at.isoformat(),
+                json.dumps(p.inputs),
+                json.dumps(p.output),
+                p.latency_ms,
+                int(p.probe),
             )
             for p in predictions
         ]
@@ -130,7 +137,8 @@ class PredictionLog:
                 if connection.execute(
                     "SELECT 1 FROM predictions WHERE prediction_id = ? AND model = ?",
                     (label.prediction_id, model),
-                ).fetchone() is None
+                ).fetchone()
+                is None
             ]
             refused = set(unknown)
             connection.executemany(
@@ -151,9 +159,7 @@ class PredictionLog:
                 (model, occurred_at.isoformat(), status, message),
             )
 
-    def window(
-        self, model: str, start: datetime, end: datetime, known_by: datetime
-    ) -> "pd.DataFrame":
+    def window(self, model: str, start: datetime, end: datetime, known_by: datetime) -> "pd.DataFrame":
         """Return what was served for events in a window, with the labels known by a time.
 
         Args:

@@ -38,7 +38,8 @@ def decide(assessment: Assessment, last_training: datetime | None) -> Decision:
     cooldown = assessment.rules.cooldown
     if last_training is not None and assessment.as_of - last_training < cooldown:
         return Decision(
-            trigger, False,
+            trigger,
+            False,
             f"{reason}; in the cooldown of {format_duration(cooldown)} since {last_training:%Y-%m-%d}",
         )
     return Decision(trigger, True, reason)
@@ -51,7 +52,10 @@ def _trigger(assessment: Assessment, last_training: datetime | None) -> tuple[Tr
     if rules.cadence is not None and last_training is not None:
         age = assessment.as_of - last_training
         if age >= rules.cadence:
-            return "cadence", f"last trained {age.days} days ago, cadence {format_duration(rules.cadence)}"
+            return (
+                "cadence",
+                f"last trained {age.days} days ago, cadence {format_duration(rules.cadence)}",
+            )
     if rules.on_new_rows is not None and (assessment.unseen_rows or 0) >= rules.on_new_rows:
         return "new_data", f"{assessment.unseen_rows:,} rows the champion has not seen"
     return None, assessment.reason

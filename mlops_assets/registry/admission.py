@@ -11,7 +11,13 @@ REQUIRED = ("data_contract", "feature_verification", "metric_thresholds", "champ
 
 
 def objections(
-    ledger: VerdictLedger, registry: Registry, model: str, *, data: str, features: str, candidate: str
+    ledger: VerdictLedger,
+    registry: Registry,
+    model: str,
+    *,
+    data: str,
+    features: str,
+    candidate: str,
 ) -> list[str]:
     """Return why a candidate may not go on, one sentence each; empty if it may.
 

@@ -86,9 +86,7 @@ class MlflowRegistry:
         """Return the version an alias points to, or None."""
         return self._find(lambda: self.client.get_model_version_by_alias(model, alias))
 
-    def register(
-        self, model: str, run_id: str, candidate: str, tags: Mapping[str, str]
-    ) -> ModelVersion:
+    def register(self, model: str, run_id: str, candidate: str, tags: Mapping[str, str]) -> ModelVersion:
         """Return the candidate's version, made if it is not registered yet.
 
         The candidate's digest is written in the same transaction as the version, so a kill between

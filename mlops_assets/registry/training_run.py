@@ -113,7 +113,11 @@ def log_metrics(registry: MlflowRegistry, run_id: str, metrics: Mapping[str, flo
 
 
 def log_monitoring(
-    registry: MlflowRegistry, model: str, name: str, metrics: Mapping[str, float], report: Path | None
+    registry: MlflowRegistry,
+    model: str,
+    name: str,
+    metrics: Mapping[str, float],
+    report: Path | None,
 ) -> TrainingRun:
     """Log a monitoring window's figures and its HTML report as a run beside the trainings."""
     experiment = registry.experiment(model)

@@ -14,7 +14,6 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import Route as HttpRoute
 
-from mlops_assets import __version__
 from mlops_assets.errors import MlopsError, StorageError
 from mlops_assets.monitoring.prediction_log import Label, PredictionLog
 from mlops_assets.serving import fleet_page, openapi, protocol
@@ -23,6 +22,7 @@ from mlops_assets.serving.meters import Meters
 from mlops_assets.serving.protocol import BadRequest
 from mlops_assets.serving.routing import Router
 from mlops_assets.specs.durations import parse_time, utc_now
+from mlops_assets.version import __version__
 
 MAX_BODY = 16 * 1024 * 1024
 _AT_WORK = 64
@@ -87,12 +87,15 @@ class Gateway:
         )
 
     async def server(self, _: Request) -> Response:
+        """Answer ``GET /v2``: what this server is."""
         return _json({"name": "mlops-assets", "version": __version__, "extensions": []})
 
     async def live(self, _: Request) -> Response:
+        """Answer whether the process lives."""
         return _json({"live": True})
 
     async def ready(self, _: Request) -> Response:
+        """Answer whether every champion is loaded, and what is wrong."""
         table = self._router.table
         models = {
             name: {"champion": route.champion, "ready": route.champion is not None}
@@ -104,6 +107,7 @@ class Gateway:
         return _json(body, 200 if ready else 503)
 
     async def model(self, request: Request) -> Response:
+        """Answer what a model takes and gives, and which versions are loaded."""
         name = request.path_params["model"]
         table = self._router.table
         route = route_of(table, name)
@@ -125,11 +129,14 @@ class Gateway:
         )
 
     async def model_ready(self, request: Request) -> Response:
+        """Answer whether a version is loaded."""
         name, version = request.path_params["model"], request.path_params.get("version")
         version_of(self._router.table, name, version)
         return _json({"name": name, "ready": True})
 
     async def infer(self, request: Request) -> Response:
+        """Predict, by the Open Inference Protocol."""
+
         async def answer(body: Any, seen: "_Seen") -> dict[str, Any]:
             rows = await run_in_threadpool(protocol.read_oip, body, seen.package.manifest)
             found = await self._answer(request, seen, rows)
@@ -144,6 +151,8 @@ class Gateway:
         return await self._serve(request, answer)
 
     async def invocations(self, request: Request) -> Response:
+        """Predict, in MLflow's request forms."""
+
         async def answer(body: Any, seen: "_Seen") -> dict[str, Any]:
             rows = await run_in_threadpool(protocol.read_mlflow, body, seen.package.manifest)
             found = await self._answer(request, seen, rows)
@@ -157,6 +166,7 @@ class Gateway:
         return await self._serve(request, answer)
 
     async def feedback(self, request: Request) -> Response:
+        """Take labels by prediction id."""
         name = request.path_params["model"]
         route_of(self._router.table, name)
         labels = _labels(await _body(request))
@@ -164,14 +174,17 @@ class Gateway:
         return _json({"model": name, "accepted": len(labels) - len(unknown), "unknown": unknown})
 
     async def metrics(self, _: Request) -> Response:
+        """Answer with the counters."""
         for name, route in self._router.table.routes.items():
             self._meters.resident.labels(name).set(len(route.loaded))
         return Response(self._meters.text(), media_type="text/plain; version=0.0.4")
 
     async def openapi(self, _: Request) -> Response:
+        """Answer with the OpenAPI document."""
         return _json(openapi.document())
 
     async def fleet(self, request: Request) -> Response:
+        """Answer with the fleet page, or its records as JSON."""
         rows = fleet_page.rows(self._router.table)
         if "application/json" in request.headers.get("accept", ""):
             return _json({"models": rows, "problems": dict(self._router.table.problems)})

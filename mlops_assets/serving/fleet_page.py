@@ -49,7 +49,13 @@ def html(models: list[dict[str, Any]], problems: Mapping[str, str]) -> str:
     for row in models:
         good = row["as_ordered"]
         state = "serving" if good else f"serving {row['champion']}, ordered {row['wanted']}"
-        cells = [row["model"], row["champion"], row["previous_champion"], ", ".join(row["loaded"]), row["runtime"]]
+        cells = [
+            row["model"],
+            row["champion"],
+            row["previous_champion"],
+            ", ".join(row["loaded"]),
+            row["runtime"],
+        ]
         shown = "".join(f"<td>{escape(str(c)) if c else '–'}</td>" for c in cells)
         lines.append(f"<tr>{shown}<td class={'good' if good else 'bad'}>{escape(state)}</td></tr>")
     told = "".join(

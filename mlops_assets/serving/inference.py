@@ -56,7 +56,14 @@ def version_of(table: Table, model: str, version: str | None) -> tuple[str, Pack
 
 
 def answer_rows(
-    log: PredictionLog, model: str, version: str, package: PackagedModel, rows: Rows, *, started: float, probe: bool
+    log: PredictionLog,
+    model: str,
+    version: str,
+    package: PackagedModel,
+    rows: Rows,
+    *,
+    started: float,
+    probe: bool,
 ) -> Answer:
     """Predict, log and return; what is returned is on disk.
 

@@ -15,7 +15,10 @@ class Meters:
             registry=self._registry,
         )
         self.rows = Counter(
-            "mlops_gateway_rows_total", "Rows answered.", ("model", "version"), registry=self._registry
+            "mlops_gateway_rows_total",
+            "Rows answered.",
+            ("model", "version"),
+            registry=self._registry,
         )
         self.seconds = Histogram(
             "mlops_gateway_request_seconds",
@@ -31,7 +34,10 @@ class Meters:
             registry=self._registry,
         )
         self.resident = Gauge(
-            "mlops_gateway_resident_versions", "Loaded versions.", ("model",), registry=self._registry
+            "mlops_gateway_resident_versions",
+            "Loaded versions.",
+            ("model",),
+            registry=self._registry,
         )
 
     def text(self) -> bytes:

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from mlops_assets import __version__
+from mlops_assets.version import __version__
 
 _TENSOR = {
     "type": "object",
@@ -51,7 +51,11 @@ _FEEDBACK = {
 _ERROR = {
     "type": "object",
     "required": ["error"],
-    "properties": {"error": {"type": "string"}, "model": {"type": "string"}, "version": {"type": "string"}},
+    "properties": {
+        "error": {"type": "string"},
+        "model": {"type": "string"},
+        "version": {"type": "string"},
+    },
 }
 _NAMES = {"model": "Model name.", "version": "Version number; it must be loaded."}
 
@@ -65,7 +69,9 @@ def document() -> dict[str, Any]:
         "/v2/health/ready": {
             "get": _operation("Whether every champion is loaded, and what is wrong", "/v2/health/ready", 503)
         },
-        f"{model}/feedback": {"post": _operation("Labels by prediction id", model, 400, 404, 413, 503, body=_FEEDBACK)},
+        f"{model}/feedback": {
+            "post": _operation("Labels by prediction id", model, 400, 404, 413, 503, body=_FEEDBACK)
+        },
         "/models/{model}/invocations": {
             "post": _operation("Predict, in MLflow's forms", model, 400, 404, 413, 422, 503, body=_INVOCATION)
         },
@@ -77,7 +83,9 @@ def document() -> dict[str, Any]:
         paths[base] = {"get": _operation("Model metadata", base, 404, 503)}
         paths[f"{base}/ready"] = {"get": _operation("Whether a version is loaded", base, 404, 503)}
         paths[f"{base}/infer"] = {
-            "post": _operation("Predict, Open Inference Protocol v2", base, 400, 404, 413, 422, 503, body=_REQUEST)
+            "post": _operation(
+                "Predict, Open Inference Protocol v2", base, 400, 404, 413, 422, 503, body=_REQUEST
+            )
         }
     return {
         "openapi": "3.1.0",
@@ -98,7 +106,10 @@ def _operation(
         "responses": {
             "200": {"description": "Good", "content": {media: {}}},
             **{
-                str(code): {"description": "Refused", "content": {"application/json": {"schema": _ERROR}}}
+                str(code): {
+                    "description": "Refused",
+                    "content": {"application/json": {"schema": _ERROR}},
+                }
                 for code in errors
             },
         },
@@ -116,5 +127,8 @@ def _operation(
             for name in names
         ]
     if body is not None:
-        operation["requestBody"] = {"required": True, "content": {"application/json": {"schema": body}}}
+        operation["requestBody"] = {
+            "required": True,
+            "content": {"application/json": {"schema": body}},
+        }
     return operation

@@ -17,7 +17,13 @@ if TYPE_CHECKING:
     import pandas as pd
 
 MAX_ROWS = 10_000
-OIP_TYPES = {"number": "FP64", "integer": "INT64", "boolean": "BOOL", "string": "BYTES", "datetime": "BYTES"}
+OIP_TYPES = {
+    "number": "FP64",
+    "integer": "INT64",
+    "boolean": "BOOL",
+    "string": "BYTES",
+    "datetime": "BYTES",
+}
 
 
 class BadRequest(Exception):
@@ -142,16 +148,16 @@ def _column(values: list[Any], column: Column) -> "pd.Series[Any]":
     series = pd.Series(values, dtype="object")
     nested = series.map(lambda v: isinstance(v, list | dict))
     if nested.any():
-        raise BadRequest(f"column {column.name!r}, row {int(nested.idxmax())}: one value expected, not several")
+        raise BadRequest(f"column {column.name!r}, row {_first(nested)}: one value expected, not several")
     try:
         converted, bad = convert(series, column.type)
     except (ValueError, TypeError, OverflowError) as error:
         raise BadRequest(f"column {column.name!r}: {error}") from error
     if bad.any():
-        row = int(bad.idxmax())
+        row = _first(bad)
         raise BadRequest(f"column {column.name!r}, row {row}: {values[row]!r} is not a {column.type}")
     if not column.nullable and (missing := converted.isna()).any():
-        raise BadRequest(f"column {column.name!r}, row {int(missing.idxmax())}: a value is required")
+        raise BadRequest(f"column {column.name!r}, row {_first(missing)}: a value is required")
     return converted
 
 
@@ -173,10 +179,15 @@ def _records(value: Any, form: str) -> dict[str, list[Any]]:
     return {name: [row.get(name) for row in value] for name in names}
 
 
-def _member(value: Any, name: str, kind: type, where: str = "the body") -> Any:
+def _first(mask: "pd.Series[bool]") -> int:
+    """Return the number of the first row that is marked."""
+    return int(mask.to_numpy().argmax())
+
+
+def _member(value: Any, name: str, kind: type[Any], where: str = "the body") -> Any:
     if not isinstance(value, dict):
         raise BadRequest(f"{where} must be a JSON object")
     if not isinstance(value.get(name), kind):
-        expected = {list: "a list", str: "text"}[kind]
+        expected = "a list" if kind is list else "text"
         raise BadRequest(f"{where}: {name!r} must be {expected}")
     return value[name]

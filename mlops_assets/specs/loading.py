@@ -133,7 +133,9 @@ def _explain(detail: Any, document: Document) -> Problem:
             message = f"{dotted}: {detail['ctx']['error']}"
         case "union_tag_invalid":
             tag = str(detail["ctx"]["tag"])
-            message = f"{dotted}.type: unknown {tag!r}{did_you_mean(tag, _SOURCES)}; known: {', '.join(_SOURCES)}"
+            message = (
+                f"{dotted}.type: unknown {tag!r}{did_you_mean(tag, _SOURCES)}; known: {', '.join(_SOURCES)}"
+            )
         case "union_tag_not_found":
             message = f"{dotted}.type is required: one of {', '.join(_SOURCES)}"
         case "literal_error":

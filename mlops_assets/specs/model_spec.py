@@ -81,9 +81,7 @@ class SqlSource(Part):
     url: str | None = Field(None, description="SQLAlchemy URL without secrets.")
     url_env: str | None = Field(None, description="Environment variable that holds the URL.")
     table: str | None = None
-    query: str | None = Field(
-        None, description="SELECT that may use :start and :end, the window's bounds."
-    )
+    query: str | None = Field(None, description="SELECT that may use :start and :end, the window's bounds.")
 
     @model_validator(mode="after")
     def _one_of_each(self) -> "SqlSource":
@@ -94,9 +92,7 @@ class SqlSource(Part):
         return self
 
 
-Source = Annotated[
-    PythonSource | CsvSource | ParquetSource | SqlSource, Field(discriminator="type")
-]
+Source = Annotated[PythonSource | CsvSource | ParquetSource | SqlSource, Field(discriminator="type")]
 
 
 class Contract(Part):
@@ -190,7 +186,9 @@ class Monitoring(Part):
     window: Literal["day", "week", "month"] = "day"
     min_labels: int = Field(200, ge=1, description="Fewest labelled rows that allow a judgement.")
     tolerance: float = Field(
-        0.02, ge=0.0, description="Loss of the primary metric against the hold-out that is no harm yet."
+        0.02,
+        ge=0.0,
+        description="Loss of the primary metric against the hold-out that is no harm yet.",
     )
 
 
@@ -200,7 +198,9 @@ class Retraining(Part):
     on_harm: bool = True
     cadence: Duration | None = Field(None, description="Retrain when the champion is this old.")
     on_new_rows: int | None = Field(
-        None, ge=1, description="Retrain when the source has this many rows the champion has not seen."
+        None,
+        ge=1,
+        description="Retrain when the source has this many rows the champion has not seen.",
     )
     cooldown: Duration = Field(timedelta(days=7), description="Least time between two retrainings.")
 

@@ -12,6 +12,7 @@ from pydantic import AfterValidator
 
 from mlops_assets import digests
 from mlops_assets.errors import SpecError, did_you_mean
+from mlops_assets.version import __version__
 
 _PATTERN = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
 
@@ -68,8 +69,6 @@ def source_of(reference: str) -> Path:
 
 def code_digest(*references: str | None) -> str:
     """Return one digest over the source files of the given references, and of our own version."""
-    from mlops_assets import __version__
-
     files = {r: digests.of_file(source_of(r)) for r in references if r is not None}
     return digests.of_json({"mlops_assets": __version__, "files": files})
 

@@ -121,9 +121,13 @@ def draft_spec(
         DataError: The CSV file lacks the columns, or has no time column.
     """
     if not re.fullmatch(r"[a-z][a-z0-9_]{0,62}", name) or keyword.iskeyword(name):
-        raise SpecError(f"{name!r} is no model name; use small letters, digits and underscores, a letter first")
+        raise SpecError(
+            f"{name!r} is no model name; use small letters, digits and underscores, a letter first"
+        )
     if task is not None and task not in _ESTIMATORS:
-        raise SpecError(f"unknown task {task!r}{did_you_mean(task, _ESTIMATORS)}; known: {', '.join(_ESTIMATORS)}")
+        raise SpecError(
+            f"unknown task {task!r}{did_you_mean(task, _ESTIMATORS)}; known: {', '.join(_ESTIMATORS)}"
+        )
     if (folder / "defs.yaml").exists():
         raise SpecError(f"{folder / 'defs.yaml'} is already there; choose another name")
     files: dict[Path, str] = {}

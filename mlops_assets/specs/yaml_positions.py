@@ -62,9 +62,7 @@ def read_document(file: Path) -> Document | Problem:
         loader.dispose()
 
 
-def _collect_lines(
-    node: yaml.Node, path: KeyPath, lines: dict[KeyPath, int]
-) -> yaml.ScalarNode | None:
+def _collect_lines(node: yaml.Node, path: KeyPath, lines: dict[KeyPath, int]) -> yaml.ScalarNode | None:
     """Record the lines below ``node``; return the first duplicated key, which PyYAML would hide."""
     lines.setdefault(path, node.start_mark.line + 1)
     if isinstance(node, yaml.MappingNode):

@@ -13,17 +13,17 @@ import dagster as dg
 
 from mlops_assets.data.snapshots import read_snapshot
 from mlops_assets.errors import EndpointError, MlopsError
-from mlops_assets.gateway_client import GatewayClient
-from mlops_assets.gateway_process import running_gateway
 from mlops_assets.gates.endpoint import PARITY, SMOKE, check_parity, check_smoke, endpoint_checks
 from mlops_assets.gates.gate import record_and_show
+from mlops_assets.gateway_client import GatewayClient
+from mlops_assets.gateway_process import running_gateway
 from mlops_assets.registry.port import CHALLENGER, CHAMPION
 from mlops_assets.registry.promotion import promote
 from mlops_assets.resources import Platform
 from mlops_assets.specs.model_spec import ModelSpec
 from mlops_assets.stages.records import Deployed, Registered
 from mlops_assets.stages.registered_version import require_admission
-from mlops_assets.stages.stage import Result, readable_errors, stage_arguments, stage_key
+from mlops_assets.stages.stage import Result, readable_errors, stage_asset, stage_key
 from mlops_assets.training.package import PackagedModel
 
 if TYPE_CHECKING:
@@ -36,8 +36,10 @@ _LOAD_SECONDS = 30.0
 def deployed_endpoint(spec: ModelSpec) -> dg.AssetsDefinition:
     """Return the asset that promotes a version."""
 
-    @dg.asset(
-        **stage_arguments(spec, "deployed_endpoint", kinds={"mlflow", "http"}),
+    @stage_asset(
+        spec,
+        "deployed_endpoint",
+        kinds={"mlflow", "http"},
         ins={"registered": dg.AssetIn(stage_key(spec, "registered_version"))},
         check_specs=endpoint_checks(spec),
         description="The version that serves. The alias champion moves; the one before stays loaded.",
@@ -103,7 +105,10 @@ def _endpoint(platform: Platform) -> Iterator[tuple[GatewayClient, str]]:
         if platform.gateway_is_required:
             raise EndpointError(f"the gateway {url} does not answer; start it or correct MLOPS_GATEWAY_URL")
     with running_gateway(platform.home) as client:
-        yield client, "a temporary gateway, because none is running; start one with mlops-assets serve"
+        yield (
+            client,
+            "a temporary gateway, because none is running; start one with mlops-assets serve",
+        )
 
 
 def _load(spec: ModelSpec, registered: Registered, platform: Platform, gateway: GatewayClient) -> None:

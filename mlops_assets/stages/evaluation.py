@@ -19,7 +19,7 @@ from mlops_assets.stages.stage import (
     Result,
     markdown_table,
     readable_errors,
-    stage_arguments,
+    stage_asset,
     stage_key,
 )
 from mlops_assets.training.package import PackagedModel
@@ -33,10 +33,14 @@ def evaluation(spec: ModelSpec) -> dg.AssetsDefinition:
     """Return the asset that evaluates a candidate."""
     rules = spec.evaluation
 
-    @dg.asset(
-        **stage_arguments(spec, "evaluation", spec.data, rules, kinds={"sklearn", "mlflow"}),
+    @stage_asset(
+        spec,
+        "evaluation",
+        spec.data,
+        rules,
+        kinds={"sklearn", "mlflow"},
         ins={"trained": dg.AssetIn(stage_key(spec, "trained_model"))},
-        description=f"{rules.primary_metric} and more on the hold-out, with intervals, by group, against the champion.",
+        description="Metrics on the hold-out with intervals, by group, and against the champion.",
     )
     def stage(context: dg.AssetExecutionContext, trained: TrainedModel, platform: Platform) -> Result:
         with readable_errors():
@@ -76,14 +80,27 @@ def evaluation(spec: ModelSpec) -> dg.AssetsDefinition:
                 "metrics": markdown_table(table),
                 "slices": markdown_table(
                     [
-                        {"column": s.column, "value": s.value, "rows": s.rows, rules.primary_metric: str(s.metric)}
+                        {
+                            "column": s.column,
+                            "value": s.value,
+                            "rows": s.rows,
+                            rules.primary_metric: str(s.metric),
+                        }
                         for s in groups
                     ]
                 ),
                 "champion": comparison.champion or "none yet",
                 **({"gain_over_champion": comparison.gain} if comparison.gain is not None else {}),
                 **_pictures(spec, target, predicted),
-                **({"slices_plot": plots.slices(groups, figures[rules.primary_metric].value, rules.primary_metric)} if groups else {}),
+                **(
+                    {
+                        "slices_plot": plots.slices(
+                            groups, figures[rules.primary_metric].value, rules.primary_metric
+                        )
+                    }
+                    if groups
+                    else {}
+                ),
                 "mlflow_run": dg.MetadataValue.url(platform.run_link(trained.experiment, trained.run_id)),
             },
         )

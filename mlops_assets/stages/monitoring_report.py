@@ -22,7 +22,7 @@ from mlops_assets.stages.stage import (
     asked_time,
     markdown_table,
     readable_errors,
-    stage_arguments,
+    stage_asset,
     stage_key,
 )
 from mlops_assets.training.package import PackagedModel
@@ -37,10 +37,13 @@ class MonitoringConfig(dg.Config):
 def monitoring_report(spec: ModelSpec, folder: Path) -> dg.AssetsDefinition:
     """Return the asset that watches a model's endpoint."""
 
-    @dg.asset(
-        **stage_arguments(spec, MONITORING, spec.monitoring, kinds={"evidently"}),
+    @stage_asset(
+        spec,
+        MONITORING,
+        spec.monitoring,
+        kinds={"evidently"},
         deps=[stage_key(spec, "deployed_endpoint")],
-        description=f"The last complete {spec.monitoring.window} of {spec.name}: drift, quality, performance.",
+        description=f"The last complete {spec.monitoring.window}: drift, quality, performance, harm.",
     )
     def stage(context: dg.AssetExecutionContext, config: MonitoringConfig, platform: Platform) -> Result:
         with readable_errors():
@@ -122,7 +125,10 @@ def _metadata(assessment: Assessment, platform: Platform, run: TrainingRun) -> d
         "verdict": assessment.reason,
         "quality": markdown_table(assessment.quality),
         "performance": markdown_table(
-            [{"metric": n, "value": v, "low": lo, "high": hi} for n, (v, lo, hi) in assessment.metrics.items()]
+            [
+                {"metric": n, "value": v, "low": lo, "high": hi}
+                for n, (v, lo, hi) in assessment.metrics.items()
+            ]
         ),
     }
     if assessment.drift:

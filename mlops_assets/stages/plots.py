@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 def _picture(figure: "Figure", title: str) -> dg.MarkdownMetadataValue:
     sink = io.BytesIO()
     figure.savefig(sink, format="png", dpi=70, bbox_inches="tight")
-    return dg.MetadataValue.md(f"![{title}](data:image/png;base64,{base64.b64encode(sink.getvalue()).decode()})")
+    return dg.MetadataValue.md(
+        f"![{title}](data:image/png;base64,{base64.b64encode(sink.getvalue()).decode()})"
+    )
 
 
 def _figure(width: float = 4.5, height: float = 2.8) -> tuple["Figure", Any]:
@@ -39,7 +41,9 @@ def rows_by_day(times: "pd.Series[Any]") -> dg.MarkdownMetadataValue:
     return _picture(figure, "rows by day")
 
 
-def calibration(target: "np.ndarray[Any, Any]", predicted: "np.ndarray[Any, Any]") -> dg.MarkdownMetadataValue:
+def calibration(
+    target: "np.ndarray[Any, Any]", predicted: "np.ndarray[Any, Any]"
+) -> dg.MarkdownMetadataValue:
     """Plot observed against predicted frequency in ten equally filled bins."""
     import numpy as np
 

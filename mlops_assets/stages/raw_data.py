@@ -17,7 +17,7 @@ from mlops_assets.stages.stage import (
     asked_window,
     markdown_table,
     readable_errors,
-    stage_arguments,
+    stage_asset,
 )
 
 
@@ -32,8 +32,11 @@ def raw_data(spec: ModelSpec, folder: Path) -> dg.AssetsDefinition:
     """Return the asset that reads a model's source."""
     data = spec.data
 
-    @dg.asset(
-        **stage_arguments(spec, "raw_data", data, kinds={data.source.type, "parquet"}),
+    @stage_asset(
+        spec,
+        "raw_data",
+        data,
+        kinds={data.source.type, "parquet"},
         description=f"Immutable snapshot of what {spec.name} may learn from. {spec.purpose}",
     )
     def stage(context: dg.AssetExecutionContext, config: RawDataConfig, platform: Platform) -> Result:

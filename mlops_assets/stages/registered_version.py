@@ -11,7 +11,7 @@ from mlops_assets.stages.stage import (
     Result,
     markdown_table,
     readable_errors,
-    stage_arguments,
+    stage_asset,
     stage_key,
 )
 
@@ -19,14 +19,14 @@ from mlops_assets.stages.stage import (
 def registered_version(spec: ModelSpec) -> dg.AssetsDefinition:
     """Return the asset that registers a candidate."""
 
-    @dg.asset(
-        **stage_arguments(spec, "registered_version", kinds={"mlflow"}),
+    @stage_asset(
+        spec,
+        "registered_version",
+        kinds={"mlflow"},
         ins={"evaluated": dg.AssetIn(stage_key(spec, "evaluation"))},
         description="A version in MLflow whose tags tell its data, code, scores and Dagster run.",
     )
-    def stage(
-        context: dg.AssetExecutionContext, evaluated: Evaluated, platform: Platform
-    ) -> Result:
+    def stage(context: dg.AssetExecutionContext, evaluated: Evaluated, platform: Platform) -> Result:
         trained = evaluated.trained
         with readable_errors():
             require_admission(spec, evaluated, platform)

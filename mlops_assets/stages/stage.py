@@ -1,16 +1,18 @@
 """What all stages have in common: their key, group, owner, tags, and how errors read."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import Any, TypeAlias
 
 import dagster as dg
+from pydantic import BaseModel
 
-from mlops_assets import __version__, digests
+from mlops_assets import digests
 from mlops_assets.errors import DataError, MlopsError
 from mlops_assets.specs.durations import parse_duration, parse_time, utc_now
 from mlops_assets.specs.model_spec import ModelSpec
+from mlops_assets.version import __version__
 
 Result: TypeAlias = dg.MaterializeResult[Any]
 
@@ -30,29 +32,35 @@ def stage_key(spec: ModelSpec, stage: str) -> dg.AssetKey:
     return dg.AssetKey([spec.name, stage])
 
 
-def stage_arguments(spec: ModelSpec, stage: str, *parts: Any, kinds: set[str]) -> dict[str, Any]:
-    """Return the asset arguments that every stage sets the same way.
+def stage_asset(
+    spec: ModelSpec, stage: str, *parts: BaseModel, kinds: set[str], **more: Any
+) -> Callable[[Callable[..., Any]], dg.AssetsDefinition]:
+    """Return the decorator that makes a function a stage, with all that stages have in common.
 
     Args:
         spec: The model's spec.
         stage: Name of the stage.
         *parts: The parts of the spec the stage depends on; a change of them is a new code version.
         kinds: What the stage uses, shown as badges.
+        **more: Further arguments of ``dagster.asset``.
     """
-    return {
-        "key": stage_key(spec, stage),
-        "group_name": spec.name,
-        "owners": [spec.owner],
-        "kinds": kinds,
-        "tags": {
+    depends_on = [part.model_dump(mode="json") for part in parts]
+    decorate: Callable[[Callable[..., Any]], dg.AssetsDefinition] = dg.asset(
+        key=stage_key(spec, stage),
+        group_name=spec.name,
+        owners=[spec.owner],
+        kinds=kinds,
+        tags={
             "mlops/model": spec.name,
             "mlops/risk": spec.risk,
             "mlops/task": spec.task,
             "mlops/stage": stage,
         },
-        "code_version": digests.of_json([__version__, *(p.model_dump(mode="json") for p in parts)])[:12],
-        "io_manager_key": "records",
-    }
+        code_version=digests.of_json([__version__, *depends_on])[:12],
+        io_manager_key="records",
+        **more,
+    )
+    return decorate
 
 
 @contextmanager
@@ -61,9 +69,7 @@ def readable_errors() -> Iterator[None]:
     try:
         yield
     except MlopsError as error:
-        raise dg.Failure(
-            str(error), metadata={"kind": type(error).__name__}, allow_retries=False
-        ) from error
+        raise dg.Failure(str(error), metadata={"kind": type(error).__name__}, allow_retries=False) from error
 
 
 def asked_time(text: str) -> datetime:
@@ -90,12 +96,12 @@ def asked_window(text: str) -> dict[str, timedelta]:
         raise DataError(f"window: {error}") from error
 
 
-def markdown_table(rows: list[dict[str, Any]]) -> dg.MarkdownMetadataValue:
+def markdown_table(rows: Sequence[Mapping[Any, Any]]) -> dg.MarkdownMetadataValue:
     """Return flat records as a Markdown table for the UI."""
     if not rows:
         return dg.MetadataValue.md("*none*")
     names = list(rows[0])
-    lines = ["| " + " | ".join(names) + " |", "|" + " --- |" * len(names)]
+    lines = ["| " + " | ".join(map(str, names)) + " |", "|" + " --- |" * len(names)]
     for row in rows:
         cells = (_cell(row.get(name)) for name in names)
         lines.append("| " + " | ".join(cells) + " |")

@@ -13,7 +13,7 @@ from mlops_assets.resources import Platform
 from mlops_assets.specs.model_spec import ModelSpec
 from mlops_assets.specs.references import code_digest
 from mlops_assets.stages.records import TrainedModel, ValidatedFeatures
-from mlops_assets.stages.stage import Result, readable_errors, stage_arguments, stage_key
+from mlops_assets.stages.stage import Result, readable_errors, stage_asset, stage_key
 from mlops_assets.training import onnx_form
 from mlops_assets.training.package import Manifest, PackagedModel, write_package
 from mlops_assets.training.split import holdout_start, require_classes
@@ -29,16 +29,17 @@ _REFERENCE_ROWS = 20_000
 def trained_model(spec: ModelSpec) -> dg.AssetsDefinition:
     """Return the asset that trains and packages a candidate."""
 
-    @dg.asset(
-        **stage_arguments(
-            spec, "trained_model", spec.data, spec.training, spec.evaluation, kinds={"sklearn", "mlflow", "onnx"}
-        ),
+    @stage_asset(
+        spec,
+        "trained_model",
+        spec.data,
+        spec.training,
+        spec.evaluation,
+        kinds={"sklearn", "mlflow", "onnx"},
         ins={"features": dg.AssetIn(stage_key(spec, "validated_features"))},
         description=f"A candidate for {spec.name}: packaged with its features, signed, logged in MLflow.",
     )
-    def stage(
-        context: dg.AssetExecutionContext, features: ValidatedFeatures, platform: Platform
-    ) -> Result:
+    def stage(context: dg.AssetExecutionContext, features: ValidatedFeatures, platform: Platform) -> Result:
         with readable_errors():
             raw = read_snapshot(platform.home.snapshot(spec.name, features.raw.digest), features.raw.digest)
             start = holdout_start(raw[spec.data.time_column], spec.evaluation.holdout)
@@ -47,19 +48,27 @@ def trained_model(spec: ModelSpec) -> dg.AssetsDefinition:
             platform.state.record_training(spec.name, features.raw.as_of)
             run = find_finished(platform.registry, spec.name, recipe)
             if run is None:
-                table = read_snapshot(
-                    platform.home.features(spec.name, features.digest), features.digest
+                table = read_snapshot(platform.home.features(spec.name, features.digest), features.digest)
+                context.log.info(
+                    "Training on %s rows", f"{int((raw[spec.data.time_column] < start).sum()):,}"
                 )
-                context.log.info("Training on %s rows", f"{int((raw[spec.data.time_column] < start).sum()):,}")
                 candidate = _Candidate(spec, raw, table, raw[spec.data.time_column] < start, lineage)
                 run = log_training(
                     platform.registry,
                     spec.name,
                     recipe,
                     name=f"{spec.name} as of {features.raw.as_of:%Y-%m-%d}",
-                    params={"estimator": spec.training.estimator or spec.training.function, "seed": spec.training.seed, **spec.training.params},
-                    metrics={"rows_trained": float(candidate.older.sum()), "rows_holdout": float((~candidate.older).sum())},
-                    tags={f"mlops.{k}": v for k, v in lineage.items()} | {"mlops.dagster_run": context.run_id},
+                    params={
+                        "estimator": spec.training.estimator or spec.training.function,
+                        "seed": spec.training.seed,
+                        **spec.training.params,
+                    },
+                    metrics={
+                        "rows_trained": float(candidate.older.sum()),
+                        "rows_holdout": float((~candidate.older).sum()),
+                    },
+                    tags={f"mlops.{k}": v for k, v in lineage.items()}
+                    | {"mlops.dagster_run": context.run_id},
                     example=raw.loc[candidate.older, [c.name for c in spec.data.features]].head(5),
                     write=lambda folder: candidate.write(folder, platform),
                 )
@@ -134,7 +143,11 @@ class _Candidate:
     def write(self, folder: Path, platform: Platform) -> PackagedModel:
         spec, view = self._spec, FeatureView.from_spec(self._spec.data)
         form, runtime = onnx_form.agreed_form(self._estimator, spec.task, self._holdout)
-        classes = () if spec.task == "regression" else tuple(c.item() if hasattr(c, "item") else c for c in self._estimator.classes_)
+        classes = (
+            ()
+            if spec.task == "regression"
+            else tuple(c.item() if hasattr(c, "item") else c for c in self._estimator.classes_)
+        )
         manifest = Manifest(
             model=spec.name,
             task=spec.task,

@@ -11,7 +11,7 @@ from mlops_assets.stages.stage import (
     Result,
     markdown_table,
     readable_errors,
-    stage_arguments,
+    stage_asset,
     stage_key,
 )
 from mlops_assets.training.split import require_classes
@@ -20,10 +20,13 @@ from mlops_assets.training.split import require_classes
 def validated_features(spec: ModelSpec) -> dg.AssetsDefinition:
     """Return the asset that computes a model's features."""
 
-    @dg.asset(
-        **stage_arguments(spec, "validated_features", spec.data, kinds={"pandas", "parquet"}),
+    @stage_asset(
+        spec,
+        "validated_features",
+        spec.data,
+        kinds={"pandas", "parquet"},
         ins={"raw": dg.AssetIn(stage_key(spec, "raw_data"))},
-        description="Features by the function that is packaged with the model, so that serving computes the same.",
+        description="Features by the function that travels with the model, so that serving computes the same.",
     )
     def stage(context: dg.AssetExecutionContext, raw: RawData, platform: Platform) -> Result:
         with readable_errors():

@@ -68,7 +68,11 @@ class Manifest:
 
     def to_bytes(self) -> bytes:
         """Return the canonical JSON form, which is what gets signed."""
-        value = {**vars(self), "format": FORMAT, "inputs": [c.model_dump(mode="json") for c in self.inputs]}
+        value = {
+            **vars(self),
+            "format": FORMAT,
+            "inputs": [c.model_dump(mode="json") for c in self.inputs],
+        }
         return digests.canonical_json(value)
 
     @classmethod

@@ -29,7 +29,7 @@ def fit(training: Training, features: "pd.DataFrame", target: "pd.Series[Any]") 
     import numpy as np
 
     random.seed(training.seed)
-    np.random.seed(training.seed)  # noqa: NPY002  (a team's function may use the global generator)
+    np.random.seed(training.seed)
     try:
         if training.function is not None:
             function = load_function(training.function)
@@ -77,7 +77,9 @@ def _pipeline(estimator: Any, features: "pd.DataFrame") -> Any:
 def environment() -> dict[str, str]:
     """Return the Python version and every installed distribution's, by name."""
     installed = {
-        d.metadata["Name"].lower(): d.version for d in importlib.metadata.distributions() if d.metadata["Name"]
+        d.metadata["Name"].lower(): d.version
+        for d in importlib.metadata.distributions()
+        if d.metadata["Name"]
     }
     return {"python": sys.version.split()[0], **dict(sorted(installed.items()))}
 

@@ -34,9 +34,7 @@ class Helm:
             timeout=60,
         )
 
-    def template(
-        self, *arguments: str, release: str = "mlops-assets", namespace: str = "ml"
-    ) -> "Rendered":
+    def template(self, *arguments: str, release: str = "mlops-assets", namespace: str = "ml") -> "Rendered":
         """Render the chart and return its objects by kind and name."""
         done = self("template", release, str(CHART), "--namespace", namespace, *arguments)
         assert done.returncode == 0, done.stderr

@@ -183,9 +183,7 @@ class TestEnvironment:
         assert shown["MLFLOW_DISABLE_TELEMETRY"] == silent["MLFLOW_DISABLE_TELEMETRY"]
 
     def test_names_follow_the_release(self, helm: Any) -> None:
-        rendered = helm.template(
-            "--set", "mlflow.port=5500", "--set", "gateway.replicas=1", release="blue"
-        )
+        rendered = helm.template("--set", "mlflow.port=5500", "--set", "gateway.replicas=1", release="blue")
         told = rendered.get("ConfigMap", "blue-env")["data"]
         assert told["MLFLOW_TRACKING_URI"] == "http://blue-mlflow:5500"
         assert told["MLOPS_GATEWAY_URL"] == "http://blue-gateway:8080"

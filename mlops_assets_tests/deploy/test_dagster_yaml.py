@@ -88,9 +88,7 @@ def as_the_chart_writes_it(values: Mapping[str, Any]) -> Config:
         "run_retries": snake_case(daemon["runRetries"]),
         "sensors": snake_case(daemon["sensors"]),
         "schedules": snake_case(daemon["schedules"]),
-        "retention": {
-            kind: snake_case(values["retention"][kind]) for kind in ("schedule", "sensor")
-        },
+        "retention": {kind: snake_case(values["retention"][kind]) for kind in ("schedule", "sensor")},
         "telemetry": values["telemetry"],
         **values["additionalInstanceConfig"],
     }
@@ -187,9 +185,7 @@ class TestInstance:
         assert Path(instance.storage_directory()).is_relative_to(home)
 
     def test_no_password_is_in_the_file(self, config: Config) -> None:
-        assert config["storage"]["postgres"]["postgres_db"]["password"] == {
-            "env": "DAGSTER_PG_PASSWORD"
-        }
+        assert config["storage"]["postgres"]["postgres_db"]["password"] == {"env": "DAGSTER_PG_PASSWORD"}
 
 
 class TestQueue:
@@ -336,9 +332,7 @@ def test_both_forms_say_the_same(written: Config, dagster_values: Any) -> None:
 class TestOfficialChart:
     """What the values say beyond the instance."""
 
-    def test_every_process_runs_the_image_of_this_version(
-        self, dagster_values: Any, chart: Any
-    ) -> None:
+    def test_every_process_runs_the_image_of_this_version(self, dagster_values: Any, chart: Any) -> None:
         (code,) = dagster_values["dagster-user-deployments"]["deployments"]
         images = [
             f"{part['image']['repository']}:{part['image']['tag']}"
@@ -355,9 +349,7 @@ class TestOfficialChart:
             assert_hardened(part["podSecurityContext"], part["securityContext"], part["resources"])
             assert "/tmp" in {mount["mountPath"] for mount in part["volumeMounts"]}
 
-    def test_the_webserver_listens_and_is_probed_on_a_port_it_may_open(
-        self, dagster_values: Any
-    ) -> None:
+    def test_the_webserver_listens_and_is_probed_on_a_port_it_may_open(self, dagster_values: Any) -> None:
         webserver = dagster_values["dagsterWebserver"]
         assert webserver["service"]["port"] >= 1024
         assert webserver["readinessProbe"]["httpGet"]["port"] == webserver["service"]["port"]
@@ -382,9 +374,7 @@ class TestOfficialChart:
         assert dagster_values["postgresql"]["postgresqlPassword"] == ""
 
 
-def test_whoever_deploys_is_told_of_every_secret(
-    chart: Any, written: Config, dagster_values: Any
-) -> None:
+def test_whoever_deploys_is_told_of_every_secret(chart: Any, written: Config, dagster_values: Any) -> None:
     everything = json.dumps([list(chart.objects.values()), written, dagster_values])
     named = set(re.findall(r'"secretKeyRef": \{(?:"key": "\w+", )?"name": "([\w-]+)"', everything))
     named.add(dagster_values["global"]["postgresqlSecretName"])
