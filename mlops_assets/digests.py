@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -38,49 +39,60 @@ def of_file(path: Path) -> str:
 def of_frame(frame: "pd.DataFrame") -> str:
     """Return the digest of a frame's column names, types and values, in row order.
 
-    The bytes hashed are Arrow's IPC stream, not a Parquet file's: Parquet bytes change with the
-    writer's version and compression, the content does not.
+    What is hashed is the content: per column its name, its type, which rows are missing, and the values
+    of the others. Not a Parquet file's bytes, which change with the writer's version and compression,
+    and not what happens to lie in memory under a missing value.
+
+    Raises:
+        TypeError: A column holds something that is no number, text, truth value or time.
     """
     import pyarrow as pa
 
-    table = _plain(pa.Table.from_pandas(frame, preserve_index=False))
-    sink = _HashingSink()
-    with pa.ipc.new_stream(pa.PythonFile(sink, mode="w"), table.schema) as stream:
-        for batch in table.combine_chunks().to_batches(max_chunksize=65_536):
-            stream.write_batch(batch)
-    return sink.digest.hexdigest()
+    table = pa.Table.from_pandas(frame, preserve_index=False)
+    digest = hashlib.sha256()
+    for name, column in zip(table.column_names, table.columns, strict=True):
+        for piece in _content(name, column):
+            digest.update(piece)
+    return digest.hexdigest()
 
 
-def _plain(table: Any) -> Any:
-    """Return a table in which text has one type, whichever of pandas' text types it came from."""
+def _content(name: str, column: Any) -> "Iterator[bytes | memoryview]":
+    """Yield the bytes that tell a column's content, the same for all forms of one type."""
+    import numpy as np
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    column = _plain(name, column)
+    known = column.drop_null()
+    yield canonical_json([name, str(column.type), len(column), len(known)])
+    yield np.packbits(column.is_valid().to_numpy()).tobytes()
+    if pa.types.is_large_string(known.type) or pa.types.is_large_binary(known.type):
+        lengths = pc.binary_length(known).to_numpy()
+        yield lengths.astype("<i8").tobytes()
+        for chunk in known.cast(pa.large_binary()).chunks:
+            offsets = np.frombuffer(chunk.buffers()[1], "<i8")[chunk.offset : chunk.offset + len(chunk) + 1]
+            if len(chunk) and chunk.buffers()[2] is not None:
+                yield memoryview(chunk.buffers()[2])[offsets[0] : offsets[-1]]
+    elif not pa.types.is_null(known.type):
+        values = known.to_numpy()
+        yield values.astype(values.dtype.newbyteorder("<")).tobytes()
+
+
+def _plain(name: str, column: Any) -> Any:
+    """Return a column in the one type that stands for all of Arrow's and pandas' types of its kind."""
     import pyarrow as pa
 
-    text = (
-        pa.types.is_large_string,
-        pa.types.is_string,
-        pa.types.is_dictionary,
-        pa.types.is_string_view,
-    )
-    fields = [
-        pa.field(f.name, pa.string() if any(is_text(f.type) for is_text in text) else f.type)
-        for f in table.schema
-    ]
-    return table.cast(pa.schema(fields))
-
-
-class _HashingSink:
-    """A write-only file that keeps nothing but the hash."""
-
-    def __init__(self) -> None:
-        self.digest = hashlib.sha256()
-        self.closed = False
-
-    def write(self, piece: Any) -> int:
-        self.digest.update(piece)
-        return len(piece)
-
-    def flush(self) -> None:
-        """Nothing is buffered."""
-
-    def close(self) -> None:
-        """Nothing is held open."""
+    kind, is_a = column.type, pa.types
+    if is_a.is_dictionary(kind):
+        kind = kind.value_type
+    if is_a.is_string(kind) or is_a.is_large_string(kind) or is_a.is_string_view(kind):
+        return column.cast(pa.large_string())
+    if is_a.is_decimal(kind):
+        return column.cast(pa.large_string())
+    if is_a.is_binary(kind) or is_a.is_large_binary(kind):
+        return column.cast(pa.large_binary())
+    if is_a.is_timestamp(kind) and kind.unit in ("s", "ms"):
+        return column.cast(pa.timestamp("us", kind.tz))  # Parquet knows no seconds
+    if is_a.is_primitive(kind) or is_a.is_null(kind):
+        return column.cast(kind)
+    raise TypeError(f"column {name!r} holds {kind}, not numbers, text, truth values or times")

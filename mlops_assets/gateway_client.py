@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 _TIMEOUT_SECONDS = 30.0
 _POLL_SECONDS = 0.01
+_LABELS_AT_ONCE = 5_000
 
 
 @dataclass(frozen=True)
@@ -78,15 +79,17 @@ class GatewayClient:
 
     def feedback(self, model: str, labels: Sequence[Label]) -> list[str]:
         """Send what turned out to be true; return the prediction ids the gateway does not know."""
-        body = [
-            {
-                "prediction_id": x.prediction_id,
-                "label": x.label,
-                "observed_at": x.observed_at.isoformat(),
-            }
-            for x in labels
-        ]
-        unknown: list[str] = self._post(f"/v2/models/{model}/feedback", {"labels": body})["unknown"]
+        unknown: list[str] = []
+        for start in range(0, len(labels), _LABELS_AT_ONCE):
+            body = [
+                {
+                    "prediction_id": x.prediction_id,
+                    "label": x.label,
+                    "observed_at": x.observed_at.isoformat(),
+                }
+                for x in labels[start : start + _LABELS_AT_ONCE]
+            ]
+            unknown += self._post(f"/v2/models/{model}/feedback", {"labels": body})["unknown"]
         return unknown
 
     def wait_for_version(self, model: str, version: str, timeout: float) -> float:
@@ -162,20 +165,25 @@ class GatewayClient:
 
 def _tensors(rows: "pd.DataFrame") -> Iterator[dict[str, Any]]:
     """Yield one tensor per column, missing values as null."""
+    import numpy as np
     import pandas as pd
 
     for name, column in rows.items():
+        values = column
         if pd.api.types.is_datetime64_any_dtype(column.dtype):
-            kind, values = "BYTES", [None if pd.isna(v) else v.isoformat() for v in column]
+            kind, values = "BYTES", column.map(lambda v: v.isoformat(), na_action="ignore")
         elif pd.api.types.is_bool_dtype(column.dtype):
-            kind, values = "BOOL", column.tolist()
+            kind = "BOOL"
         elif pd.api.types.is_integer_dtype(column.dtype):
-            kind, values = "INT64", column.tolist()
+            kind = "INT64"
         elif pd.api.types.is_float_dtype(column.dtype):
-            kind, values = "FP64", [None if v != v else v for v in column.tolist()]
+            kind = "FP64"
+            if np.isinf(column.to_numpy(dtype="float64", na_value=np.nan)).any():
+                raise EndpointError(f"column {name!r} holds an infinite number, which JSON cannot carry")
         else:
-            kind, values = "BYTES", [None if pd.isna(v) else v for v in column.tolist()]
-        yield {"name": str(name), "datatype": kind, "shape": [len(rows)], "data": values}
+            kind = "BYTES"
+        data = values.astype("object").where(column.notna(), None).tolist()
+        yield {"name": str(name), "datatype": kind, "shape": [len(rows)], "data": data}
 
 
 def _said(response: "httpx.Response") -> str:

@@ -7,17 +7,19 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
 from mlops_assets.errors import EndpointError
 from mlops_assets.gateway_client import GatewayClient
 from mlops_assets.home import Home
 
 _STARTUP_SECONDS = 60
+_STOPPING_SECONDS = 20
 
 
 @contextmanager
 def running_gateway(home: Home, port: int = 0) -> Iterator[GatewayClient]:
-    """Yield a client of a gateway that runs for the length of the block.
+    """Yield a client of a gateway that runs for the length of the block, or of this process.
 
     Args:
         home: The home it serves from.
@@ -26,20 +28,36 @@ def running_gateway(home: Home, port: int = 0) -> Iterator[GatewayClient]:
     Raises:
         EndpointError: It did not start; the message holds what it said.
     """
-    process = start_gateway(home, port)
+    home.root.mkdir(parents=True, exist_ok=True)
+    said = home.root / "gateway.log"
+    with said.open("ab") as log:
+        said_before = log.tell()
+        process = start_gateway(home, port, log)
     try:
-        yield GatewayClient(_wait_until_ready(process))
+        client = GatewayClient(_wait_until_ready(process, said, said_before))
+        try:
+            yield client
+        finally:
+            client.close()
     finally:
         stop(process)
 
 
-def start_gateway(home: Home, port: int = 0) -> subprocess.Popen[str]:
-    """Start a gateway process; its first line of output is its URL, once it is ready."""
+def start_gateway(home: Home, port: int, log: IO[bytes]) -> subprocess.Popen[str]:
+    """Start a gateway process; its first line of output is its URL, once it is ready.
+
+    It ends with this process, however this process ends.
+
+    Args:
+        home: The home it serves from.
+        port: Port on the loopback interface; 0 for a free one.
+        log: Takes what it has to say.
+    """
     return subprocess.Popen(
-        [sys.executable, "-m", "mlops_assets.serving", "--port", str(port)],
+        [sys.executable, "-m", "mlops_assets.serving", "--port", str(port), "--parent", str(os.getpid())],
         env=os.environ | home.environment(),
         stdout=subprocess.PIPE,
-        stderr=_log(home).open("ab"),
+        stderr=log,
         text=True,
     )
 
@@ -48,13 +66,15 @@ def stop(process: "subprocess.Popen[str]") -> None:
     """Let a gateway finish what it answers, then end."""
     process.terminate()
     try:
-        process.wait(timeout=15)
+        process.wait(timeout=_STOPPING_SECONDS)
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()
+    if process.stdout is not None:
+        process.stdout.close()
 
 
-def _wait_until_ready(process: "subprocess.Popen[str]") -> str:
+def _wait_until_ready(process: "subprocess.Popen[str]", said: Path, said_before: int) -> str:
     # A timer instead of a poll: the read returns as soon as there is a line or the process ends.
     timer = threading.Timer(_STARTUP_SECONDS, process.kill)
     timer.start()
@@ -65,10 +85,7 @@ def _wait_until_ready(process: "subprocess.Popen[str]") -> str:
         timer.cancel()
     if not url.startswith("http"):
         process.wait()
-        raise EndpointError(f"the gateway did not start (exit code {process.returncode}); see its log")
+        words = said.read_bytes()[said_before:].decode(errors="replace").split("\n")
+        last = next((line for line in reversed(words) if line.strip()), f"see {said}")
+        raise EndpointError(f"the gateway did not start (exit code {process.returncode}): {last}")
     return url
-
-
-def _log(home: Home) -> Path:
-    home.root.mkdir(parents=True, exist_ok=True)
-    return home.root / "gateway.log"

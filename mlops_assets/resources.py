@@ -20,13 +20,13 @@ _Part = TypeVar("_Part")
 class Platform(dg.ConfigurableResource):  # type: ignore[type-arg]
     """Everything a stage or gate needs besides its spec; all of it found from ``MLOPS_HOME``."""
 
-    # Read per instance and not at import, so that one process can serve several homes in turn.
-    _parts: dict[str, Any] = PrivateAttr(default_factory=dict)
+    # Made on first use and kept per home, so that one process can work on several homes in turn.
+    _parts: dict[tuple[Home, str], Any] = PrivateAttr(default_factory=dict)
 
     @property
     def home(self) -> Home:
         """The home folder, prepared."""
-        return self._once("home", lambda: Home.from_environment().prepare())
+        return self._once("home", Home.from_environment().prepare)
 
     @property
     def registry(self) -> MlflowRegistry:
@@ -85,9 +85,10 @@ class Platform(dg.ConfigurableResource):  # type: ignore[type-arg]
         return f"{self.mlflow_ui}/#/experiments/{experiment}/runs/{run_id}"
 
     def _once(self, name: str, make: Callable[[], _Part]) -> _Part:
-        if name not in self._parts:
-            self._parts[name] = make()
-        part: _Part = self._parts[name]
+        key = (Home.from_environment(), name)
+        if key not in self._parts:
+            self._parts[key] = make()
+        part: _Part = self._parts[key]
         return part
 
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from mlops_assets.home import write_atomically
 
@@ -47,9 +47,15 @@ class VerdictLedger:
         write_atomically(self._file(model, subject, verdict.gate), verdict.model_dump_json().encode())
 
     def find(self, model: str, subject: str, gate: str) -> Verdict | None:
-        """Return the verdict of ``gate`` on ``subject``, or None if it has not judged it."""
-        file = self._file(model, subject, gate)
-        return Verdict.model_validate_json(file.read_bytes()) if file.exists() else None
+        """Return the verdict of ``gate`` on ``subject``, or None if it has not judged it.
+
+        What cannot be read vouches for nothing, and neither does another gate's verdict.
+        """
+        try:
+            verdict = Verdict.model_validate_json(self._file(model, subject, gate).read_bytes())
+        except (FileNotFoundError, ValidationError):
+            return None
+        return verdict if verdict.gate == gate else None
 
     def missing_or_failed(self, model: str, required: dict[str, str]) -> list[str]:
         """Return a sentence for each required gate that does not vouch for its subject.

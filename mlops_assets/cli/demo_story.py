@@ -30,6 +30,7 @@ MODEL = "flight_delay"
 _START = datetime(2013, 4, 1)
 _BATCH = 100
 _CLIENTS = 4
+_AROUND_SECONDS = 1.0  # of requests before and after the rollback
 
 Say = Callable[[str], None]
 
@@ -194,6 +195,7 @@ class _Story:
         for thread in clients:
             thread.start()
         warm.wait()
+        stop.wait(_AROUND_SECONDS)
         started = time.perf_counter()
         move = roll_back(self._platform.registry, MODEL)
         self._platform.state.record_change(
@@ -204,6 +206,7 @@ class _Story:
             reason="demo: the way back",
         )
         self._gateway.wait_for_champion(MODEL, move.champion, timeout=10)
+        stop.wait(_AROUND_SECONDS)
         stop.set()
         for thread in clients:
             thread.join()

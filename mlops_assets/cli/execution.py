@@ -4,8 +4,10 @@ In-process on purpose: libraries are imported once and not once a step, which ma
 times faster. The run is a full citizen of the instance: the UI shows its events, checks and lineage.
 """
 
+import json
 import logging
 import os
+import socket
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
 Progress = Callable[[str], None]
 
 _PID_TAG = "mlops/pid"
+_SERVER_TAG = ".dagster/grpc_info"  # Dagster's own: the code server of a run that its services launched
 
 
 @dataclass
@@ -102,7 +105,7 @@ def run_lifecycle(
 
     config = {"as_of": as_of.isoformat() if as_of else "", "window": window or ""}
     with exclusive(home.root / "locks" / f"{model}.lock", f"{model} is being run"):
-        _close_orphans(instance, model)
+        close_orphans(instance, model)
         return _run(
             definitions,
             instance,
@@ -225,20 +228,24 @@ def _storage_reason(error: BaseException) -> str | None:
     return None
 
 
-def _close_orphans(instance: "DagsterInstance", model: str) -> None:
-    """Report runs of a model as failed whose process is gone, so that the UI does not show them for ever."""
+def close_orphans(instance: "DagsterInstance", model: str | None = None) -> None:
+    """Report runs as failed whose process is gone, so that they are not shown and waited for, for ever.
+
+    Args:
+        instance: Where the runs are recorded.
+        model: Look at this model's runs only.
+    """
     import dagster as dg
 
-    open_runs = instance.get_runs(
-        dg.RunsFilter(
-            tags={"mlops/model": model},
-            statuses=[dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.STARTING],
-        )
-    )
-    for run in open_runs:
+    statuses = [dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING]
+    tags = {"mlops/model": model} if model else {}
+    for run in instance.get_runs(dg.RunsFilter(tags=tags, statuses=statuses)):
         pid = run.tags.get(_PID_TAG)
+        server = json.loads(run.tags.get(_SERVER_TAG, "{}")).get("socket")
         if pid is not None and not _alive(int(pid)):
             instance.report_run_failed(run, f"The process {pid} that ran it is gone.")
+        elif server is not None and not _listens(server):
+            instance.report_run_failed(run, "The Dagster services that ran it are gone.")
 
 
 def _alive(pid: int) -> bool:
@@ -248,6 +255,16 @@ def _alive(pid: int) -> bool:
         return False
     except PermissionError:
         return True
+    return True
+
+
+def _listens(path: str) -> bool:
+    """Return whether a code server listens on a local socket; the runs it launched end with it."""
+    with socket.socket(socket.AF_UNIX) as probe:
+        try:
+            probe.connect(path)
+        except OSError:
+            return False
     return True
 
 

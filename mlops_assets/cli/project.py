@@ -1,6 +1,5 @@
 """Which fleet a command works on: that of the Dagster project around the working folder."""
 
-import importlib
 import os
 import sys
 import tomllib
@@ -97,16 +96,14 @@ class Project:
         import dagster as dg
 
         from mlops_assets.automation.fleet import fleet_definitions
+        from mlops_assets.components.defs_folder import load_defs_folder
         from mlops_assets.components.model_lifecycle import lifecycle_definitions
 
         with quiet_dagster():
             if only is not None:
                 models = (lifecycle_definitions(x.spec, x.file.absolute().parent) for x in only)
                 return dg.Definitions.merge(*models, fleet_definitions())
-            tree = dg.ComponentTree.from_module(
-                defs_module=importlib.import_module(self.module), project_root=self.root
-            )
-            return tree.build_defs()
+            return load_defs_folder(self.module, self.root)
 
 
 @contextmanager

@@ -18,11 +18,17 @@ class FleetAutomationAttributes(BaseModel):
 class FleetAutomation(dg.Component):
     """The monitoring schedule and the retraining sensor of the whole fleet.
 
-    Args:
-        attributes: When they run.
+    A project needs one of these, however many models it has. Both run without being switched on: the
+    schedule looks at the last complete window of every model, and the sensor starts a retraining where
+    that showed harm, age or new data.
     """
 
     def __init__(self, attributes: FleetAutomationAttributes) -> None:
+        """Make the component.
+
+        Args:
+            attributes: When they run.
+        """
         self.attributes = attributes
 
     @classmethod

@@ -26,14 +26,19 @@ class ModelLifecycle(dg.Component):
     """One model's road from raw data to a watched production endpoint.
 
     Six stages and a monitoring report as assets, with the governance gates as blocking asset checks.
-    A team writes the attributes; nobody writes stages by hand.
-
-    Args:
-        spec: What the team wrote.
-        folder: The folder of its ``defs.yaml``, to which relative paths refer.
+    The attributes are the model's spec, and all that a team writes: who owns the model, what it is for
+    and how risky, where its rows come from and what they must look like, how it is trained and judged,
+    and what starts a retraining. ``mlops-assets check`` names every problem of every spec, each with its
+    line.
     """
 
     def __init__(self, spec: ModelSpec, folder: Path) -> None:
+        """Make the component.
+
+        Args:
+            spec: What the team wrote.
+            folder: The folder of its ``defs.yaml``, to which relative paths refer.
+        """
         self.spec = spec
         self.folder = folder
 

@@ -1,17 +1,23 @@
 """Scaffold a spec: from nothing, or from the columns of a CSV file."""
 
+from contextlib import suppress
 from pathlib import Path
 
 from dagster.components import Scaffolder, ScaffoldRequest
 from pydantic import BaseModel, Field
 
+from mlops_assets.errors import MlopsError, SpecError
 from mlops_assets.specs.scaffolding import draft_spec
 
 
 class SpecScaffoldParams(BaseModel):
     """What ``dg scaffold defs mlops_assets.ModelLifecycle`` may be told."""
 
-    task: str = Field("binary_classification", description="What the model predicts.")
+    task: str | None = Field(
+        None,
+        description="binary_classification, multiclass_classification or regression; guessed from the "
+        "target of a CSV file if not given.",
+    )
     csv: str | None = Field(None, description="CSV file to read the columns from.")
     target: str | None = Field(None, description="Column to predict; the last one if not given.")
     time_column: str | None = Field(None, description="Column with the event's time.")
@@ -27,12 +33,31 @@ class SpecScaffolder(Scaffolder[SpecScaffoldParams]):
 
     def scaffold(self, request: ScaffoldRequest[SpecScaffoldParams]) -> None:
         """Write the folder of a new model."""
+        import click
+
         params = request.params or SpecScaffoldParams()
-        draft_spec(
-            request.target_path,
-            name=request.target_path.name,
-            task=params.task,
-            csv=Path(params.csv) if params.csv else None,
-            target=params.target,
-            time_column=params.time_column,
-        )
+        try:
+            if request.scaffold_format != "yaml":
+                raise SpecError("a spec is written in YAML; leave out --format")
+            draft_spec(
+                request.target_path,
+                name=request.target_path.name,
+                task=params.task,
+                csv=Path(params.csv) if params.csv else None,
+                target=params.target,
+                time_column=params.time_column,
+                module=_module(request),
+            )
+        except MlopsError as error:
+            # Dagster has made the folder, and would refuse to make it again after the mistake is mended.
+            with suppress(OSError):
+                request.target_path.rmdir()
+            raise click.ClickException(str(error)) from error
+
+
+def _module(request: ScaffoldRequest[SpecScaffoldParams]) -> str:
+    """Return the name under which the new folder will import: its path in the project, src apart."""
+    target = request.target_path.absolute()
+    root = (request.project_root or target.parent).absolute()
+    parts = target.relative_to(root).parts
+    return ".".join(parts[1:] if parts[0] == "src" else parts)

@@ -2,10 +2,12 @@
 
 import json
 from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mlops_assets.data.columns import refused
 from mlops_assets.errors import SpecError
 from mlops_assets.specs.durations import format_duration
 from mlops_assets.specs.model_spec import Column, Data
@@ -15,6 +17,24 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _OFFENDERS = 5
+_DTYPES = {"string": "str", "datetime": "datetime64[us]"}
+
+
+@dataclass(frozen=True)
+class _Expectation:
+    """One expectation in Great Expectations' words, and in ours where those would not be understood.
+
+    Attributes:
+        kind: Great Expectations' name of it.
+        arguments: Its arguments.
+        column: The declared column it is about, where ``arguments`` name one that stands in for it.
+        says: What it says of the column.
+    """
+
+    kind: str
+    arguments: dict[str, Any]
+    column: str | None = None
+    says: str | None = None
 
 
 def check_contract(rows: "pd.DataFrame", data: Data, as_of: datetime, folder: Path) -> Verdict:
@@ -29,10 +49,13 @@ def check_contract(rows: "pd.DataFrame", data: Data, as_of: datetime, folder: Pa
     Returns:
         A verdict of gate ``data_contract`` whose findings name expectation, column, offending
         values and rows.
+
+    Raises:
+        SpecError: The suite file is no suite of Great Expectations.
     """
-    expectations = [*_expectations(data, as_of), *_suite(data, folder)]
-    results = _validate(rows, expectations)
-    findings = [_finding(result) for result in results if not result["success"]]
+    expectations = [*_expectations(rows, data, as_of), *_suite(data, folder)]
+    results = _validate(_with_stand_ins(rows, data), expectations)
+    findings = [_finding(e, result) for e, result in results if not result["success"]]
     return Verdict(
         gate="data_contract",
         passed=not findings,
@@ -48,131 +71,147 @@ def check_contract(rows: "pd.DataFrame", data: Data, as_of: datetime, folder: Pa
     )
 
 
-def _expectations(data: Data, as_of: datetime) -> Iterator[tuple[str, dict[str, Any]]]:
-    yield "expect_table_row_count_to_be_between", {"min_value": data.contract.min_rows}
+def _expectations(rows: "pd.DataFrame", data: Data, as_of: datetime) -> Iterator[_Expectation]:
+    yield _Expectation("expect_table_row_count_to_be_between", {"min_value": data.contract.min_rows})
     for column in data.features:
-        yield from _column_expectations(column)
-    yield "expect_column_values_to_not_be_null", {"column": data.target}
-    if data.key:
+        yield from _column_expectations(column, rows)
+    declared = {column.name for column in data.features}
+    for name in dict.fromkeys([*data.key, data.target]):
+        if name not in declared:
+            yield _Expectation("expect_column_values_to_not_be_null", {"column": name})
+    if len(data.key) > 1:
         unique = {"column_list": list(data.key)}
-        if len(data.key) > 1:
-            yield "expect_compound_columns_to_be_unique", unique
-        else:
-            yield "expect_column_values_to_be_unique", {"column": data.key[0]}
+        yield _Expectation("expect_compound_columns_to_be_unique", unique)
+    elif data.key:
+        yield _Expectation("expect_column_values_to_be_unique", {"column": data.key[0]})
     if data.contract.max_age is not None:
         # Labels of the newest events are not known yet, so the delay is not held against the source.
         oldest = as_of - data.label_delay - data.contract.max_age
-        yield (
+        yield _Expectation(
             "expect_column_max_to_be_between",
-            {
-                "column": data.time_column,
-                "min_value": oldest.isoformat(),
-                "meta": {"freshness": format_duration(data.contract.max_age)},
-            },
+            {"column": data.time_column, "min_value": oldest.isoformat()},
+            says=f"newest row not older than {format_duration(data.contract.max_age)}",
         )
 
 
-def _column_expectations(column: Column) -> Iterator[tuple[str, dict[str, Any]]]:
+def _column_expectations(column: Column, rows: "pd.DataFrame") -> Iterator[_Expectation]:
     on = {"column": column.name}
     if column.type == "string":
-        yield "expect_column_values_to_be_in_type_list", {**on, "type_list": ["str"]}
-    elif column.type == "datetime":
-        yield "expect_column_values_to_be_of_type", {**on, "type_": "datetime64[us]"}
+        yield _Expectation("expect_column_values_to_be_in_type_list", {**on, "type_list": ["str"]})
     else:
-        yield "expect_column_values_to_be_of_type", {**on, "type_": "float64"}
-        if column.type == "integer":
-            yield "expect_column_values_to_match_whole_numbers", on
+        dtype = _DTYPES.get(column.type, "float64")
+        yield _Expectation("expect_column_values_to_be_of_type", {**on, "type_": dtype})
+    if refused(column) in rows:
+        yield _Expectation(
+            "expect_column_values_to_be_null",
+            {"column": refused(column)},
+            column.name,
+            f"values to be of type {column.type}",
+        )
     if not column.nullable:
-        yield "expect_column_values_to_not_be_null", on
+        stand_in = {"column": _delivered(column) if refused(column) in rows else column.name}
+        yield _Expectation("expect_column_values_to_not_be_null", stand_in, column.name)
     if column.range is not None:
         low, high = column.range
-        yield "expect_column_values_to_be_between", {**on, "min_value": low, "max_value": high}
+        limits = {**on, "min_value": low, "max_value": high}
+        yield _Expectation("expect_column_values_to_be_between", limits)
     if column.allowed is not None:
-        yield "expect_column_values_to_be_in_set", {**on, "value_set": list(column.allowed)}
+        yield _Expectation("expect_column_values_to_be_in_set", {**on, "value_set": list(column.allowed)})
 
 
-def _suite(data: Data, folder: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+def _delivered(column: Column) -> str:
+    return f"{column.name} (as delivered)"
+
+
+def _with_stand_ins(rows: "pd.DataFrame", data: Data) -> "pd.DataFrame":
+    """Return rows as Great Expectations reads them.
+
+    Text is made plain Python strings, because it does not know pandas' own text type. A column with
+    values of another type, which are missing in it, gets a stand-in that tells those from the missing.
+    """
+    delivered = {
+        _delivered(c): rows[c.name].astype("object").where(rows[c.name].notna(), rows[refused(c)])
+        for c in data.features
+        if refused(c) in rows
+    }
+    return rows.astype(dict.fromkeys(rows.select_dtypes("string"), "object")).assign(**delivered)
+
+
+def _suite(data: Data, folder: Path) -> Iterator[_Expectation]:
     """Yield the expectations of the team's own suite file, in Great Expectations' JSON form."""
     if data.contract.suite is None:
         return
     file = folder / data.contract.suite
     try:
-        suite = json.loads(file.read_text())
+        suite = json.loads(file.read_text(encoding="utf-8"))
         for expectation in suite["expectations"]:
-            yield expectation["type"], dict(expectation.get("kwargs", {}))
-    except (OSError, ValueError, KeyError, TypeError) as error:
+            yield _Expectation(expectation["type"], dict(expectation.get("kwargs", {})))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise SpecError(
             f"{file}: not a Great Expectations suite ({type(error).__name__}: {error}); "
             'write {"expectations": [{"type": …, "kwargs": {…}}]}'
         ) from error
 
 
-def _validate(rows: "pd.DataFrame", expectations: list[tuple[str, dict[str, Any]]]) -> list[dict[str, Any]]:
+def _validate(
+    rows: "pd.DataFrame", expectations: list[_Expectation]
+) -> list[tuple[_Expectation, dict[str, Any]]]:
+    """Return each distinct expectation with Great Expectations' result, in the order given."""
     import great_expectations as gx
     from great_expectations.expectations.expectation_configuration import ExpectationConfiguration
 
     context = gx.get_context(mode="ephemeral")
     context.variables.progress_bars = {"globally": False}
-    # Whole numbers are a column of remainders to Great Expectations, which has no such expectation.
-    derived: dict[str, Any] = {}
-    configurations = []
-    for kind, arguments in expectations:
-        if kind == "expect_column_values_to_match_whole_numbers":
-            name = f"{arguments['column']} (remainder)"
-            if rows[arguments["column"]].dtype != "float64":
-                continue  # the type expectation already says so
-            derived[name] = rows[arguments["column"]] % 1
-            kind, arguments = (
-                "expect_column_values_to_be_in_set",
-                {"column": name, "value_set": [0.0]},
-            )
-        configurations.append(
-            ExpectationConfiguration(type=kind, kwargs={k: v for k, v in arguments.items() if k != "meta"})
-        )
     suite = gx.ExpectationSuite(name="contract")
-    for configuration in configurations:
+    for index, expectation in enumerate(expectations):
         try:
-            suite.add_expectation_configuration(configuration)
+            # Results come back in another order, so each carries its number. And the suite must not be
+            # given configurations, of which a later one silently replaces an earlier one on the same
+            # column: a team's own suite could then loosen what its spec declares.
+            configuration = ExpectationConfiguration(
+                type=expectation.kind, kwargs=expectation.arguments, meta={"index": index}
+            )
+            suite.add_expectation(configuration.to_domain_obj())
         except Exception as error:
-            raise SpecError(f"expectation {configuration.type} is not usable: {error}") from error
+            reason = " ".join(str(error).split())
+            raise SpecError(f"expectation {expectation.kind!r} is not usable: {reason}") from error
     batch = (
         context.data_sources.add_pandas("snapshot")
         .add_dataframe_asset("rows")
         .add_batch_definition_whole_dataframe("all")
-        .get_batch({"dataframe": _as_objects(rows).assign(**derived)})
+        .get_batch({"dataframe": rows})
     )
     report = batch.validate(
         suite, result_format={"result_format": "SUMMARY", "partial_unexpected_count": _OFFENDERS}
     )
-    return [result.to_json_dict() for result in report.results]
-
-
-def _as_objects(rows: "pd.DataFrame") -> "pd.DataFrame":
-    """Return text as plain Python strings: Great Expectations does not know pandas' own text type."""
-    return rows.astype(dict.fromkeys(rows.select_dtypes("string"), "object"))
-
-
-def _finding(result: dict[str, Any]) -> dict[str, Any]:
-    """Return one failed expectation as a row a person can act on."""
-    configuration, outcome = result["expectation_config"], result.get("result") or {}
-    arguments = {
-        k: v for k, v in configuration["kwargs"].items() if k not in ("batch_id", "column") and v is not None
+    results = {
+        int(result.expectation_config.meta["index"]): result.to_json_dict() for result in report.results
     }
-    column = configuration["kwargs"].get("column") or ", ".join(arguments.get("column_list", []))
-    check = configuration["type"].removeprefix("expect_").replace("_", " ")
+    return [(expectations[index], results[index]) for index in sorted(results)]
+
+
+def _finding(expectation: _Expectation, result: dict[str, Any]) -> dict[str, Any]:
+    """Return one failed expectation as a row a person can act on."""
+    outcome = result.get("result") or {}
+    arguments = {k: v for k, v in expectation.arguments.items() if k != "column" and v is not None}
+    column = (
+        expectation.column
+        or expectation.arguments.get("column")
+        or ", ".join(arguments.get("column_list", []))
+    )
+    says = expectation.says or expectation.kind.removeprefix("expect_").replace("_", " ")
     found = outcome.get("unexpected_count")
-    observed = outcome.get("observed_value")
     raised = [e for e in _exceptions(result.get("exception_info")) if e]
     if raised:
         seen = raised[0]
     elif found is not None:
-        seen = f"{found:,} rows ({outcome.get('unexpected_percent', 0):.2f} %)"
+        seen = f"{found:,} rows ({outcome.get('unexpected_percent') or 0:.2f} %)"
     else:
-        seen = f"observed {observed}"
+        seen = f"observed {outcome.get('observed_value')}"
     return {
-        "problem": f"{column or 'table'}: {check}: {seen}",
+        "problem": f"{column or 'table'}: {says.removeprefix('column ')}: {seen}",
         "column": column,
-        "expected": json.dumps(arguments, default=str),
+        "expected": expectation.says or json.dumps(arguments, default=str),
         "observed": seen,
         "values": json.dumps(outcome.get("partial_unexpected_list") or [], default=str),
         "rows": json.dumps(outcome.get("partial_unexpected_index_list") or [], default=str),

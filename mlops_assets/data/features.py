@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from mlops_assets import digests
 from mlops_assets.errors import DataError, SpecError
 from mlops_assets.specs.model_spec import Column, Data
-from mlops_assets.specs.references import source_of
+from mlops_assets.specs.references import is_installed, source_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -47,9 +47,9 @@ class FeatureView:
         if data.feature_function is None:
             return cls(data.features)
         file = source_of(data.feature_function)
-        module, _, function = data.feature_function.partition(":")
+        function = data.feature_function.partition(":")[2]
         code = file.read_text(encoding="utf-8")
-        _require_self_contained(code, file, module)
+        _require_self_contained(code, file)
         return cls(data.features, code, function)
 
     @property
@@ -61,44 +61,66 @@ class FeatureView:
     def compute(self, rows: "pd.DataFrame") -> "pd.DataFrame":
         """Return one row of features for each row of raw columns.
 
-        Numeric features come as float32, the precision in which the model is served.
+        Numeric features come as float32, the precision in which the model is served, and text as
+        pandas' ``str``, the one type that also comes back from Parquet.
 
         Args:
             rows: Raw columns in their declared types.
 
         Raises:
-            DataError: The function failed, or returned other rows than it was given.
+            DataError: The function failed, returned other rows than it was given, or a feature is
+                neither numbers nor text.
         """
         raw = rows[[c.name for c in self.inputs]]
         if self.source is None:
             return _as_served(raw)
-        function = _load(self.source, self.function or "")
         try:
-            features = function(raw.copy())
+            features = _load(self.source, str(self.function))(raw.copy())
         except Exception as error:
             raise DataError(
                 f"feature function {self.function} failed: {type(error).__name__}: {error}"
             ) from error
-        if len(features) != len(raw) or not features.index.equals(raw.index):
-            raise DataError(
-                f"feature function {self.function} returned {len(features)} rows for {len(raw)}; "
-                "it must return one row for each, with the same index"
-            )
+        _require_a_row_each(features, raw, str(self.function))
         return _as_served(features)
+
+
+def _require_a_row_each(features: Any, raw: "pd.DataFrame", function: str) -> None:
+    import pandas as pd
+
+    if not isinstance(features, pd.DataFrame):
+        raise DataError(f"feature function {function} must return a DataFrame, not {type(features).__name__}")
+    if len(features) != len(raw) or not features.index.equals(raw.index):
+        raise DataError(
+            f"feature function {function} returned {len(features)} rows for {len(raw)}; "
+            "it must return one row for each, with the same index"
+        )
+    if features.columns.empty or features.columns.has_duplicates:
+        raise DataError(f"feature function {function} must return columns, each under a name of its own")
 
 
 def _as_served(features: "pd.DataFrame") -> "pd.DataFrame":
     import pandas as pd
 
-    converted = {}
-    for name, column in features.items():
-        if pd.api.types.is_bool_dtype(column.dtype) or pd.api.types.is_numeric_dtype(column.dtype):
-            converted[name] = column.astype("float32")
-        elif pd.api.types.is_datetime64_any_dtype(column.dtype):
-            raise DataError(f"feature {name!r} is a time; compute numbers from it in data.feature_function")
-        else:
-            converted[name] = column.astype("object")
+    converted = {str(name): _served_column(str(name), column) for name, column in features.items()}
     return pd.DataFrame(converted, index=features.index)
+
+
+def _served_column(name: str, column: "pd.Series[Any]") -> "pd.Series[Any]":
+    import pandas as pd
+
+    if isinstance(column.dtype, pd.CategoricalDtype) or column.dtype == object:
+        column = column.astype("object").infer_objects()
+    if pd.api.types.is_numeric_dtype(column.dtype):
+        return column.astype("float32")
+    if pd.api.types.is_datetime64_any_dtype(column.dtype):
+        raise DataError(f"feature {name!r} is a time; compute numbers from it in data.feature_function")
+    if not isinstance(column.dtype, pd.StringDtype):
+        kind = pd.api.types.infer_dtype(column, skipna=True)
+        if kind == "decimal" or kind in ("integer", "boolean", "mixed-integer-float", "floating"):
+            return column.astype("float32")
+        if kind not in ("string", "empty"):
+            raise DataError(f"feature {name!r} holds {kind} values; a feature is numbers or text")
+    return column.astype("str")
 
 
 _loaded: dict[str, Callable[..., Any]] = {}
@@ -121,8 +143,7 @@ def _load(source: str, function: str) -> Callable[..., Any]:
     return _loaded[key]
 
 
-def _require_self_contained(code: str, file: Path, module: str) -> None:
-    own = module.split(".")[0]
+def _require_self_contained(code: str, file: Path) -> None:
     for node in ast.walk(ast.parse(code)):
         imported: list[str] = []
         if isinstance(node, ast.Import):
@@ -130,7 +151,7 @@ def _require_self_contained(code: str, file: Path, module: str) -> None:
         elif isinstance(node, ast.ImportFrom):
             imported = ["." if node.level else str(node.module)]
         for name in imported:
-            if name == "." or name.split(".")[0] == own:
+            if name == "." or not is_installed(name):
                 raise SpecError(
                     f"{file}:{getattr(node, 'lineno', 1)}: a feature module travels with the model, so it "
                     f"may import installed libraries only, not project code ({name}); move what it "

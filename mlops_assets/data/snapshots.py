@@ -23,9 +23,14 @@ def write_snapshot(frame: "pd.DataFrame", place: Callable[[str], Path]) -> tuple
         The content digest and the path.
 
     Raises:
+        DataError: A column holds what a table cannot, such as lists or values of several types.
         StorageError: The disk is full or the folder is not writable.
     """
-    digest = digests.of_frame(frame)
+    try:
+        digest = digests.of_frame(frame)
+    except (TypeError, ValueError) as error:
+        reason = " ".join(str(part) for part in error.args)
+        raise DataError(f"the rows cannot be kept as a table: {reason}") from error
     path = place(digest)
     if not path.exists():
         with storage_errors(path), replacing(path) as temporary:
@@ -44,7 +49,11 @@ def read_snapshot(path: Path, digest: str) -> "pd.DataFrame":
 
     if not path.exists():
         raise DataError(f"snapshot {path} is gone; run the lifecycle again to read the source anew")
-    frame = pd.read_parquet(path)
-    if digests.of_frame(frame) != digest:
+    try:
+        frame = pd.read_parquet(path)
+        intact = digests.of_frame(frame) == digest
+    except (OSError, TypeError, ValueError):
+        intact = False
+    if not intact:
         raise DataError(f"snapshot {path} was altered after it was written; delete it and run again")
     return frame

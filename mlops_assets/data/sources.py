@@ -3,9 +3,9 @@
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from mlops_assets.data.columns import convert, to_declared_types
 from mlops_assets.errors import DataError, MlopsError, did_you_mean
@@ -21,6 +21,11 @@ from mlops_assets.specs.references import load_function
 
 if TYPE_CHECKING:
     import pandas as pd
+    import sqlalchemy as sa
+
+# What a CSV file writes for a missing number or truth value. Text is missing only where it is empty:
+# pandas' own list would make the carrier "NA" and the name "None" disappear.
+_MISSING = ["", "NA", "N/A", "NaN", "nan", "NULL", "null", "None", "<NA>"]
 
 
 @dataclass(frozen=True)
@@ -52,6 +57,7 @@ def read_window(data: Data, window: Window, folder: Path) -> "pd.DataFrame":
 
     Raises:
         DataError: A declared column is missing, the window is empty, or the source fails.
+        SpecError: The source's function cannot be imported.
     """
     source = data.source
     try:
@@ -61,10 +67,10 @@ def read_window(data: Data, window: Window, folder: Path) -> "pd.DataFrame":
     except Exception as error:
         raise DataError(f"{_name(source)} failed: {type(error).__name__}: {_first_line(error)}") from error
     _require_columns(list(rows.columns), data.columns, source)
-    rows = rows[list(data.columns)]
+    rows = rows[list(data.columns)].reset_index(drop=True)
     times, bad = convert(rows[data.time_column], "datetime")
     if bad.any():
-        value = rows.loc[bad, data.time_column].iloc[0]
+        value = rows.loc[bad, data.time_column].astype("object").iloc[0]
         raise DataError(
             f"{_name(source)}: {data.time_column} holds {value!r}, which is no time "
             f"({int(bad.sum())} rows); write times as ISO 8601"
@@ -75,9 +81,28 @@ def read_window(data: Data, window: Window, folder: Path) -> "pd.DataFrame":
     rows = rows[(times >= window.start) & (times < window.end)]
     if rows.empty:
         raise DataError(f"{_name(source)} has no rows from {window}; check the source and --as-of")
-    rows = to_declared_types(rows, data.features)
+    rows = _of_one_type(to_declared_types(rows, data.features), data, source)
     order = list(dict.fromkeys([data.time_column, *data.key, *data.columns]))
     return rows.sort_values(order, kind="stable", na_position="last").reset_index(drop=True)
+
+
+def _of_one_type(rows: "pd.DataFrame", data: Data, source: Source) -> "pd.DataFrame":
+    """Return rows whose target and key, which have no declared type, can be sorted and stored."""
+    import pandas as pd
+
+    declared = {column.name for column in data.features}
+    for name in dict.fromkeys([*data.key, data.target]):
+        if name in declared or name == data.time_column:
+            continue
+        values = rows[name]
+        if isinstance(values.dtype, pd.CategoricalDtype) or values.dtype == object:
+            values = values.astype("object").infer_objects()
+            kind = pd.api.types.infer_dtype(values, skipna=True)
+            if kind.startswith("mixed"):
+                kinds = sorted({type(v).__name__ for v in values.dropna()})
+                raise DataError(f"{_name(source)}: {name} mixes values of type {', '.join(kinds)}")
+            rows = rows.assign(**{name: values})
+    return rows
 
 
 def _read(source: Source, data: Data, window: Window, folder: Path) -> "pd.DataFrame":
@@ -92,12 +117,35 @@ def _read(source: Source, data: Data, window: Window, folder: Path) -> "pd.DataF
                 )
             return rows
         case CsvSource():
-            strings = {c.name: "object" for c in data.features if c.type == "string"}
-            return pd.read_csv(folder / source.path, dtype=strings, keep_default_na=True)
+            return _read_csv(folder / source.path, data)
         case ParquetSource():
             return pd.read_parquet(folder / source.path)
         case SqlSource():
             return _read_sql(source, data, window)
+
+
+def _read_csv(file: Path, data: Data) -> "pd.DataFrame":
+    import pandas as pd
+
+    text = {c.name for c in data.features if c.type == "string"}
+    rows = pd.read_csv(
+        file,
+        dtype=dict.fromkeys(text, "str"),
+        keep_default_na=False,
+        na_values={name: [""] if name in text else _MISSING for name in data.columns},
+    )
+    # One stray word makes pandas read the whole column as text; all but the word is still good.
+    for column in data.features:
+        if column.name in rows and isinstance(rows[column.name].dtype, pd.StringDtype):
+            values = rows[column.name]
+            if column.type in ("number", "integer"):
+                parsed = pd.to_numeric(values, errors="coerce").astype("object")
+            elif column.type == "boolean":
+                parsed = values.str.lower().map({"true": True, "false": False}).astype("object")
+            else:
+                continue
+            rows[column.name] = parsed.where(parsed.notna(), values)
+    return rows
 
 
 def _read_sql(source: SqlSource, data: Data, window: Window) -> "pd.DataFrame":
@@ -110,25 +158,48 @@ def _read_sql(source: SqlSource, data: Data, window: Window) -> "pd.DataFrame":
     engine = sa.create_engine(url)
     try:
         with engine.connect() as connection:
-            bounds = {"start": window.start, "end": window.end}
             if source.query is not None:
+                bounds = {"start": window.start, "end": window.end}
                 return pd.read_sql(sa.text(source.query), connection, params=bounds)
-            table = sa.Table(source.table or "", sa.MetaData(), autoload_with=connection)
-            _require_columns(table.columns.keys(), data.columns, source)
-            # Times stored as text compare as text; the exact cut is made after parsing.
-            query = sa.select(*(table.columns[name] for name in data.columns))
-            time = table.columns[data.time_column]
-            if isinstance(time.type, sa.DateTime):
-                query = query.where(time >= window.start, time < window.end)
-            return pd.read_sql(query, connection)
-    except sa.exc.NoSuchTableError as error:
-        with engine.connect() as connection:
-            tables = sa.inspect(connection).get_table_names()
-        raise DataError(
-            f"the database has no table {source.table!r}{did_you_mean(str(source.table), tables)}"
-        ) from error
+            return pd.read_sql(_table_query(source, data, window, connection), connection)
     finally:
         engine.dispose()
+
+
+def _table_query(
+    source: SqlSource, data: Data, window: Window, connection: "sa.Connection"
+) -> "sa.Select[Any]":
+    """Return the query for a table's declared columns, cut near the window.
+
+    The table is asked for one row instead of being reflected, which not every dialect can do.
+    """
+    import sqlalchemy as sa
+
+    schema, _, name = str(source.table).rpartition(".")
+    table = sa.table(name, schema=schema or None)
+    time: sa.ColumnElement[Any] = sa.column(data.time_column)
+    try:
+        present = list(connection.execute(sa.select("*").select_from(table).limit(0)).keys())
+    except sa.exc.DBAPIError as error:
+        connection.rollback()
+        known = sa.inspect(connection).get_table_names(schema=schema or None)
+        if name in known:
+            raise
+        raise DataError(f"the database has no table {source.table!r}{did_you_mean(name, known)}") from error
+    _require_columns(present, data.columns, source)
+    columns: list[sa.ColumnElement[Any]] = [sa.column(name) for name in data.columns]
+    query = sa.select(*columns).select_from(table)
+    seen = connection.execute(sa.select(time).select_from(table).where(time.is_not(None)).limit(1)).scalar()
+    # The exact cut is made after parsing; a day on either side leaves room for any time zone.
+    low, high = window.start - timedelta(days=1), window.end + timedelta(days=2)
+    if isinstance(seen, datetime):
+        return query.where(time >= low, time < high)
+    if isinstance(seen, date):
+        return query.where(time >= low.date(), time < high.date())
+    if isinstance(seen, str) and seen[4:5] == "-":
+        # ISO times compare as text, by their dates whatever follows.
+        return query.where(time >= f"{low:%Y-%m-%d}", time < f"{high:%Y-%m-%d}")
+    return query
 
 
 def _require_columns(present: Sequence[str], wanted: Sequence[str], source: Source) -> None:
@@ -136,6 +207,9 @@ def _require_columns(present: Sequence[str], wanted: Sequence[str], source: Sour
     if missing:
         named = "; ".join(f"{name!r}{did_you_mean(name, present)}" for name in missing)
         raise DataError(f"{_name(source)} does not deliver the declared column {named}")
+    twice = [name for name in wanted if list(present).count(name) > 1]
+    if twice:
+        raise DataError(f"{_name(source)} delivers the column {', '.join(map(repr, twice))} more than once")
 
 
 def _name(source: Source) -> str:

@@ -1,11 +1,12 @@
 """A challenger and the champion, on the same rows that neither was trained on."""
 
+import math
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from mlops_assets.errors import DataError
-from mlops_assets.evaluation.intervals import PairedDifference, paired_difference
+from mlops_assets.evaluation.intervals import PairedDifference, paired_difference, time_blocks
 from mlops_assets.evaluation.judgement import FEWEST_COMMON_ROWS
 from mlops_assets.evaluation.metrics import encode_target, measure
 from mlops_assets.specs.model_spec import ModelSpec
@@ -38,6 +39,7 @@ def compare_with_champion(
     spec: ModelSpec,
     holdout: "pd.DataFrame",
     challenger: "np.ndarray[Any, Any]",
+    classes: tuple[Any, ...],
     champion: "PackagedModel",
 ) -> ChampionComparison:
     """Return how much better the challenger is on the part of the hold-out unseen by the champion.
@@ -46,6 +48,7 @@ def compare_with_champion(
         spec: The model's spec.
         holdout: Raw hold-out rows of the challenger, with time and target.
         challenger: The challenger's predictions for them.
+        classes: The classes it predicts.
         champion: The packaged champion, which computes its own features.
     """
     times = holdout[spec.data.time_column]
@@ -59,19 +62,40 @@ def compare_with_champion(
         return ChampionComparison(
             rows, problem=f"the champion needs columns that are gone: {', '.join(missing)}"
         )
+    known = champion.manifest.classes
+    if spec.task == "binary_classification" and known != classes:
+        return ChampionComparison(rows, problem=f"the champion tells {known} apart, not {classes}")
+    either = tuple(dict.fromkeys((*known, *classes)))
     try:
-        served = champion.predict(common)
-        target = encode_target(common[spec.data.target], spec.task, champion.manifest.classes)
-    except (DataError, ValueError) as error:
+        served = _over(either, known, champion.predict(common))
+        target = encode_target(common[spec.data.target], spec.task, either)
+    except DataError as error:
         return ChampionComparison(rows, problem=f"the champion cannot score these rows: {error}")
     metric = spec.evaluation.primary_metric
+    value = measure(metric, target, served)
+    if math.isnan(value):
+        return ChampionComparison(rows, problem=f"{metric} is not defined on the {rows:,} common rows")
     difference = paired_difference(
         metric,
         target,
-        challenger[unseen],
+        _over(either, classes, challenger[unseen]),
         served,
-        times[unseen].dt.floor("D").to_numpy(),
+        time_blocks(times[unseen]),
         margin=spec.evaluation.min_gain,
         confidence=spec.evaluation.confidence,
     )
-    return ChampionComparison(rows, difference, measure(metric, target, served))
+    return ChampionComparison(rows, difference, value)
+
+
+def _over(
+    either: tuple[Any, ...], classes: tuple[Any, ...], predicted: "np.ndarray[Any, Any]"
+) -> "np.ndarray[Any, Any]":
+    """Return probabilities over both models' classes: a class a model does not know it never expects."""
+    import numpy as np
+
+    if predicted.ndim == 1:
+        return predicted
+    return np.stack(
+        [predicted[:, classes.index(c)] if c in classes else np.zeros(len(predicted)) for c in either],
+        axis=1,
+    )

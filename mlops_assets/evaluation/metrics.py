@@ -7,6 +7,7 @@ The weights make one implementation serve both the plain figure (all ones) and a
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from mlops_assets.errors import DataError
 from mlops_assets.specs.model_spec import HIGHER_IS_BETTER, METRICS, Task
 
 if TYPE_CHECKING:
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     Array = np.ndarray[Any, Any]
     Weighted = Callable[[Array], float]
 
-_SMALLEST = 1e-15
+_SMALLEST = 2.0**-52  # scikit-learn's bound on how wrong a probability may be held to be
 
 
 def higher_is_better(metric: str) -> bool:
@@ -39,10 +40,13 @@ def prepare(metric: str, target: "Array", predicted: "Array") -> "Weighted":
         predicted: Shape (n,), or (n, classes) for a multiclass task.
 
     Returns:
-        A function of weights, shape (n,), that returns NaN where the metric is not defined.
+        A function of weights, shape (n,), that returns NaN where the metric is not defined: where a
+        prediction is not a number, or there is nothing to tell apart.
     """
     import numpy as np
 
+    if np.isnan(predicted).any():
+        return lambda weights: float("nan")
     match metric:
         case "roc_auc":
             return _roc_auc(target, predicted)
@@ -55,7 +59,8 @@ def prepare(metric: str, target: "Array", predicted: "Array") -> "Weighted":
                 of_target = predicted[np.arange(len(target)), target.astype(int)]
             return _mean(-np.log(np.clip(of_target, _SMALLEST, 1)))
         case "accuracy":
-            guess = predicted >= 0.5 if predicted.ndim == 1 else predicted.argmax(axis=1)
+            # Of two equally likely classes the first, as scikit-learn's predict does.
+            guess = predicted > 0.5 if predicted.ndim == 1 else predicted.argmax(axis=1)
             return _mean((guess == target).astype(float))
         case "macro_recall":
             return _macro_recall(target, predicted.argmax(axis=1))
@@ -80,17 +85,19 @@ def encode_target(values: Any, task: Task, classes: tuple[Any, ...]) -> "Array":
     """Return targets as numbers: class codes for a classification, float64 for a regression.
 
     Raises:
-        ValueError: A value is not among the classes.
+        DataError: A value is not among the classes, or is no number where a number is predicted.
     """
     import numpy as np
 
-    if task == "regression":
-        return np.asarray(values, dtype="float64")
     code = {c: i for i, c in enumerate(classes)}
     try:
+        if task == "regression":
+            return np.asarray(values, dtype="float64")
         return np.asarray([code[v] for v in values], dtype="float64")
     except KeyError as error:
-        raise ValueError(f"the target holds {error.args[0]!r}, which the model was not trained on") from error
+        raise DataError(f"the target holds {error.args[0]!r}, which the model was not trained on") from error
+    except (TypeError, ValueError) as error:
+        raise DataError(f"the target is not made of numbers: {error}") from error
 
 
 def _mean(losses: "Array") -> "Weighted":
@@ -118,6 +125,7 @@ def _roc_auc(target: "Array", predicted: "Array") -> "Weighted":
 
 
 def _macro_recall(target: "Array", guess: "Array") -> "Weighted":
+    """Mean recall of the classes that occur: scikit-learn's balanced accuracy."""
     import numpy as np
 
     codes = target.astype(int)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mlops_assets.errors import PackageError
-from mlops_assets.home import replacing, storage_errors
+from mlops_assets.home import write_secret_once
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import (
@@ -29,8 +29,10 @@ class Signer:
         """Return the signer of a home; makes the key of the embedded default on first use.
 
         Raises:
-            PackageError: ``MLOPS_SIGNING_KEY`` holds no Ed25519 private key.
+            PackageError: ``MLOPS_SIGNING_KEY``, or the home's key file, holds no Ed25519 private key.
+            StorageError: The home cannot be written.
         """
+        from cryptography.exceptions import UnsupportedAlgorithm
         from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
         from cryptography.hazmat.primitives.serialization import (
             Encoding,
@@ -45,14 +47,10 @@ class Signer:
             made = Ed25519PrivateKey.generate().private_bytes(
                 Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()
             )
-            with storage_errors(file):
-                file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-                with replacing(file) as temporary:
-                    temporary.write_bytes(made)
-                file.chmod(0o600)
+            write_secret_once(file, made)
         try:
             key = load_pem_private_key(pem or file.read_bytes(), password=None)
-        except (ValueError, TypeError) as error:
+        except (ValueError, TypeError, OSError, UnsupportedAlgorithm) as error:
             raise PackageError(f"{_named(pem, file)} holds no usable private key: {error}") from error
         if not isinstance(key, Ed25519PrivateKey):
             raise PackageError(f"{_named(pem, file)} must hold an Ed25519 key")
@@ -81,6 +79,7 @@ class Verifier:
         Raises:
             PackageError: ``MLOPS_VERIFY_KEY`` holds no Ed25519 public key.
         """
+        from cryptography.exceptions import UnsupportedAlgorithm
         from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
         from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
@@ -89,7 +88,7 @@ class Verifier:
             return Signer.for_home(root).verifier
         try:
             key = load_pem_public_key(pem)
-        except ValueError as error:
+        except (ValueError, UnsupportedAlgorithm) as error:
             raise PackageError(f"MLOPS_VERIFY_KEY holds no usable public key: {error}") from error
         if not isinstance(key, Ed25519PublicKey):
             raise PackageError("MLOPS_VERIFY_KEY must hold an Ed25519 key")

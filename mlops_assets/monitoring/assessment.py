@@ -4,6 +4,7 @@ Drift is shown and never acted on by itself. Harm is: the primary metric on arri
 whole of its confidence interval, lies beyond the hold-out's value by more than the tolerance.
 """
 
+import math
 from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
@@ -12,10 +13,10 @@ from typing import TYPE_CHECKING, Any
 from pydantic import BaseModel, ConfigDict
 
 from mlops_assets.data.columns import to_declared_types
-from mlops_assets.evaluation.intervals import Interval, intervals
+from mlops_assets.evaluation.intervals import Interval, intervals, time_blocks
 from mlops_assets.evaluation.metrics import encode_target, higher_is_better, measure, metrics_of
 from mlops_assets.monitoring.drift import measure_drift
-from mlops_assets.monitoring.quality import measure_quality
+from mlops_assets.monitoring.quality import findings_of, measure_quality
 from mlops_assets.specs.model_spec import ModelSpec, Retraining
 from mlops_assets.verdict import Finding
 
@@ -36,12 +37,12 @@ class Assessment(BaseModel):
         start: First event time of the window.
         end: End of the window, exclusive.
         served: Rows answered.
-        labelled: Rows whose label is known.
-        metrics: Each metric on labelled rows: value and interval.
+        labelled: Rows that this version answered and whose label is known.
+        metrics: Each metric on labelled rows, where it is defined: value and interval.
         reference_metric: The primary metric on the champion's hold-out.
         drift: Per column: method, score, threshold, drifted.
         prediction_drift: The same for the prediction; None if too few rows.
-        quality: Troubles with served inputs.
+        quality: Troubles with served inputs and with labels.
         latency_ms: Quantiles of the answer time, by name.
         errors: Requests refused or failed during the window (by arrival).
         unseen_rows: Rows in the source newer than all the champion was trained on; None if not asked.
@@ -51,7 +52,8 @@ class Assessment(BaseModel):
         report: Path of the Evidently report, if one was made.
     """
 
-    model_config = ConfigDict(frozen=True)
+    # Drift scores may be infinite; JSON's null would not read back as a number.
+    model_config = ConfigDict(frozen=True, ser_json_inf_nan="strings")
 
     model: str
     version: str
@@ -105,6 +107,8 @@ def assess(
         unseen_rows: Rows in the source that the champion has not seen.
         report: Where to write Evidently's HTML report; None for no report.
     """
+    import pandas as pd
+
     common = {
         "model": spec.name,
         "version": version,
@@ -118,27 +122,34 @@ def assess(
     if rows.empty:
         return Assessment(**common, served=0, reason="nothing was served in this window")
     inputs = package.manifest.inputs
-    rows = to_declared_types(_with_all(rows, [c.name for c in inputs]), inputs)
     reference = package.reference()
-    current = rows.assign(prediction=[_first(o) for o in rows["output"]])
-    numeric = [c.name for c in inputs if c.type in ("number", "integer", "boolean")]
-    categorical = [c.name for c in inputs if c.type == "string"]
+    sent = pd.DataFrame.from_records(rows["inputs"].tolist(), index=rows.index)
+    current = to_declared_types(sent.reindex(columns=[c.name for c in inputs]), inputs)
+    quality = measure_quality(current, inputs, reference)
+    # An earlier version may have answered part of the window: not this one's predictions, nor its doing.
+    own = rows["version"] == version
+    current["prediction"] = rows["output"].map(_first).where(own)
     drift = measure_drift(
-        _first_prediction(reference), current, [*numeric, "prediction"], categorical, report
+        _first_prediction(reference),
+        current,
+        [*(c.name for c in inputs if c.type in ("number", "integer", "boolean")), "prediction"],
+        [c.name for c in inputs if c.type == "string"],
+        report,
     )
-    metrics, reference_metric, labelled = _performance(spec, package, rows, reference)
-    harm, reason = judge_harm(spec, metrics.get(spec.evaluation.primary_metric), reference_metric, labelled)
+    known, unusable = _known_labels(rows[own], package)
+    metrics, reference_metric = _performance(spec, package, known, reference)
+    harm, reason = judge_harm(spec, metrics.get(spec.evaluation.primary_metric), reference_metric, len(known))
     latency = rows["latency_ms"].quantile([0.5, 0.99])
     prediction = [asdict(d) for d in drift if d.column == "prediction"]
     return Assessment(
         **common,
         served=len(rows),
-        labelled=labelled,
+        labelled=len(known),
         metrics={n: (i.value, i.low, i.high) for n, i in metrics.items()},
         reference_metric=reference_metric,
         drift=[asdict(d) for d in drift if d.column != "prediction"],
         prediction_drift=prediction[0] if prediction else None,
-        quality=measure_quality(rows, inputs),
+        quality=[*quality, *unusable],
         latency_ms={"p50": float(latency[0.5]), "p99": float(latency[0.99])},
         harm=harm,
         reason=reason,
@@ -153,13 +164,16 @@ def judge_harm(
 
     Args:
         spec: The model's spec.
-        current: The primary metric on labelled rows.
-        reference: The primary metric on the champion's hold-out.
+        current: The primary metric on labelled rows; None where it is not defined.
+        reference: The primary metric on the champion's hold-out; None where it is not defined.
         labelled: Number of labelled rows.
     """
     name, fewest = spec.evaluation.primary_metric, spec.monitoring.min_labels
-    if current is None or reference is None or labelled < fewest:
+    if labelled < fewest:
         return False, f"{labelled} labels, fewer than the {fewest} a judgement needs"
+    if current is None or reference is None:
+        where = "the hold-out" if reference is None else f"the {labelled} labels"
+        return False, f"{name} is not defined on {where}, where there is nothing to tell apart"
     tolerance = spec.monitoring.tolerance
     up = higher_is_better(name)
     best_case = current.high if up else current.low
@@ -171,27 +185,44 @@ def judge_harm(
     )
 
 
+def _known_labels(rows: "pd.DataFrame", package: "PackagedModel") -> tuple["pd.DataFrame", list[Finding]]:
+    """Return the rows whose label the metrics can use, and a finding on those they cannot."""
+    import pandas as pd
+
+    task, classes = package.manifest.task, package.manifest.classes
+    given = rows[rows["label"].notna()]
+    if task == "regression":
+        values = pd.to_numeric(given["label"].astype("object"), errors="coerce").astype("float64")
+        usable = values.abs() < float("inf")
+        given = given.assign(label=values.where(usable, given["label"]))
+    else:
+        usable = given["label"].map(lambda label: label in classes).astype(bool)
+    problem = "a label that is no number" if task == "regression" else "a label the model does not know"
+    return given[usable], findings_of(package.manifest.target, problem, ~usable, given["label"])
+
+
 def _performance(
-    spec: ModelSpec, package: "PackagedModel", rows: "pd.DataFrame", reference: "pd.DataFrame"
-) -> tuple[dict[str, Interval], float | None, int]:
+    spec: ModelSpec, package: "PackagedModel", known: "pd.DataFrame", reference: "pd.DataFrame"
+) -> tuple[dict[str, Interval], float | None]:
     import numpy as np
 
     task, classes = package.manifest.task, package.manifest.classes
-    primary = spec.evaluation.primary_metric
-    on_holdout = measure(
-        primary,
+    promised = measure(
+        spec.evaluation.primary_metric,
         encode_target(reference[package.manifest.target], task, classes),
         _reference_output(reference, package),
     )
-    known = rows[rows["label"].notna()]
-    known = known[known["label"].isin(classes)] if task != "regression" else known
-    if len(known) < 2:
-        return {}, on_holdout, len(known)
-    target = encode_target(known["label"], task, classes)
-    predicted = np.asarray(known["output"].tolist(), dtype="float64")
-    days = known["event_time"].dt.floor("D").to_numpy()
-    found = intervals(metrics_of(task), target, predicted, days, confidence=spec.evaluation.confidence)
-    return found, on_holdout, len(known)
+    found: dict[str, Interval] = {}
+    if len(known) > 1:
+        found = intervals(
+            metrics_of(task),
+            encode_target(known["label"], task, classes),
+            np.asarray(known["output"].tolist(), dtype="float64"),
+            time_blocks(known["event_time"]),
+            confidence=spec.evaluation.confidence,
+        )
+    defined = {name: figure for name, figure in found.items() if not math.isnan(figure.value)}
+    return defined, None if math.isnan(promised) else promised
 
 
 def _reference_output(reference: "pd.DataFrame", package: "PackagedModel") -> "np.ndarray[Any, Any]":
@@ -210,8 +241,3 @@ def _first_prediction(reference: "pd.DataFrame") -> "pd.DataFrame":
 
 def _first(output: Any) -> float:
     return float(output[0] if isinstance(output, list) else output)
-
-
-def _with_all(rows: "pd.DataFrame", names: list[str]) -> "pd.DataFrame":
-    """Return rows with a column for each name, so that an input nobody sent reads as missing."""
-    return rows.assign(**{n: None for n in names if n not in rows})

@@ -4,6 +4,7 @@ One small database for all models, so that the sensor of a thousand models asks 
 """
 
 import getpass
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
@@ -80,12 +81,20 @@ class FleetState:
     def _engine(self) -> "sa.Engine":
         import sqlalchemy as sa
 
-        engine = sa.create_engine(self._url)
+        try:
+            engine = sa.create_engine(self._url)
+        except (sa.exc.ArgumentError, ImportError) as error:
+            raise StorageError(f"fleet state: MLOPS_STATE_URL is not usable: {error}") from error
         if engine.dialect.name == "sqlite" and engine.url.database:
             folder = Path(engine.url.database).parent
             with storage_errors(folder):
                 folder.mkdir(parents=True, exist_ok=True)
-        next(iter(self._tables.values())).metadata.create_all(engine)
+        metadata = self._tables["audit"].metadata
+        try:
+            metadata.create_all(engine)
+        except sa.exc.DBAPIError:
+            # Another process may have made a table between our look and our making it; look again.
+            metadata.create_all(engine)
         return engine
 
     def record_assessment(self, assessment: Assessment) -> int:
@@ -179,7 +188,7 @@ class FleetState:
                 .insert()
                 .values(
                     at=utc_now(),
-                    actor=actor or getpass.getuser(),
+                    actor=actor or _user(),
                     action=action,
                     model=model,
                     detail=detail,
@@ -203,3 +212,11 @@ class FleetState:
         except SQLAlchemyError as error:
             reason = str(getattr(error, "orig", None) or error)
             raise StorageError(f"fleet state: {reason}; check MLOPS_HOME or MLOPS_STATE_URL") from error
+
+
+def _user() -> str:
+    """Return who runs this process; a container's user often has a number and no name."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return f"uid {os.getuid()}"

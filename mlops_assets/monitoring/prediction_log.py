@@ -171,7 +171,8 @@ class PredictionLog:
 
         Returns:
             One row a prediction, probes left out: ``prediction_id``, ``version``, ``event_time``,
-            ``latency_ms``, ``output``, ``label`` (None if not known), and one column per input.
+            ``latency_ms``, ``output``, ``label`` (None if not known), and ``inputs``, the row as it
+            was sent.
         """
         import pandas as pd
 
@@ -189,13 +190,13 @@ class PredictionLog:
             fetched = self._connection.execute(query, bounds).fetchall()
         records = [
             {
-                **json.loads(inputs),
                 "prediction_id": prediction_id,
                 "version": version,
                 "event_time": datetime.fromisoformat(event_time),
                 "latency_ms": latency,
                 "output": json.loads(output),
                 "label": None if label is None else json.loads(label),
+                "inputs": json.loads(inputs),
             }
             for prediction_id, version, event_time, latency, output, inputs, label in fetched
         ]
@@ -239,5 +240,5 @@ class PredictionLog:
     def _storage_errors(self) -> Iterator[None]:
         try:
             yield
-        except sqlite3.OperationalError as error:
+        except sqlite3.Error as error:
             raise StorageError(f"prediction log {self._path}: {error}") from error

@@ -2,12 +2,13 @@
 
 import logging
 import os
+import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mlops_assets.errors import RegistryError
+from mlops_assets.errors import MlopsError, RegistryError
 from mlops_assets.home import Home, silence_telemetry, storage_failure
 from mlops_assets.registry.port import CANDIDATE_TAG, ModelVersion
 
@@ -36,17 +37,34 @@ class MlflowRegistry:
     def client(self) -> "MlflowClient":
         """The MLflow client, made on first use."""
         if self._opened is None:
-            silence_telemetry()
-            for name, value in _IMPATIENCE.items():
-                os.environ.setdefault(name, value)
-            from mlflow import MlflowClient
-
-            # Set after the import, which configures MLflow's loggers.
-            for name in ("mlflow", "alembic"):
-                logging.getLogger(name).setLevel(logging.WARNING)
+            self.make_database()
+            make = _client_class()
             with self.errors():
-                self._opened = MlflowClient(self.uri, self.uri)
+                self._opened = make(self.uri, self.uri)
         return self._opened
+
+    def make_database(self) -> None:
+        """Make the embedded default's database, if there is none yet.
+
+        MLflow makes its tables step by step in place: a kill midway spoils the file for good, and two
+        processes that begin together spoil it for each other. So it is made aside and appears whole.
+        """
+        if not self.uri.startswith("sqlite:///"):
+            return
+        database = Path(self.uri.removeprefix("sqlite:///"))
+        if database.exists():
+            return
+        make = _client_class()
+        with self.errors():
+            database.parent.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryDirectory(dir=database.parent) as scratch:
+                aside = Path(scratch) / database.name
+                client = make(f"sqlite:///{aside}", f"sqlite:///{aside}")
+                client.search_registered_models(max_results=1)
+                client.search_experiments(max_results=1)
+                # A link, unlike a rename, leaves alone what another process may have made meanwhile.
+                with suppress(FileExistsError):
+                    os.link(aside, database)
 
     def experiment(self, model: str) -> str:
         """Return the id of the model's experiment, made if need be."""
@@ -86,8 +104,17 @@ class MlflowRegistry:
         """Return the version an alias points to, or None."""
         return self._find(lambda: self.client.get_model_version_by_alias(model, alias))
 
-    def register(self, model: str, run_id: str, candidate: str, tags: Mapping[str, str]) -> ModelVersion:
-        """Return the candidate's version, made if it is not registered yet.
+    def register(
+        self,
+        model: str,
+        run_id: str,
+        candidate: str,
+        tags: Mapping[str, str],
+        *,
+        purpose: str = "",
+        summary: str = "",
+    ) -> ModelVersion:
+        """Return the candidate's version, made if it is not registered yet; see the port.
 
         The candidate's digest is written in the same transaction as the version, so a kill between
         the two is impossible and a second registration finds the first.
@@ -99,7 +126,7 @@ class MlflowRegistry:
 
         with self.errors():
             try:
-                self.client.create_registered_model(model)
+                self.client.create_registered_model(model, description=purpose)
             except MlflowException as error:
                 if error.error_code != "RESOURCE_ALREADY_EXISTS":
                     raise
@@ -108,6 +135,7 @@ class MlflowRegistry:
                 source=f"runs:/{run_id}/{ARTIFACT_PATH}",
                 run_id=run_id,
                 tags={**tags, CANDIDATE_TAG: candidate},
+                description=summary,
             )
         return _version(made)
 
@@ -126,14 +154,14 @@ class MlflowRegistry:
         with self.errors():
             self.client.set_model_version_tag(model, version, key, value)
 
-    def fetch_package(self, version: ModelVersion) -> Path:
-        """Return a local folder with the version's packaged model."""
-        return self.fetch_run_package(version.run_id)
+    def fetch_package(self, version: ModelVersion, into: Path | None = None) -> Path:
+        """Return a local folder with the version's packaged model, a copy below ``into`` if given."""
+        return self.fetch_run_package(version.run_id, into)
 
-    def fetch_run_package(self, run_id: str) -> Path:
+    def fetch_run_package(self, run_id: str, into: Path | None = None) -> Path:
         """Return a local folder with the packaged model that a training run logged."""
         with self.errors():
-            folder = self.client.download_artifacts(run_id, ARTIFACT_PATH)
+            folder = self.client.download_artifacts(run_id, ARTIFACT_PATH, str(into) if into else None)
         return Path(folder) / "data" / "package"
 
     @contextmanager
@@ -141,7 +169,7 @@ class MlflowRegistry:
         """Turn MLflow's and the database's failures into one clear line."""
         try:
             yield
-        except RegistryError:
+        except MlopsError:
             raise
         except Exception as error:
             reason = storage_failure(error) or _reason(error)
@@ -157,6 +185,19 @@ class MlflowRegistry:
                 if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
                     return None
                 raise
+
+
+def _client_class() -> Any:
+    """Return MLflow's client, imported without its chatter, its telemetry and its patience."""
+    silence_telemetry()
+    for name, value in _IMPATIENCE.items():
+        os.environ.setdefault(name, value)
+    from mlflow import MlflowClient
+
+    # Set after the import, which configures MLflow's loggers.
+    for name in ("mlflow", "alembic"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    return MlflowClient
 
 
 def _version(found: Any) -> ModelVersion:

@@ -50,8 +50,26 @@ class Registry(Protocol):
         """Return the version an alias points to, or None."""
         ...
 
-    def register(self, model: str, run_id: str, candidate: str, tags: Mapping[str, str]) -> ModelVersion:
-        """Return the candidate's version, made if it is not registered yet."""
+    def register(
+        self,
+        model: str,
+        run_id: str,
+        candidate: str,
+        tags: Mapping[str, str],
+        *,
+        purpose: str = "",
+        summary: str = "",
+    ) -> ModelVersion:
+        """Return the candidate's version, made if it is not registered yet.
+
+        Args:
+            model: Model name.
+            run_id: The training run that holds the package.
+            candidate: Digest of the package.
+            tags: Lineage, for programs.
+            purpose: What the model is for, for people; written when the model is new.
+            summary: What is to be said of this version, for people.
+        """
         ...
 
     def set_alias(self, model: str, alias: str, version: str) -> None:
@@ -66,6 +84,6 @@ class Registry(Protocol):
         """Set a tag of a version."""
         ...
 
-    def fetch_package(self, version: ModelVersion) -> Path:
-        """Return a local folder with the version's packaged model."""
+    def fetch_package(self, version: ModelVersion, into: Path | None = None) -> Path:
+        """Return a local folder with the version's packaged model, a copy below ``into`` if given."""
         ...

@@ -1,13 +1,16 @@
 """Promotion and rollback: the alias ``champion`` moves, and that one move is the commit point.
 
-Each step may be interrupted by a kill and is mended by running it again: ``previous_champion`` is
-set before ``champion`` moves, so at no moment is there no way back, nor no champion.
+Before it moves, the way back is in place twice: as the alias ``previous_champion``, and as a tag of
+the version about to serve that names the one it replaces. So a kill between any two steps is mended by
+running again, and leaves neither a model without a champion nor a champion without a way back.
 """
 
 from dataclasses import dataclass
 
 from mlops_assets.errors import RegistryError
-from mlops_assets.registry.port import CHALLENGER, CHAMPION, PREVIOUS_CHAMPION, Registry
+from mlops_assets.registry.port import CHALLENGER, CHAMPION, PREVIOUS_CHAMPION, ModelVersion, Registry
+
+REPLACED_TAG = "mlops.replaced"
 
 
 @dataclass(frozen=True)
@@ -29,11 +32,8 @@ def promote(registry: Registry, model: str, version: str) -> Move:
     current = registry.by_alias(model, CHAMPION)
     if current is not None and current.version == version:
         _drop_challenger(registry, model, version)
-        before = registry.by_alias(model, PREVIOUS_CHAMPION)
-        return Move(model, before.version if before else None, version, moved=False)
-    if current is not None:
-        registry.set_alias(model, PREVIOUS_CHAMPION, current.version)
-    registry.set_alias(model, CHAMPION, version)
+        return Move(model, _way_back(registry, current), version, moved=False)
+    _move(registry, model, current, version)
     _drop_challenger(registry, model, version)
     return Move(model, current.version if current else None, version, moved=True)
 
@@ -53,18 +53,35 @@ def roll_back(registry: Registry, model: str, to: str | None = None) -> Move:
     if current is None:
         raise RegistryError(f"{model} has no champion, so there is nothing to roll back")
     if to is None:
-        back = registry.by_alias(model, PREVIOUS_CHAMPION)
-        if back is None or back.version == current.version:
+        to = _way_back(registry, current)
+        if to is None:
             raise RegistryError(f"{model} has no previous champion; name a version with --to")
-        to = back.version
     elif registry.version(model, to) is None:
         known = ", ".join(v.version for v in registry.versions(model))
         raise RegistryError(f"{model} has no version {to}; it has {known}")
     if to == current.version:
-        return Move(model, current.version, to, moved=False)
-    registry.set_alias(model, CHAMPION, to)
-    registry.set_alias(model, PREVIOUS_CHAMPION, current.version)
+        return Move(model, _way_back(registry, current), to, moved=False)
+    _move(registry, model, current, to)
     return Move(model, current.version, to, moved=True)
+
+
+def _move(registry: Registry, model: str, current: ModelVersion | None, to: str) -> None:
+    if current is not None:
+        registry.set_tag(model, to, REPLACED_TAG, current.version)
+        registry.set_alias(model, PREVIOUS_CHAMPION, current.version)
+    registry.set_alias(model, CHAMPION, to)
+
+
+def _way_back(registry: Registry, current: ModelVersion) -> str | None:
+    """Return the version before the champion.
+
+    While a move is under way, or was killed, ``previous_champion`` is the champion itself; the one
+    before it is then told by the champion's tag.
+    """
+    previous = registry.by_alias(current.model, PREVIOUS_CHAMPION)
+    if previous is not None and previous.version != current.version:
+        return previous.version
+    return current.tags.get(REPLACED_TAG)
 
 
 def _drop_challenger(registry: Registry, model: str, version: str) -> None:

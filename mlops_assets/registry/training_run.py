@@ -56,7 +56,8 @@ def log_training(
 ) -> TrainingRun:
     """Write the package and log it with everything that is known of the training.
 
-    The run is finished last: a run that is FINISHED has all of its parts.
+    The run is made when there is something to log, and finished last: a run that is FINISHED has all
+    of its parts.
 
     Args:
         registry: Where to log.
@@ -75,17 +76,17 @@ def log_training(
     from mlflow.utils.time import get_current_time_millis
 
     experiment = registry.experiment(model)
-    with registry.errors():
-        run = registry.client.create_run(experiment, run_name=name, tags={RECIPE_TAG: recipe})
     with tempfile.TemporaryDirectory() as scratch, storage_errors(Path(scratch)):
         package = write(Path(scratch) / "package")
+        signature = infer_signature(example, package.predict(example))
         with registry.errors():
+            run = registry.client.create_run(experiment, run_name=name, tags={RECIPE_TAG: recipe})
             saved = Path(scratch) / "model"
             pyfunc.save_model(
                 saved,
                 loader_module="mlops_assets.registry.pyfunc",
                 data_path=str(package.folder),
-                signature=infer_signature(example, package.predict(example)),
+                signature=signature,
                 input_example=example,
                 # Inferring requirements takes seconds and starts the model; we know them.
                 pip_requirements=["mlops-assets", "scikit-learn", "onnxruntime", "pandas"],

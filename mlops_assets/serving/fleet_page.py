@@ -1,10 +1,10 @@
 """The fleet page: what serves, at a glance, without a framework."""
 
-from collections.abc import Mapping
 from html import escape
 from typing import Any
 
-from mlops_assets.serving.routing import Table
+from mlops_assets.registry.port import CHAMPION
+from mlops_assets.serving.table import Table
 
 _PAGE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta http-equiv="refresh" content="5">
@@ -28,27 +28,25 @@ def rows(table: Table) -> list[dict[str, Any]]:
     """Return one record per model."""
     found = []
     for name, route in sorted(table.routes.items()):
-        package = route.loaded.get(route.champion or "")
+        champion = route.loaded[route.champion] if route.champion else None
         found.append(
             {
                 "model": name,
                 "champion": route.champion,
-                "wanted": route.wanted,
+                "wanted": route.wanted.get(CHAMPION),
                 "previous_champion": route.previous,
-                "loaded": sorted(route.loaded, key=int),
-                "runtime": package.manifest.runtime if package else None,
-                "as_ordered": route.champion is not None and route.champion == route.wanted,
+                "loaded": route.versions,
+                "runtime": champion.package.manifest.runtime if champion else None,
+                "as_ordered": route.champion is not None and route.champion == route.wanted.get(CHAMPION),
             }
         )
     return found
 
 
-def html(models: list[dict[str, Any]], problems: Mapping[str, str]) -> str:
+def html(models: list[dict[str, Any]], problems: list[dict[str, Any]]) -> str:
     """Return the page."""
     lines = []
     for row in models:
-        good = row["as_ordered"]
-        state = "serving" if good else f"serving {row['champion']}, ordered {row['wanted']}"
         cells = [
             row["model"],
             row["champion"],
@@ -57,9 +55,19 @@ def html(models: list[dict[str, Any]], problems: Mapping[str, str]) -> str:
             row["runtime"],
         ]
         shown = "".join(f"<td>{escape(str(c)) if c else '–'}</td>" for c in cells)
-        lines.append(f"<tr>{shown}<td class={'good' if good else 'bad'}>{escape(state)}</td></tr>")
+        kind = "good" if row["as_ordered"] else "bad"
+        lines.append(f"<tr>{shown}<td class={kind}>{escape(_state(row))}</td></tr>")
     told = "".join(
-        f"<p class=bad><b>{escape(subject)}</b>: {escape(text)}</p>" for subject, text in problems.items()
+        f"<p class=bad><b>{escape(p['subject'])}</b>, {p['kind']} since {p['since']} UTC: "
+        f"{escape(p['message'])}</p>"
+        for p in problems
     )
     empty = "<tr><td colspan=6>No model serves yet.</td></tr>"
     return _PAGE.format(rows="".join(lines) or empty, problems=told)
+
+
+def _state(row: dict[str, Any]) -> str:
+    if row["as_ordered"]:
+        return "serving"
+    serving = f"serving {row['champion']}" if row["champion"] else "not serving"
+    return f"{serving}, the registry says {row['wanted'] or 'none'}"

@@ -1,20 +1,23 @@
-"""From rows to answers: route, predict, log, and only then answer."""
+"""From rows to answers: predict, log, and only then answer."""
 
+import logging
 import secrets
 import time
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from mlops_assets.errors import DataError, did_you_mean
+from mlops_assets.errors import DataError
 from mlops_assets.monitoring.prediction_log import Prediction, PredictionLog
-from mlops_assets.serving.protocol import BadRequest, Rows
-from mlops_assets.serving.routing import Route, Table
+from mlops_assets.serving.protocol import Rows
+from mlops_assets.serving.refusal import Refusal
+from mlops_assets.serving.table import Resident
 from mlops_assets.specs.durations import utc_now
-from mlops_assets.training.package import PackagedModel
 
 if TYPE_CHECKING:
     import numpy as np
+
+log = logging.getLogger("mlops_assets.gateway")
 
 
 @dataclass(frozen=True)
@@ -25,76 +28,52 @@ class Answer:
     prediction_ids: list[str]
 
 
-def route_of(table: Table, model: str) -> Route:
-    """Return a model's routes.
-
-    Raises:
-        BadRequest: 404, with the nearest name.
-    """
-    route = table.routes.get(model)
-    if route is None:
-        raise BadRequest(f"no model {model!r}{did_you_mean(model, table.routes)}", 404)
-    return route
-
-
-def version_of(table: Table, model: str, version: str | None) -> tuple[str, PackagedModel]:
-    """Return the version that answers and its package; the champion if none is named.
-
-    Raises:
-        BadRequest: 404 if the version is not loaded, 503 if no champion was loaded yet.
-    """
-    route = route_of(table, model)
-    if version is None:
-        version = route.champion
-        if version is None:
-            raise BadRequest(f"{model} has no champion loaded yet", 503)
-    package = route.loaded.get(version)
-    if package is None:
-        loaded = ", ".join(sorted(route.loaded, key=int)) or "none"
-        raise BadRequest(f"{model} version {version} is not loaded; loaded: {loaded}", 404)
-    return version, package
-
-
 def answer_rows(
-    log: PredictionLog,
-    model: str,
-    version: str,
-    package: PackagedModel,
-    rows: Rows,
-    *,
-    started: float,
-    probe: bool,
+    predictions: PredictionLog, resident: Resident, rows: Rows, *, started: float, probe: bool
 ) -> Answer:
     """Predict, log and return; what is returned is on disk.
 
     Args:
-        log: The prediction log.
-        model: Model name.
-        version: The version that answers.
-        package: Its package.
+        predictions: The prediction log.
+        resident: The version that answers.
         rows: The request's rows.
         started: ``time.perf_counter()`` when the request came in.
         probe: Whether the platform itself asked.
 
     Raises:
-        BadRequest: 422 if the feature function refuses the rows.
+        Refusal: 422 if the model has no answer for these rows.
         StorageError: The log cannot be written; nothing is answered.
     """
-    try:
-        predicted = package.predict(rows.frame)
-    except DataError as error:
-        raise BadRequest(str(error), 422) from error
+    predicted = _predict(resident, rows)
     now = utc_now()
     ids = [_new_id() for _ in rows.sent]
-    times = _event_times(rows, package.manifest.time_column, now)
+    times = _event_times(rows, resident.package.manifest.time_column, now)
     latency = (time.perf_counter() - started) * 1000
-    log.append(
+    predictions.append(
         [
-            Prediction(id_, model, version, at, now, inputs, output, latency, probe)
+            Prediction(id_, resident.model, resident.version, at, now, inputs, output, latency, probe)
             for id_, at, inputs, output in zip(ids, times, rows.sent, predicted.tolist(), strict=True)
         ]
     )
     return Answer(predicted, ids)
+
+
+def _predict(resident: Resident, rows: Rows) -> "np.ndarray[Any, Any]":
+    import numpy as np
+
+    try:
+        predicted = resident.package.predict(rows.frame)
+    except DataError as error:
+        raise Refusal(422, str(error)) from error
+    except Exception as error:
+        # It predicted real rows when it was loaded, so these rows are what it cannot take.
+        log.warning("%s version %s failed on a request", resident.model, resident.version, exc_info=True)
+        raise Refusal(422, f"the model cannot take these rows: {type(error).__name__}: {error}") from error
+    finite = np.isfinite(predicted).reshape(len(predicted), -1).all(axis=1)
+    if not finite.all():
+        row = int(finite.argmin())
+        raise Refusal(422, f"row {row}: the model has no finite prediction ({predicted[row]})")
+    return predicted
 
 
 def _event_times(rows: Rows, time_column: str, now: datetime) -> list[datetime]:

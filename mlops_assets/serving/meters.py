@@ -1,5 +1,7 @@
 """What the gateway counts, in Prometheus' form."""
 
+from collections.abc import Iterable, Mapping
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 
@@ -29,8 +31,8 @@ class Meters:
         )
         self.incidents = Counter(
             "mlops_gateway_incidents_total",
-            "New problems: a version that is not loaded, a registry or log out of reach.",
-            ("kind", "subject"),
+            "Problems that arose: a version that is not loaded, a registry or log out of reach.",
+            ("kind", "model"),
             registry=self._registry,
         )
         self.resident = Gauge(
@@ -39,6 +41,27 @@ class Meters:
             ("model",),
             registry=self._registry,
         )
+
+        self.problems = Gauge(
+            "mlops_gateway_problems",
+            "Problems there are now.",
+            ("kind", "model"),
+            registry=self._registry,
+        )
+
+    def show(self, resident: Mapping[str, int], problems: Iterable[tuple[str, str | None]]) -> None:
+        """Set what is as it is now.
+
+        Args:
+            resident: Loaded versions by model.
+            problems: Kind and model of each problem.
+        """
+        for gauge in (self.resident, self.problems):
+            gauge.clear()
+        for model, versions in resident.items():
+            self.resident.labels(model).set(versions)
+        for kind, concerned in problems:
+            self.problems.labels(kind, concerned or "").inc()
 
     def text(self) -> bytes:
         """Return all counters in Prometheus' text form."""

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from mlops_assets.serving.protocol import MLFLOW_FORMS, TENSOR_TYPES
 from mlops_assets.version import __version__
 
 _TENSOR = {
@@ -10,7 +11,7 @@ _TENSOR = {
     "properties": {
         "name": {"type": "string"},
         "shape": {"type": "array", "items": {"type": "integer"}},
-        "datatype": {"type": "string", "enum": ["BOOL", "INT64", "FP32", "FP64", "BYTES"]},
+        "datatype": {"type": "string", "enum": list(TENSOR_TYPES)},
         "data": {"type": "array"},
     },
 }
@@ -22,11 +23,12 @@ _REQUEST = {
 _INVOCATION = {
     "type": "object",
     "description": "Exactly one of the four forms.",
+    "oneOf": [{"required": [form]} for form in MLFLOW_FORMS],
     "properties": {
-        "dataframe_split": {"type": "object"},
+        "dataframe_split": {"type": "object", "required": ["columns", "data"]},
         "dataframe_records": {"type": "array", "items": {"type": "object"}},
-        "inputs": {},
-        "instances": {},
+        "inputs": {"type": ["array", "object"]},
+        "instances": {"type": ["array", "object"]},
     },
 }
 _FEEDBACK = {
@@ -57,6 +59,8 @@ _ERROR = {
         "version": {"type": "string"},
     },
 }
+_FEEDING = (400, 404, 408, 413, 503)
+_PREDICTING = (400, 404, 408, 413, 422, 503)
 _NAMES = {"model": "Model name.", "version": "Version number; it must be loaded."}
 
 
@@ -70,10 +74,10 @@ def document() -> dict[str, Any]:
             "get": _operation("Whether every champion is loaded, and what is wrong", "/v2/health/ready", 503)
         },
         f"{model}/feedback": {
-            "post": _operation("Labels by prediction id", model, 400, 404, 413, 503, body=_FEEDBACK)
+            "post": _operation("Labels by prediction id", model, *_FEEDING, body=_FEEDBACK)
         },
         "/models/{model}/invocations": {
-            "post": _operation("Predict, in MLflow's forms", model, 400, 404, 413, 422, 503, body=_INVOCATION)
+            "post": _operation("Predict, in MLflow's forms", model, *_PREDICTING, body=_INVOCATION)
         },
         "/metrics": {"get": _operation("Prometheus metrics", "/metrics", media="text/plain")},
         "/openapi.json": {"get": _operation("This document", "/openapi.json")},
@@ -83,9 +87,7 @@ def document() -> dict[str, Any]:
         paths[base] = {"get": _operation("Model metadata", base, 404, 503)}
         paths[f"{base}/ready"] = {"get": _operation("Whether a version is loaded", base, 404, 503)}
         paths[f"{base}/infer"] = {
-            "post": _operation(
-                "Predict, Open Inference Protocol v2", base, 400, 404, 413, 422, 503, body=_REQUEST
-            )
+            "post": _operation("Predict, Open Inference Protocol v2", base, *_PREDICTING, body=_REQUEST)
         }
     return {
         "openapi": "3.1.0",

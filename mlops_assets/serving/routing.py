@@ -1,175 +1,236 @@
-"""Which version answers: the registry's aliases, followed within a second, loaded aside, swapped whole.
+"""Follow the registry: load aside what its aliases name, swap it in whole, keep what was proven.
 
-A request reads one immutable table once, so it is answered by one version from start to end however
-often the aliases move. What fails to load, or a registry that is down, changes nothing: the last
-proven champion goes on serving and an incident says so.
+One thread looks at the aliases and owns all state; two others load. So a slow or broken model holds up
+nobody else's promotion, and a rollback to a loaded version is one swap. What fails to load, or a
+registry that is down, changes nothing but the problems that are shown.
 """
 
 import logging
 import threading
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 from mlops_assets.errors import MlopsError, PackageError
 from mlops_assets.governance.signatures import Verifier
 from mlops_assets.registry.port import CHALLENGER, CHAMPION, PREVIOUS_CHAMPION, Registry
-from mlops_assets.training.package import PackagedModel
+from mlops_assets.serving.loading import load
+from mlops_assets.serving.table import Problem, Resident, Route, Table
 
 log = logging.getLogger("mlops_assets.gateway")
 
 POLL_SECONDS = 0.25
 RETRY_SECONDS = 5.0
-_ALIASES = (CHAMPION, PREVIOUS_CHAMPION, CHALLENGER)
+LONGEST_RETRY_SECONDS = 60.0
+# A version no alias names any more is kept a while: whoever moved the alias may move it back.
+LINGER_SECONDS = 60.0
+_LOADERS = 2
+_ALIASES = (CHAMPION, PREVIOUS_CHAMPION, CHALLENGER)  # in this order they are loaded
+
+_Key = tuple[str, str]
 
 
 @dataclass(frozen=True)
-class Route:
-    """One model's routes.
-
-    Attributes:
-        champion: The version that answers; None until a first one was loaded.
-        wanted: The version the alias ``champion`` names; differs while it loads or if it is refused.
-        previous: The loaded way back, if there is one.
-        loaded: Every loaded version.
-    """
-
-    champion: str | None
-    wanted: str | None
-    previous: str | None
-    loaded: Mapping[str, PackagedModel]
-
-
-@dataclass(frozen=True)
-class Table:
-    """What serves, at one moment.
-
-    Attributes:
-        routes: Routes by model name.
-        problems: What is wrong, by what it concerns; empty if all is well.
-        complete: Whether the registry was read at least once.
-    """
-
-    routes: Mapping[str, Route] = field(default_factory=lambda: MappingProxyType({}))
-    problems: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
-    complete: bool = False
+class _Failure:
+    problem: Problem
+    delay: float
+    retry_at: float
 
 
 class Router:
-    """Follows the registry in a thread of its own.
+    """Keeps :attr:`table` as the registry says.
 
     Args:
         registry: Where aliases and packages are.
         verifier: The platform's public key.
-        on_incident: Told kind and text of each new problem.
+        on_incident: Told each new problem.
+
+    Attributes:
+        table: What serves now; replaced, never changed.
+        looked: Set once the table is settled, or the registry turned out to be down.
     """
 
     def __init__(
         self,
         registry: Registry,
         verifier: Verifier,
-        on_incident: Callable[[str, str], None] = lambda kind, text: None,
+        on_incident: Callable[[Problem], None] = lambda problem: None,
     ) -> None:
-        self._registry, self._verifier, self._on_incident = registry, verifier, on_incident
-        self._failed: dict[tuple[str, str], tuple[float, str]] = {}
-        self._stop = threading.Event()
-        self._thread: threading.Thread | None = None
         self.table = Table()
+        self.looked = threading.Event()
+        self._registry, self._verifier, self._on_incident = registry, verifier, on_incident
+        self._wanted: dict[str, dict[str, str]] = {}
+        self._resident: dict[str, dict[str, Resident]] = {}
+        self._needed_at: dict[_Key, float] = {}
+        self._loading: dict[_Key, Future[Resident]] = {}
+        self._failed: dict[_Key, _Failure] = {}
+        self._loaders = ThreadPoolExecutor(_LOADERS, thread_name_prefix="loader")
+        self._thread = threading.Thread(target=self._follow_always, name="router", daemon=True)
+        self._wake, self._stopping = threading.Event(), threading.Event()
 
     def start(self) -> None:
-        """Read the registry once, then go on following it in the background."""
-        self.follow()
-        self._thread = threading.Thread(target=self._follow_always, name="router", daemon=True)
+        """Begin to follow the registry in the background."""
         self._thread.start()
 
     def stop(self) -> None:
-        """Stop following."""
-        self._stop.set()
-        if self._thread is not None:
-            self._thread.join(timeout=5)
+        """Stop following; what is loaded stays in the table."""
+        self._stopping.set()
+        self._wake.set()
+        self._thread.join(timeout=1)
+        self._loaders.shutdown(wait=False, cancel_futures=True)
 
     def follow(self) -> None:
-        """Read the aliases and bring the table up to date."""
-        try:
-            aliases = self._registry.aliases()
-        except MlopsError as error:
-            problems = {**self.table.problems, "registry": str(error)}
-            self._publish(self.table.routes, problems, self.table.complete)
-            return
-        routes, problems = dict(self.table.routes), {}
-        for model, named in aliases.items():
-            wanted = {alias: named[alias] for alias in _ALIASES if alias in named}
-            if wanted or model in routes:
-                routes[model] = self._route(model, wanted, routes.get(model), problems)
-        for model in routes.keys() - aliases.keys():
-            problems[model] = "gone from the registry; the last proven champion goes on serving"
-        self._publish(routes, problems, True)
-
-    def _route(
-        self, model: str, wanted: Mapping[str, str], before: Route | None, problems: dict[str, str]
-    ) -> Route:
-        loaded = {} if before is None else dict(before.loaded)
-        for version in dict.fromkeys(wanted.values()):
-            if version not in loaded:
-                package = self._load(model, version, problems)
-                if package is not None:
-                    loaded[version] = package
-        champion = wanted.get(CHAMPION)
-        serving = champion if champion in loaded else before.champion if before else None
-        if champion is None and serving is not None:
-            problems[model] = f"has no champion in the registry; version {serving} goes on serving"
-        previous = wanted.get(PREVIOUS_CHAMPION)
-        keep = {*wanted.values(), serving}
-        return Route(
-            champion=serving,
-            wanted=champion,
-            previous=previous if previous in loaded else None,
-            loaded=MappingProxyType({v: p for v, p in loaded.items() if v in keep}),
-        )
-
-    def _load(self, model: str, version: str, problems: dict[str, str]) -> PackagedModel | None:
-        """Return a verified, warmed package, or None and the problem; failures are retried in a while."""
-        subject = f"{model}/{version}"
-        failed_at, reason = self._failed.get((model, version), (0.0, ""))
-        if reason and time.monotonic() - failed_at < RETRY_SECONDS:
-            problems[subject] = reason
-            return None
-        try:
-            package = self._open(model, version)
-        except Exception as error:  # one model's trouble must never stop the others
-            reason = str(error) if isinstance(error, MlopsError) else f"{type(error).__name__}: {error}"
-            self._failed[model, version] = (time.monotonic(), reason)
-            problems[subject] = reason
-            return None
-        self._failed.pop((model, version), None)
-        log.info("%s version %s is loaded (%s)", model, version, package.manifest.runtime)
-        return package
-
-    def _open(self, model: str, version: str) -> PackagedModel:
-        registered = self._registry.version(model, version)
-        if registered is None:
-            raise PackageError(f"{model} has no version {version}")
-        package = PackagedModel.open(self._registry.fetch_package(registered), self._verifier)
-        if package.manifest.model != model:
-            raise PackageError(f"version {version} of {model} is a package of {package.manifest.model}")
-        if package.digest != registered.candidate:
-            raise PackageError(
-                f"{model} version {version} is not the candidate it was registered for; it is not loaded"
-            )
-        package.warm()
-        return package
-
-    def _publish(self, routes: Mapping[str, Route], problems: Mapping[str, str], complete: bool) -> None:
-        for subject, problem in problems.items():
-            if self.table.problems.get(subject) != problem:
-                log.error("incident: %s: %s", subject, problem)
-                self._on_incident("registry" if subject == "registry" else "model", subject)
-        self.table = Table(MappingProxyType(dict(routes)), MappingProxyType(dict(problems)), complete)
+        """Look at the registry once, and publish what follows from it."""
+        self._collect()
+        unreachable = self._look()
+        routes = dict(self._routes())
+        problems = [unreachable] if unreachable else []
+        problems += [failed.problem for failed in self._failed.values()]
+        problems += _missing_champions(routes, self._wanted)
+        self._forget_unneeded(routes)
+        settled = self.table.settled or not (unreachable or self._loading)
+        self._publish(Table(MappingProxyType(routes), self._reported(problems), settled))
+        if settled or unreachable:
+            self.looked.set()
 
     def _follow_always(self) -> None:
-        while not self._stop.wait(POLL_SECONDS):
+        while not self._stopping.is_set():
+            self._wake.clear()
+            started = time.monotonic()
             try:
                 self.follow()
             except Exception:  # the thread must live as long as the gateway
-                log.exception("the router stumbled")
+                log.exception("the router stumbled; it goes on")
+            # A registry that takes long to answer is asked less often.
+            took = time.monotonic() - started
+            self._wake.wait(min(2 * POLL_SECONDS, max(POLL_SECONDS, 2 * took)))
+
+    def _look(self) -> Problem | None:
+        """Read the aliases and have loaded what they name; return why they cannot be read."""
+        try:
+            aliases = self._registry.aliases()
+        except Exception as error:  # whatever is wrong with it, what is loaded goes on serving
+            return Problem("registry_unreachable", None, None, _told(error))
+        self._heed(aliases)
+        self._load_what_is_due()
+        return None
+
+    def _heed(self, aliases: Mapping[str, Mapping[str, str]]) -> None:
+        gone = self._wanted.keys() - aliases.keys()
+        self._wanted = {
+            model: {alias: named[alias] for alias in _ALIASES if alias in named}
+            for model, named in aliases.items()
+        }
+        if gone:
+            # A model registered anew under this name counts its versions from 1 again.
+            self._resident = {model: kept for model, kept in self._resident.items() if model not in gone}
+            self._loading = {key: future for key, future in self._loading.items() if key[0] not in gone}
+        self._failed = {
+            (model, version): failed
+            for (model, version), failed in self._failed.items()
+            if version in self._wanted.get(model, {}).values()
+        }
+
+    def _load_what_is_due(self) -> None:
+        now = time.monotonic()
+        for alias in _ALIASES:
+            for model, wanted in self._wanted.items():
+                version = wanted.get(alias)
+                if version is None or version in self._resident.get(model, {}):
+                    continue
+                key = (model, version)
+                failed = self._failed.get(key)
+                if key in self._loading or (failed is not None and now < failed.retry_at):
+                    continue
+                loading = self._loaders.submit(load, self._registry, self._verifier, model, version)
+                loading.add_done_callback(lambda _: self._wake.set())
+                self._loading[key] = loading
+
+    def _collect(self) -> None:
+        for key, loading in list(self._loading.items()):
+            if not loading.done():
+                continue
+            del self._loading[key]
+            model, version = key
+            # exception() and not result(): a pickle may even raise SystemExit.
+            error = loading.exception()
+            if error is None:
+                self._resident.setdefault(model, {})[version] = resident = loading.result()
+                self._needed_at[key] = time.monotonic()
+                self._failed.pop(key, None)
+                log.info("%s version %s is loaded (%s)", *key, resident.package.manifest.runtime)
+                continue
+            kind = "package_refused" if isinstance(error, PackageError) else "load_failed"
+            before = self._failed.get(key)
+            delay = min(LONGEST_RETRY_SECONDS, 2 * before.delay) if before else RETRY_SECONDS
+            problem = Problem(kind, model, version, _told(error))
+            self._failed[key] = _Failure(problem, delay, time.monotonic() + delay)
+
+    def _routes(self) -> Iterator[tuple[str, Route]]:
+        for model in {**self.table.routes, **self._wanted}:
+            before, wanted = self.table.routes.get(model), self._wanted.get(model, {})
+            loaded = dict(self._resident.get(model, {}))
+            champion = wanted.get(CHAMPION)
+            if champion not in loaded:
+                # Not loaded yet, refused, or gone: what was proven goes on serving.
+                champion = before.champion if before else None
+                if before is not None and champion is not None:
+                    loaded.setdefault(champion, before.loaded[champion])
+            if wanted or champion is not None:
+                yield model, Route(champion, MappingProxyType(wanted), MappingProxyType(loaded))
+
+    def _forget_unneeded(self, routes: Mapping[str, Route]) -> None:
+        now = time.monotonic()
+        for model, residents in self._resident.items():
+            route = routes.get(model)
+            for version in list(residents):
+                if route and version in (route.champion, *route.wanted.values()):
+                    self._needed_at[model, version] = now
+                elif now - self._needed_at[model, version] >= LINGER_SECONDS:
+                    del residents[version]
+        self._needed_at = {
+            (model, version): at
+            for (model, version), at in self._needed_at.items()
+            if version in self._resident.get(model, {})
+        }
+
+    def _reported(self, problems: list[Problem]) -> tuple[Problem, ...]:
+        """Return the problems, each since it was first seen, and tell of the new ones."""
+        known = {problem: problem for problem in self.table.problems}
+        for problem in problems:
+            if problem not in known:
+                log.error("incident %s: %s", problem.kind, problem.message)
+                self._on_incident(problem)
+        for problem in known.keys() - set(problems):
+            log.info("no longer: %s: %s", problem.kind, problem.message)
+        return tuple(replace(p, since=known.get(p, p).since) for p in problems)
+
+    def _publish(self, table: Table) -> None:
+        for model, route in table.routes.items():
+            before = self.table.routes.get(model)
+            served = before.champion if before else None
+            if route.champion != served:
+                log.info("%s is served by version %s (before: %s)", model, route.champion, served)
+        self.table = table
+
+
+def _missing_champions(
+    routes: Mapping[str, Route], known: Mapping[str, Mapping[str, str]]
+) -> Iterator[Problem]:
+    for model, route in routes.items():
+        if CHAMPION in route.wanted:
+            continue
+        if route.champion is not None:
+            lacks = "has no champion in" if model in known else "is gone from"
+            message = f"{model} {lacks} the registry; version {route.champion} goes on serving"
+            yield Problem("champion_missing", model, None, message)
+        elif PREVIOUS_CHAMPION in route.wanted:
+            message = f"{model} has a previous champion but no champion in the registry; promote a version"
+            yield Problem("champion_missing", model, None, message)
+
+
+def _told(error: BaseException) -> str:
+    text = str(error) if isinstance(error, MlopsError) else f"{type(error).__name__}: {error}"
+    return " ".join(text.split())[:500]

@@ -1,19 +1,31 @@
 """Run the gateway: bind, load, announce, serve, drain."""
 
+import asyncio
 import logging
 import os
+import signal
 import socket
+import sys
+import threading
 from collections.abc import Callable
 from contextlib import suppress
-from typing import TYPE_CHECKING
+
+import uvicorn
 
 from mlops_assets.errors import EndpointError
+from mlops_assets.governance.signatures import Verifier
 from mlops_assets.home import Home, write_atomically
+from mlops_assets.monitoring.prediction_log import PredictionLog
+from mlops_assets.registry.mlflow_registry import MlflowRegistry
+from mlops_assets.serving.app import Gateway
+from mlops_assets.serving.meters import Meters
+from mlops_assets.serving.routing import Router
 
-if TYPE_CHECKING:
-    import uvicorn
-
-_DRAIN_SECONDS = 20
+DRAIN_SECONDS = 12
+# Longer than load balancers and clients keep idle connections: whoever closes first must not be the one
+# that a request may just be on its way to.
+_KEEP_ALIVE_SECONDS = 75
+_EVERY_ADDRESS = {"0.0.0.0": "127.0.0.1", "::": "::1"}
 
 
 def run_gateway(
@@ -25,22 +37,13 @@ def run_gateway(
         home: Where the registry, the key and the prediction log are.
         host: Address to listen on.
         port: Port; 0 for a free one.
-        on_ready: Told the URL once the gateway answers.
+        on_ready: Told the URL once the gateway answers and has tried what the registry names.
 
     Raises:
         EndpointError: The port is taken.
         StorageError: The prediction log cannot be written.
     """
-    import uvicorn
-
-    from mlops_assets.governance.signatures import Verifier
-    from mlops_assets.monitoring.prediction_log import PredictionLog
-    from mlops_assets.registry.mlflow_registry import MlflowRegistry
-    from mlops_assets.serving.app import Gateway
-    from mlops_assets.serving.meters import Meters
-    from mlops_assets.serving.routing import Router
-
-    listener = _bind(host, port)
+    listener = _listen(host, port)
     # One thread per worker for numerics: requests are what is parallel here.
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
         os.environ.setdefault(name, "1")
@@ -50,18 +53,25 @@ def run_gateway(
     router = Router(
         MlflowRegistry(home),
         Verifier.for_home(home.root),
-        lambda kind, subject: meters.incidents.labels(kind, subject).inc(),
+        lambda problem: meters.incidents.labels(problem.kind, problem.model or "").inc(),
     )
     log = PredictionLog(home.prediction_log)
-    url = f"http://{host}:{listener.getsockname()[1]}"
     config = uvicorn.Config(
         Gateway(router, log, meters).app(),
         access_log=False,
         log_config=None,
-        timeout_graceful_shutdown=_DRAIN_SECONDS,
+        timeout_keep_alive=_KEEP_ALIVE_SECONDS,
+        timeout_graceful_shutdown=DRAIN_SECONDS,
     )
+    url = _url(host, listener.getsockname()[1])
+    _exit_cleanly_on_signals()
+
+    def announce() -> None:
+        write_atomically(home.gateway_address, url.encode())
+        on_ready(url)
+
     try:
-        _server(config, home, url, on_ready).run(sockets=[listener])
+        _Server(config, router, announce).run(sockets=[listener])
     finally:
         log.close()
         with suppress(FileNotFoundError):
@@ -69,31 +79,44 @@ def run_gateway(
                 home.gateway_address.unlink()
 
 
-def _server(
-    config: "uvicorn.Config", home: Home, url: str, on_ready: Callable[[str], None]
-) -> "uvicorn.Server":
-    import uvicorn
+class _Server(uvicorn.Server):
+    """Answers at once, and is announced when the router has looked around."""
 
-    class Announcing(uvicorn.Server):
-        async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-            await super().startup(sockets)
-            write_atomically(home.gateway_address, url.encode())
-            on_ready(url)
+    def __init__(self, config: uvicorn.Config, router: Router, announce: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._router, self._announce = router, announce
 
-    return Announcing(config)
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        while not (self.should_exit or self._router.looked.is_set()):
+            await asyncio.sleep(0.01)
+        if not self.should_exit:
+            self._announce()
 
 
-def _bind(host: str, port: int) -> socket.socket:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.socket(family)
+def _exit_cleanly_on_signals() -> None:
+    """End with code 0 when stopped: uvicorn drains first, then raises the signal again."""
+    if threading.current_thread() is threading.main_thread():
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: sys.exit(0))
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((host, port))
-    except OSError as error:
+        listener.listen(2048)  # now, and not when all is loaded: the port is ours from here on
+    except (OSError, OverflowError) as error:
         listener.close()
+        reason = getattr(error, "strerror", None) or error
         raise EndpointError(
-            f"cannot listen on port {port} of {host}: {error.strerror}; stop what holds it or choose another "
+            f"cannot listen on port {port} of {host}: {reason}; stop what holds it or choose another "
             "with --port"
         ) from error
-    listener.set_inheritable(True)
     return listener
+
+
+def _url(host: str, port: int) -> str:
+    host = _EVERY_ADDRESS.get(host, host)
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"

@@ -7,21 +7,26 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema
 
 _UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
-_PATTERN = re.compile(r"(\d+)\s*([mhdw])")
+_PATTERN = re.compile(r"(\d{1,9})\s*([mhdw])")
+_LONGEST = timedelta(days=365_000)
 
 
 def parse_duration(text: Any) -> timedelta:
     """Return the duration that ``text`` names.
 
     Raises:
-        ValueError: ``text`` is not a whole number followed by m, h, d or w.
+        ValueError: ``text`` is not a whole number followed by m, h, d or w, or is longer than
+            a thousand years.
     """
     if isinstance(text, timedelta):
         return text
     match = _PATTERN.fullmatch(str(text).strip())
     if not match:
         raise ValueError(f"{text!r} is not a duration; write a number and m, h, d or w, such as 90d")
-    return timedelta(**{_UNITS[match[2]]: int(match[1])})
+    number, unit = int(match[1]), _UNITS[match[2]]
+    if number > _LONGEST / timedelta(**{unit: 1}):
+        raise ValueError(f"{text!r} is longer than a thousand years")
+    return timedelta(**{unit: number})
 
 
 def format_duration(duration: timedelta) -> str:
@@ -43,9 +48,9 @@ def parse_time(text: str) -> datetime:
     """
     try:
         time = datetime.fromisoformat(text)
-    except ValueError:
+        return time if time.tzinfo is None else time.astimezone(UTC).replace(tzinfo=None)
+    except (ValueError, OverflowError):
         raise ValueError(f"{text!r} is not a time; write it like 2013-04-01 or 2013-04-01T06:00") from None
-    return time if time.tzinfo is None else time.astimezone(UTC).replace(tzinfo=None)
 
 
 def utc_now() -> datetime:

@@ -9,8 +9,8 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from mlops_assets.errors import MlopsError, SpecError, did_you_mean
-from mlops_assets.specs.model_spec import CsvSource, ModelSpec, ParquetSource
-from mlops_assets.specs.references import load_class, load_function
+from mlops_assets.specs.model_spec import ContradictionError, ModelSpec
+from mlops_assets.specs.references import is_reference, load_class, load_function
 from mlops_assets.specs.yaml_positions import Document, KeyPath, Problem, read_document
 
 COMPONENT_TYPE = "mlops_assets.ModelLifecycle"
@@ -19,10 +19,11 @@ _OUTER_KEYS = ("type", "attributes", "requirements", "post_processing", "templat
 
 @dataclass(frozen=True)
 class LoadedSpec:
-    """A valid spec and the file it was read from."""
+    """A valid spec, the file it was read from, and the line of its name."""
 
     spec: ModelSpec
     file: Path
+    line: int = 1
 
 
 @dataclass
@@ -75,11 +76,10 @@ def _spec_files(paths: Iterable[Path], problems: list[Problem]) -> set[Path]:
 
 def _load_file(file: Path, fleet: Fleet, import_code: bool) -> None:
     shown = Path(os.path.relpath(file)) if file.is_absolute() else file
-    document = read_document(file)
+    document = read_document(file, shown)
     if isinstance(document, Problem):
-        fleet.problems.append(Problem(shown, document.line, document.message))
+        fleet.problems.append(document)
         return
-    document = Document(shown, document.value, document.lines)
     if not isinstance(document.value, dict):
         fleet.problems.append(Problem(shown, 1, "must be a mapping with type and attributes"))
         return
@@ -92,35 +92,43 @@ def _load_file(file: Path, fleet: Fleet, import_code: bool) -> None:
             )
         return
     problems, spec = _judge(document)
+    problems.extend(_reference_problems(document, file.parent, import_code))
     if spec is not None and not problems:
-        problems = list(_reference_problems(spec, document, file.parent, import_code))
-        if not problems:
-            fleet.specs.append(LoadedSpec(spec, shown))
+        fleet.specs.append(LoadedSpec(spec, shown, document.line(("attributes", "name"))))
     fleet.problems.extend(problems)
 
 
 def _judge(document: Document) -> tuple[list[Problem], ModelSpec | None]:
     problems = [
-        Problem(
-            document.file,
-            document.line((key,)),
-            f"unknown key {key!r}{did_you_mean(str(key), _OUTER_KEYS)}",
-        )
-        for key in document.value
-        if key not in _OUTER_KEYS
+        *document.problems,
+        *(
+            Problem(
+                document.file,
+                document.line((key,)),
+                f"unknown key {key!r}{did_you_mean(str(key), _OUTER_KEYS)}",
+            )
+            for key in document.value
+            if key not in _OUTER_KEYS
+        ),
     ]
     attributes = document.value.get("attributes")
     try:
         return problems, ModelSpec.model_validate(attributes if attributes is not None else {})
     except ValidationError as error:
         for detail in error.errors(include_url=False):
-            problems.append(_explain(detail, document))
+            problems.extend(_explain(detail, document))
         return problems, None
 
 
-def _explain(detail: Any, document: Document) -> Problem:
-    """Turn one pydantic error into a sentence at its line."""
+def _explain(detail: Any, document: Document) -> Iterable[Problem]:
+    """Turn one pydantic error into a sentence at its line, or into several at theirs."""
     path = _real_path(detail["loc"], document)
+    if isinstance(error := detail.get("ctx", {}).get("error"), ContradictionError):
+        for where, message in error.problems:
+            whole = (*path, *where)
+            named = ".".join(map(str, whole[1:]))
+            yield Problem(document.file, document.line(whole), f"{named}: {message}")
+        return
     dotted = ".".join(str(p) for p in path[1:]) or "attributes"
     line = document.line(path)
     match detail["type"]:
@@ -142,22 +150,22 @@ def _explain(detail: Any, document: Document) -> Problem:
             given = str(detail["input"])
             allowed = [a.strip("' ") for a in detail["ctx"]["expected"].replace(" or ", ",").split(",")]
             message = f"{dotted}: {given!r} is not one of {', '.join(allowed)}{did_you_mean(given, allowed)}"
+        case "model_type" | "model_attributes_type" | "dict_type":
+            message = f"{dotted}: must be a mapping of keys to values, not {detail['input']!r}"
         case _:
             message = f"{dotted}: {detail['msg']}, not {detail['input']!r}"
-    return Problem(document.file, line, message)
+    yield Problem(document.file, line, message)
 
 
 _SOURCES = ("python", "csv", "parquet", "sql")
 
 
 def _real_path(location: tuple[str | int, ...], document: Document) -> KeyPath:
-    """Drop the union tags that pydantic puts into a location but the file does not have."""
+    """Drop what pydantic puts into a location but the file does not have: union tags, marks of keys."""
     path: list[str | int] = ["attributes"]
     value = document.value.get("attributes")
-    last = len(location) - 1
-    for index, step in enumerate(location):
-        inside = (isinstance(value, dict) and step in value) or isinstance(step, int)
-        if not inside and step in _SOURCES and index != last:
+    for step in location:
+        if step == "[key]" or (path[-1] == "source" and step in _SOURCES):
             continue
         path.append(step)
         try:
@@ -187,31 +195,34 @@ def _models_in(annotation: Any) -> list[type[BaseModel]]:
     return [m for inner in getattr(annotation, "__args__", ()) for m in _models_in(inner)]
 
 
-def _reference_problems(
-    spec: ModelSpec, document: Document, folder: Path, import_code: bool
-) -> Iterable[Problem]:
-    source = spec.data.source
-    if isinstance(source, CsvSource | ParquetSource) and not (folder / source.path).exists():
-        at = ("attributes", "data", "source", "path")
-        yield Problem(document.file, document.line(at), f"data.source.path: {source.path} does not exist")
-    suite = spec.data.contract.suite
-    if suite is not None and not (folder / suite).is_file():
-        at = ("attributes", "data", "contract", "suite")
-        yield Problem(document.file, document.line(at), f"data.contract.suite: {suite} does not exist")
+def _reference_problems(document: Document, folder: Path, import_code: bool) -> Iterable[Problem]:
+    """Yield what is wrong with the files and the code a spec names, be the spec itself right or not."""
+
+    def wrong(path: KeyPath, reason: str) -> Problem:
+        line = document.line(("attributes", *path))
+        return Problem(document.file, line, f"{'.'.join(map(str, path))}: {reason}")
+
+    path: KeyPath
+    for path in (("data", "source", "path"), ("data", "contract", "suite")):
+        if (file := _given(document, path)) and not (folder / file).exists():
+            yield wrong(path, f"{file} does not exist")
     if not import_code:
         return
-    functions = {
-        ("data", "source", "function"): getattr(source, "function", None),
-        ("data", "feature_function"): spec.data.feature_function,
-        ("training", "function"): spec.training.function,
-    }
-    for where, reference in functions.items():
-        if reference is not None and (reason := _failure(load_function, reference)):
-            line = document.line(("attributes", *where))
-            yield Problem(document.file, line, f"{'.'.join(where)}: {reason}")
-    if spec.training.estimator and (reason := _failure(load_class, spec.training.estimator)):
-        line = document.line(("attributes", "training", "estimator"))
-        yield Problem(document.file, line, f"training.estimator: {reason}")
+    for path in (("data", "source", "function"), ("data", "feature_function"), ("training", "function")):
+        reference = _given(document, path)
+        if reference and is_reference(reference) and (reason := _failure(load_function, reference)):
+            yield wrong(path, reason)
+    path = ("training", "estimator")
+    if (estimator := _given(document, path)) and (reason := _failure(load_class, estimator)):
+        yield wrong(path, reason)
+
+
+def _given(document: Document, path: KeyPath) -> str | None:
+    """Return the text a file gives at a path below its attributes, if there is any."""
+    value = document.value.get("attributes")
+    for step in path:
+        value = value.get(step) if isinstance(value, dict) else None
+    return value if isinstance(value, str) else None
 
 
 def _failure(load: Any, reference: str) -> str | None:
@@ -219,8 +230,6 @@ def _failure(load: Any, reference: str) -> str | None:
         load(reference)
     except MlopsError as error:
         return str(error)
-    except Exception as error:  # a team's module may fail in any way when imported
-        return f"{reference} fails on import: {type(error).__name__}: {error}"
     return None
 
 
@@ -230,6 +239,6 @@ def _report_duplicates(fleet: Fleet) -> None:
         name = loaded.spec.name
         if name in first:
             fleet.problems.append(
-                Problem(loaded.file, 1, f"model {name!r} is already defined in {first[name]}")
+                Problem(loaded.file, loaded.line, f"model {name!r} is already defined in {first[name]}")
             )
         first.setdefault(name, loaded.file)

@@ -4,20 +4,41 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    WithJsonSchema,
+    model_validator,
+)
 
-from mlops_assets.specs.durations import Duration
+from mlops_assets.errors import did_you_mean
+from mlops_assets.specs.durations import Duration, format_duration
 from mlops_assets.specs.references import FunctionReference
 
 Task = Literal["binary_classification", "multiclass_classification", "regression"]
 ColumnType = Literal["number", "integer", "string", "boolean", "datetime"]
+Metric = Literal["roc_auc", "brier", "log_loss", "accuracy", "macro_recall", "r2", "mae", "rmse"]
 
-METRICS: dict[Task, tuple[str, ...]] = {
+METRICS: dict[Task, tuple[Metric, ...]] = {
     "binary_classification": ("roc_auc", "brier", "log_loss", "accuracy"),
     "multiclass_classification": ("accuracy", "log_loss", "macro_recall"),
     "regression": ("r2", "mae", "rmse"),
 }
 HIGHER_IS_BETTER = frozenset({"roc_auc", "accuracy", "macro_recall", "r2"})
+
+
+class ContradictionError(ValueError):
+    """Parts of a spec that are right by themselves but do not go together.
+
+    Args:
+        *problems: For each the path to the part that has to change, and what is wrong.
+    """
+
+    def __init__(self, *problems: tuple[tuple[str | int, ...], str]) -> None:
+        super().__init__("; ".join(message for _, message in problems))
+        self.problems = problems
 
 
 class Part(BaseModel):
@@ -26,17 +47,57 @@ class Part(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+Bounds = Annotated[
+    tuple[float | None, float | None],
+    # Written out because Dagster's sample generator does not know the schema of a tuple.
+    WithJsonSchema(
+        {
+            "type": "array",
+            "items": {"anyOf": [{"type": "number"}, {"type": "null"}]},
+            "minItems": 2,
+            "maxItems": 2,
+        }
+    ),
+]
+
+
+Values = Annotated[
+    tuple[Any, ...],
+    WithJsonSchema(
+        {
+            "type": "array",
+            "items": {"anyOf": [{"type": "string"}, {"type": "number"}, {"type": "boolean"}]},
+        }
+    ),
+]
+
+
 class Column(Part):
     """A declared input column and what its values may be."""
 
     name: str
     type: ColumnType = "number"
-    range: tuple[float | None, float | None] | None = Field(
+    range: Bounds | None = Field(
         None, description="[lowest, highest] allowed value; null leaves a side open."
     )
-    allowed: tuple[str | int | bool, ...] | None = Field(None, description="The only values allowed.")
+    allowed: Values | None = Field(None, description="The only values allowed.")
     nullable: bool = Field(False, description="Whether values may be missing.")
     sensitive: bool = Field(False, description="Whether the column holds personal or protected data.")
+
+    @model_validator(mode="after")
+    def _allowed_values_are_of_the_type(self) -> "Column":
+        kinds = {"number": int | float, "integer": int, "string": str, "boolean": bool}
+        if self.allowed is not None and self.type not in kinds:
+            raise ValueError(f"allowed values cannot be given for a {self.type} column")
+        for value in self.allowed or ():
+            fits = isinstance(value, kinds[self.type])
+            if not fits or (isinstance(value, bool) and self.type != "boolean"):
+                hint = " (YAML reads no, off and the like as truth values: quote it)"
+                raise ValueError(
+                    f"allowed holds {value!r}, which is not of type {self.type}"
+                    + (hint if isinstance(value, bool) else "")
+                )
+        return self
 
     @model_validator(mode="after")
     def _range_needs_numbers(self) -> "Column":
@@ -116,7 +177,9 @@ class Data(Part):
     key: tuple[str, ...] = Field((), description="Columns that together name a row.")
     label_delay: Duration = Field(timedelta(0), description="How long after the event its label is known.")
     window: Duration = Field(timedelta(days=365), description="How much history a training reads.")
-    features: tuple[Annotated[Column, BeforeValidator(_column)], ...] = Field(min_length=1)
+    features: tuple[Annotated[Column, BeforeValidator(_column, json_schema_input_type=str | Column)], ...] = (
+        Field(min_length=1)
+    )
     feature_function: FunctionReference | None = Field(
         None, description="compute(rows) -> features; row by row, installed libraries only."
     )
@@ -125,11 +188,21 @@ class Data(Part):
     @model_validator(mode="after")
     def _columns_are_distinct(self) -> "Data":
         names = [column.name for column in self.features]
-        twice = sorted({name for name in names if names.count(name) > 1})
-        if twice:
-            raise ValueError(f"feature declared twice: {', '.join(twice)}")
-        if self.target in names:
-            raise ValueError(f"the target {self.target!r} is also declared as a feature")
+        problems: list[tuple[tuple[str | int, ...], str]] = []
+        for index, name in enumerate(names):
+            if name in names[:index]:
+                problems.append((("features", index), f"feature {name!r} is declared twice"))
+            if name == self.target:
+                problems.append((("features", index), f"the target {name!r} is also declared as a feature"))
+            if name == "prediction" or name.startswith("probability_"):
+                reason = "the platform keeps predictions under that name"
+                problems.append((("features", index), f"a feature cannot be named {name!r}: {reason}"))
+        if self.target == self.time_column:
+            problems.append((("target",), f"{self.target!r} is both the target and the time column"))
+        if self.target in self.key:
+            problems.append((("key",), f"the target {self.target!r} cannot be part of the key"))
+        if problems:
+            raise ContradictionError(*problems)
         return self
 
     @property
@@ -172,8 +245,8 @@ class Limit(Part):
 class Evaluation(Part):
     """How a candidate is judged."""
 
-    primary_metric: str
-    thresholds: dict[str, Limit] = {}
+    primary_metric: Metric
+    thresholds: dict[Metric, Limit] = {}
     holdout: Duration = Field(timedelta(days=21), description="Newest part of the window, never trained on.")
     slices: tuple[str, ...] = Field((), description="Columns whose groups are measured apart.")
     confidence: float = Field(0.95, gt=0.5, lt=1.0)
@@ -220,17 +293,26 @@ class ModelSpec(Part):
     retraining: Retraining = Retraining()
 
     @model_validator(mode="after")
-    def _metrics_fit_the_task(self) -> "ModelSpec":
-        known = METRICS[self.task]
-        for metric in (self.evaluation.primary_metric, *self.evaluation.thresholds):
+    def _parts_go_together(self) -> "ModelSpec":
+        problems: list[tuple[tuple[str | int, ...], str]] = []
+        rules, data, known = self.evaluation, self.data, METRICS[self.task]
+        for path, metric in (
+            (("primary_metric",), rules.primary_metric),
+            *((("thresholds", name), name) for name in rules.thresholds),
+        ):
             if metric not in known:
-                from mlops_assets.errors import did_you_mean
-
-                raise ValueError(
-                    f"{metric!r} is no metric for {self.task}{did_you_mean(metric, known)}; "
-                    f"known: {', '.join(known)}"
-                )
-        unknown = [s for s in self.evaluation.slices if s not in self.data.columns]
-        if unknown:
-            raise ValueError(f"slices name undeclared columns: {', '.join(unknown)}")
+                said = f"{metric!r} is no metric for {self.task}; known: {', '.join(known)}"
+                problems.append((("evaluation", *path), said))
+        for index, name in enumerate(rules.slices):
+            if name not in data.columns:
+                said = f"{name!r} is no declared column{did_you_mean(name, data.columns)}"
+                problems.append((("evaluation", "slices", index), said))
+        if data.window <= data.label_delay + rules.holdout:
+            said = (
+                f"a window of {format_duration(data.window)} leaves nothing to train on after a label delay "
+                f"of {format_duration(data.label_delay)} and a hold-out of {format_duration(rules.holdout)}"
+            )
+            problems.append((("data", "window"), said))
+        if problems:
+            raise ContradictionError(*problems)
         return self

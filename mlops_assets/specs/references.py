@@ -1,8 +1,11 @@
 """``package.module:function`` references, and the digest of the code they lead to."""
 
+import ast
 import importlib
+import importlib.util
 import inspect
 import re
+import sysconfig
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
@@ -17,8 +20,13 @@ from mlops_assets.version import __version__
 _PATTERN = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
 
 
+def is_reference(text: str) -> bool:
+    """Return whether ``text`` has the form ``package.module:function``."""
+    return _PATTERN.fullmatch(text) is not None
+
+
 def _well_formed(text: str) -> str:
-    if not _PATTERN.fullmatch(text):
+    if not is_reference(text):
         raise ValueError(f"{text!r} is not a reference; write package.module:function")
     return text
 
@@ -61,20 +69,81 @@ def load_class(path: str) -> type[Any]:
 
 def source_of(reference: str) -> Path:
     """Return the file that holds a referenced function."""
-    file = inspect.getsourcefile(load_function(reference))
+    function = inspect.unwrap(load_function(reference))
+    try:
+        file = inspect.getsourcefile(function)
+    except TypeError:  # built in
+        file = None
     if file is None:
         raise SpecError(f"{reference} has no source file")
     return Path(file)
 
 
-def code_digest(*references: str | None) -> str:
-    """Return one digest over the source files of the given references, and of our own version."""
-    files = {r: digests.of_file(source_of(r)) for r in references if r is not None}
+def code_digest(reference: str) -> str:
+    """Return one digest over all project code behind a function or class, and our own version.
+
+    That is the module it stands in and every project module that one imports, directly or through
+    others. Installed libraries are known by their versions instead.
+
+    Args:
+        reference: ``package.module:function`` or ``package.module.Class``.
+    """
+    module = reference.partition(":")[0] if ":" in reference else reference.rpartition(".")[0]
+    files: dict[str, str] = {}
+    _collect(module, files)
     return digests.of_json({"mlops_assets": __version__, "files": files})
+
+
+def is_installed(module: str) -> bool:
+    """Return whether a module comes with Python or an installed distribution, and is not project code.
+
+    A module that is not there counts as installed: it may be, where it is needed.
+    """
+    file = _file_of(module.partition(".")[0])
+    if file is None:
+        return True
+    places = {sysconfig.get_path(name) for name in ("stdlib", "platstdlib")}
+    # By the folder's name, because an environment may look into those of others.
+    named = {"site-packages", "dist-packages"} & set(file.parts)
+    return bool(named) or any(file.is_relative_to(place) for place in places)
+
+
+def _collect(module: str, files: dict[str, str]) -> None:
+    """Add the digests of a project module's source and of the project modules it imports."""
+    file = None if module in files or is_installed(module) else _file_of(module)
+    if file is None or file.suffix != ".py":
+        return
+    code = file.read_bytes()
+    files[module] = digests.of_bytes(code)
+    package = module if file.name == "__init__.py" else module.rpartition(".")[0]
+    for node in ast.walk(ast.parse(code)):
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                _collect(alias.name, files)
+        elif isinstance(node, ast.ImportFrom):
+            base = importlib.util.resolve_name("." * node.level + (node.module or ""), package)
+            _collect(base, files)
+            for alias in node.names:  # a name imported from a package may be a module of it
+                _collect(f"{base}.{alias.name}", files)
+
+
+def _file_of(module: str) -> Path | None:
+    """Return the file a module would be loaded from; for a package without one, its folder."""
+    try:
+        spec = importlib.util.find_spec(module)
+    except (ImportError, ValueError):
+        return None
+    if spec is None or spec.origin in ("built-in", "frozen"):
+        return None
+    if spec.origin is None:
+        return next((Path(folder) for folder in spec.submodule_search_locations or ()), None)
+    return Path(spec.origin)
 
 
 def _import(name: str, wanted: str) -> ModuleType:
     try:
         return importlib.import_module(name)
-    except ImportError as error:
+    except ModuleNotFoundError as error:
         raise SpecError(f"{wanted}: cannot import {name}: {error}") from error
+    except Exception as error:  # a team's module may fail in any way when imported
+        raise SpecError(f"{wanted}: {name} fails on import: {type(error).__name__}: {error}") from error

@@ -111,7 +111,7 @@ def draft_spec(
         csv: File to read the columns from; an example that scikit-learn ships if None.
         target: Column to predict; the CSV file's last one if None.
         time_column: Column with the event's time; the first that holds times if None.
-        module: Dotted name under which the folder imports; found from the folders if None.
+        module: Dotted name under which the folder imports; its own name if None.
 
     Returns:
         The files written.
@@ -134,7 +134,7 @@ def draft_spec(
     if csv is None:
         task = task or "binary_classification"
         loader, example_target = _EXAMPLES[task]
-        draft = _from_example(task, loader, example_target, module or dotted_name(folder))
+        draft = _from_example(task, loader, example_target, module or folder.name)
         files[folder / "__init__.py"] = f'"""The model {name}."""\n'
         files[folder / "source.py"] = _SOURCE.format(
             name=name, loader=loader, target=example_target, time_column="happened_at"
@@ -159,16 +159,6 @@ def draft_spec(
     for file, text in files.items():
         write_atomically(file, text.encode())
     return list(files)
-
-
-def dotted_name(folder: Path) -> str:
-    """Return the name under which a folder imports: up to the outermost package around it."""
-    parts = [folder.name]
-    parent = folder.absolute().parent
-    while (parent / "__init__.py").exists() or parent.name == "defs":
-        parts.append(parent.name)
-        parent = parent.parent
-    return ".".join(reversed(parts))
 
 
 def _from_example(task: str, loader: str, target: str, module: str) -> _Draft:
@@ -198,6 +188,11 @@ def _from_csv(
         raise DataError(f"{csv} has no column that holds times; name it with --time-column")
     target = target or next(c for c in reversed(columns) if c != time_column)
     times = pd.to_datetime(rows[time_column], errors="coerce", utc=True, format="ISO8601")
+    if not times.notna().any():
+        raise DataError(f"{csv}: no row has a time in {time_column!r}; write times as ISO 8601")
+    features = [c for c in columns if c not in (target, time_column) and _may_be_feature(c, rows[c])]
+    if not features:
+        raise DataError(f"{csv} has no column to predict {target!r} from")
     span = max(2, (times.max() - times.min()).days + 1)
     age = max(0, (pd.Timestamp.now(tz="UTC") - times.min()).days)
     return _Draft(
@@ -205,7 +200,7 @@ def _from_csv(
         time_column=_flow(time_column),
         target=_flow(target),
         task=task or _guess_task(rows[target]),
-        features=[_column(c, rows[c]) for c in columns if c not in (target, time_column)],
+        features=[_column(c, rows[c]) for c in features],
         rows=len(rows),
         window=f"{age + 2}d",
         holdout=f"{max(1, span // 5)}d",
@@ -218,6 +213,12 @@ def _holds_times(column: "pd.Series[Any]") -> bool:
     if not pd.api.types.is_string_dtype(column.dtype):
         return False
     return bool(pd.to_datetime(column, errors="coerce", utc=True, format="ISO8601").notna().all())
+
+
+def _may_be_feature(name: str, column: "pd.Series[Any]") -> bool:
+    """Return whether a column works as a feature as it is: not constant, and no time."""
+    reserved = name == "prediction" or name.startswith("probability_")
+    return column.nunique(dropna=False) > 1 and not reserved and not _holds_times(column)
 
 
 def _guess_task(target: "pd.Series[Any]") -> str:

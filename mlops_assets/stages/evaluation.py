@@ -6,7 +6,7 @@ import dagster as dg
 
 from mlops_assets.data.snapshots import read_snapshot
 from mlops_assets.evaluation.comparison import compare_with_champion
-from mlops_assets.evaluation.intervals import intervals
+from mlops_assets.evaluation.intervals import intervals, time_blocks
 from mlops_assets.evaluation.metrics import encode_target, metrics_of
 from mlops_assets.evaluation.slices import measure_slices
 from mlops_assets.registry.port import CHAMPION
@@ -19,6 +19,7 @@ from mlops_assets.stages.stage import (
     Result,
     markdown_table,
     readable_errors,
+    rounded,
     stage_asset,
     stage_key,
 )
@@ -53,12 +54,12 @@ def evaluation(spec: ModelSpec) -> dg.AssetsDefinition:
             context.log.info("Evaluating on %s rows", f"{len(holdout):,}")
             predicted = package.predict(holdout)
             target = encode_target(holdout[spec.data.target], spec.task, package.manifest.classes)
-            days = holdout[spec.data.time_column].dt.floor("D").to_numpy()
-            figures = intervals(metrics_of(spec.task), target, predicted, days, confidence=rules.confidence)
+            blocks = time_blocks(holdout[spec.data.time_column])
+            figures = intervals(metrics_of(spec.task), target, predicted, blocks, confidence=rules.confidence)
             groups = measure_slices(
-                rules.primary_metric, holdout[list(rules.slices)], target, predicted, days
+                rules.primary_metric, holdout[list(rules.slices)], target, predicted, blocks
             )
-            comparison = _compare(spec, holdout, predicted, trained.candidate, platform)
+            comparison = _compare(spec, holdout, predicted, package, platform)
             log_metrics(
                 platform.registry,
                 trained.run_id,
@@ -75,7 +76,7 @@ def evaluation(spec: ModelSpec) -> dg.AssetsDefinition:
         return dg.MaterializeResult(
             value=record,
             metadata={
-                **{n: i.value for n, i in figures.items()},
+                **{n: rounded(i.value) for n, i in figures.items()},
                 "rows": len(holdout),
                 "metrics": markdown_table(table),
                 "slices": markdown_table(
@@ -90,7 +91,7 @@ def evaluation(spec: ModelSpec) -> dg.AssetsDefinition:
                     ]
                 ),
                 "champion": comparison.champion or "none yet",
-                **({"gain_over_champion": comparison.gain} if comparison.gain is not None else {}),
+                **({"gain_over_champion": rounded(comparison.gain)} if comparison.gain is not None else {}),
                 **_pictures(spec, target, predicted),
                 **(
                     {
@@ -112,16 +113,16 @@ def _compare(
     spec: ModelSpec,
     holdout: "pd.DataFrame",
     predicted: "np.ndarray[Any, Any]",
-    candidate: str,
+    challenger: PackagedModel,
     platform: Platform,
 ) -> Comparison:
     champion = platform.registry.by_alias(spec.name, CHAMPION)
     if champion is None:
         return Comparison(champion=None)
-    if champion.candidate == candidate:
+    if champion.candidate == challenger.digest:
         return Comparison(champion=champion.version, same=True)
     package = PackagedModel.open(platform.registry.fetch_package(champion), platform.verifier)
-    found = compare_with_champion(spec, holdout, predicted, package)
+    found = compare_with_champion(spec, holdout, predicted, challenger.manifest.classes, package)
     difference = found.difference
     return Comparison(
         champion=champion.version,

@@ -22,6 +22,7 @@ from mlops_assets.stages.stage import (
     asked_time,
     markdown_table,
     readable_errors,
+    rounded,
     stage_asset,
     stage_key,
 )
@@ -36,6 +37,7 @@ class MonitoringConfig(dg.Config):
 
 def monitoring_report(spec: ModelSpec, folder: Path) -> dg.AssetsDefinition:
     """Return the asset that watches a model's endpoint."""
+    rules = spec.evaluation
 
     @stage_asset(
         spec,
@@ -54,8 +56,12 @@ def monitoring_report(spec: ModelSpec, folder: Path) -> dg.AssetsDefinition:
             assessment = _assess(spec, folder, champion, as_of, platform)
             platform.state.record_assessment(assessment)
             run = _log(spec, assessment, platform)
+            history = platform.state.assessments(spec.name)
         context.log.info("%s", assessment.reason)
-        return dg.MaterializeResult(value=assessment, metadata=_metadata(assessment, platform, run))
+        metadata = _metadata(assessment, platform, run)
+        if any(rules.primary_metric in each.metrics for each in history):
+            metadata["history"] = plots.history(history, rules.primary_metric)
+        return dg.MaterializeResult(value=assessment, metadata=metadata)
 
     return stage
 
@@ -119,7 +125,7 @@ def _figures(assessment: Assessment) -> dict[str, float | int]:
 
 def _metadata(assessment: Assessment, platform: Platform, run: TrainingRun) -> dict[str, Any]:
     shown: dict[str, Any] = {
-        **_figures(assessment),
+        **{k: rounded(v) if isinstance(v, float) else v for k, v in _figures(assessment).items()},
         "champion": int(assessment.version),
         "window": f"{assessment.start} to {assessment.end}",
         "verdict": assessment.reason,

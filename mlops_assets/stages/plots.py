@@ -12,11 +12,15 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from mlops_assets.evaluation.slices import Slice
+    from mlops_assets.monitoring.assessment import Assessment
+
+
+_WINDOWS = 24
 
 
 def _picture(figure: "Figure", title: str) -> dg.MarkdownMetadataValue:
     sink = io.BytesIO()
-    figure.savefig(sink, format="png", dpi=70, bbox_inches="tight")
+    figure.savefig(sink, format="png", dpi=90, bbox_inches="tight")
     return dg.MetadataValue.md(
         f"![{title}](data:image/png;base64,{base64.b64encode(sink.getvalue()).decode()})"
     )
@@ -91,3 +95,25 @@ def drift(columns: list[dict[str, Any]]) -> dg.MarkdownMetadataValue:
     axes.set_xlabel("drift score / threshold")
     axes.tick_params(labelsize=7)
     return _picture(figure, "drift")
+
+
+def history(found: "list[Assessment]", metric: str) -> dg.MarkdownMetadataValue:
+    """Plot a metric of each window with its interval, beside the hold-out's figure and who served."""
+    shown = [each for each in found if metric in each.metrics][-_WINDOWS:]
+    figure, axes = _figure(6.5, 3.2)
+    for each in shown:
+        value, low, high = each.metrics[metric]
+        middle, colour = each.start + (each.end - each.start) / 2, "C3" if each.harm else "C0"
+        axes.plot([middle, middle], [low, high], color=colour)
+        axes.plot(middle, value, marker="o", color=colour)
+        if each.reference_metric is not None:
+            axes.plot([each.start, each.end], [each.reference_metric] * 2, color="grey", linestyle=":")
+        label = axes.annotate(f"v{each.version}", (middle, high), ha="center", va="bottom", fontsize=7)
+        label.set_color(colour)
+    axes.set_ylabel(metric)
+    axes.set_title(
+        "by window with its interval; dotted: on the hold-out; red: harm", fontsize=8, color="grey"
+    )
+    axes.margins(y=0.12)
+    figure.autofmt_xdate()
+    return _picture(figure, "history")

@@ -31,7 +31,14 @@ def registered_version(spec: ModelSpec) -> dg.AssetsDefinition:
         with readable_errors():
             require_admission(spec, evaluated, platform)
             tags = _lineage_tags(spec, evaluated, context.run_id)
-            version = platform.registry.register(spec.name, trained.run_id, trained.candidate, tags)
+            version = platform.registry.register(
+                spec.name,
+                trained.run_id,
+                trained.candidate,
+                tags,
+                purpose=spec.purpose,
+                summary=_summary(spec, evaluated),
+            )
         return dg.MaterializeResult(
             value=Registered(evaluated=evaluated, version=version.version),
             data_version=dg.DataVersion(trained.candidate),
@@ -65,6 +72,18 @@ def require_admission(spec: ModelSpec, evaluated: Evaluated, platform: Platform)
     )
     if found:
         raise MlopsError(f"{spec.name} candidate {trained.candidate[:12]} is refused: {'; '.join(found)}")
+
+
+def _summary(spec: ModelSpec, evaluated: Evaluated) -> str:
+    """Return what a person wants to know of a version before all else."""
+    metric = spec.evaluation.primary_metric
+    figure = evaluated.metrics[metric]
+    compared = evaluated.comparison
+    return (
+        f"As of {evaluated.trained.features.raw.as_of:%Y-%m-%d}: {metric} {figure.value:.4f} "
+        f"[{figure.low:.4f}, {figure.high:.4f}] on {evaluated.rows:,} rows newer than all it learnt from; "
+        + (f"beat version {compared.champion}" if compared.champion else "the first version")
+    )
 
 
 def _lineage_tags(spec: ModelSpec, evaluated: Evaluated, run_id: str) -> dict[str, str]:

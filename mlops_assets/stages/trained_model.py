@@ -16,7 +16,7 @@ from mlops_assets.stages.records import TrainedModel, ValidatedFeatures
 from mlops_assets.stages.stage import Result, readable_errors, stage_asset, stage_key
 from mlops_assets.training import onnx_form
 from mlops_assets.training.package import Manifest, PackagedModel, write_package
-from mlops_assets.training.split import holdout_start, require_classes
+from mlops_assets.training.split import holdout_start, require_target
 from mlops_assets.training.trainer import environment_digest, fit
 
 if TYPE_CHECKING:
@@ -108,7 +108,7 @@ def _lineage(spec: ModelSpec, features: ValidatedFeatures, start: str) -> dict[s
         "data": features.raw.digest,
         "features": features.digest,
         "feature_code": features.code,
-        "code": code_digest(spec.training.function),
+        "code": code_digest(str(spec.training.function or spec.training.estimator)),
         "spec": digests.of_json(
             {
                 "data": spec.data.model_dump(mode="json", exclude={"source", "window"}),
@@ -133,12 +133,11 @@ class _Candidate:
         lineage: dict[str, str],
     ) -> None:
         target = raw[spec.data.target]
-        if spec.task != "regression":
-            require_classes(target[older].to_numpy(), spec.data.target, "rows to train on")
+        require_target(target[older].to_numpy(), spec.task, spec.data.target, "rows to train on")
         self.older = older
         self._spec, self._raw, self._lineage = spec, raw, lineage
         self._holdout = features[~older]
-        self._estimator = fit(spec.training, features[older], target[older])
+        self._estimator = fit(spec.training, spec.task, features[older], target[older])
 
     def write(self, folder: Path, platform: Platform) -> PackagedModel:
         spec, view = self._spec, FeatureView.from_spec(self._spec.data)

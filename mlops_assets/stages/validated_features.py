@@ -14,7 +14,7 @@ from mlops_assets.stages.stage import (
     stage_asset,
     stage_key,
 )
-from mlops_assets.training.split import require_classes
+from mlops_assets.training.split import require_target
 
 
 def validated_features(spec: ModelSpec) -> dg.AssetsDefinition:
@@ -31,8 +31,8 @@ def validated_features(spec: ModelSpec) -> dg.AssetsDefinition:
     def stage(context: dg.AssetExecutionContext, raw: RawData, platform: Platform) -> Result:
         with readable_errors():
             rows = read_snapshot(platform.home.snapshot(spec.name, raw.digest), raw.digest)
-            if spec.task != "regression":
-                require_classes(rows[spec.data.target].to_numpy(), spec.data.target, "training window")
+            target = rows[spec.data.target].to_numpy()
+            require_target(target, spec.task, spec.data.target, "training window")
             view = FeatureView.from_spec(spec.data)
             context.log.info("Computing features of %s rows", f"{len(rows):,}")
             features = view.compute(rows)

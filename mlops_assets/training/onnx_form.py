@@ -6,13 +6,14 @@ where both forms give the same outputs on the hold-out.
 
 from typing import TYPE_CHECKING, Any
 
+from mlops_assets.home import silence_telemetry
 from mlops_assets.specs.model_spec import Task
 
 if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
 
-TOLERANCE = 1e-5
+TOLERANCE = 1e-5  # absolute up to 1, relative beyond: what single precision can hold
 
 
 def convert(estimator: Any, width: int) -> bytes:
@@ -43,14 +44,16 @@ def agreed_form(estimator: Any, task: Task, features: "pd.DataFrame") -> tuple[b
         features: Hold-out features on which the two forms are compared.
     """
     import numpy as np
+    from pandas.api.types import is_numeric_dtype
 
-    if any(features[c].dtype == object for c in features):
+    if not all(is_numeric_dtype(dtype) for dtype in features.dtypes):
         return None, "native: text features are encoded inside the estimator"
     try:
         form = convert(estimator, features.shape[1])
         session = open_session(form)
-        matrix = features.to_numpy(dtype="float32")
-        difference = float(np.max(np.abs(run(session, task, matrix) - native(estimator, task, features))))
+        expected = native(estimator, task, features)
+        found = run(session, task, features.to_numpy(dtype="float32"))
+        difference = float(np.max(np.abs(found - expected) / np.maximum(1.0, np.abs(expected))))
     except Exception as error:
         return None, f"native: {type(estimator).__name__} does not convert ({_short(error)})"
     if not difference <= TOLERANCE:
@@ -69,6 +72,7 @@ def native(estimator: Any, task: Task, features: "pd.DataFrame") -> "np.ndarray[
 
 def open_session(form: bytes) -> Any:
     """Return an ONNX Runtime session with one thread: a gateway scales by workers."""
+    silence_telemetry()
     import onnxruntime
 
     options = onnxruntime.SessionOptions()

@@ -10,9 +10,11 @@
 ======================  ====================================================================
 
 Nothing is read from a folder whose manifest is not signed by the platform key or whose files are
-not those the manifest names; in particular nothing is unpickled before that.
+not those the manifest names; in particular nothing is unpickled before that. Files are checked when
+the package is opened, and again as they are read, so that a file exchanged in between is not loaded.
 """
 
+import io
 import json
 import sys
 from dataclasses import dataclass, field
@@ -26,6 +28,7 @@ from mlops_assets.errors import PackageError
 from mlops_assets.governance.signatures import Signer, Verifier
 from mlops_assets.home import storage_errors
 from mlops_assets.specs.model_spec import Column, Task
+from mlops_assets.specs.references import is_installed
 from mlops_assets.training import onnx_form
 
 if TYPE_CHECKING:
@@ -123,13 +126,24 @@ class PackagedModel:
         if not verifier.verify(content, signature):
             raise PackageError(f"{folder}: the manifest is not signed with the platform key; not loaded")
         manifest = Manifest.from_bytes(content)
-        for name, digest in manifest.files.items():
-            file = folder / name
-            if not file.is_file():
-                raise PackageError(f"{file} is missing; the package is not loaded")
-            if digests.of_file(file) != digest:
-                raise PackageError(f"{file} was altered after signing; the package is not loaded")
-        return cls(folder, manifest)
+        package = cls(folder, manifest)
+        for name in manifest.files:
+            package._content(name)
+        return package
+
+    def _content(self, name: str) -> bytes:
+        """Return the bytes of a file, which are those that were signed."""
+        file = self.folder / name
+        signed = self.manifest.files.get(name)
+        if signed is None:
+            raise PackageError(f"{file} is not among the signed files; it is not loaded")
+        try:
+            content = file.read_bytes()
+        except OSError as error:
+            raise PackageError(f"{file} is missing; the package is not loaded") from error
+        if digests.of_bytes(content) != signed:
+            raise PackageError(f"{file} was altered after signing; the package is not loaded")
+        return content
 
     @cached_property
     def view(self) -> FeatureView:
@@ -137,19 +151,18 @@ class PackagedModel:
         manifest = self.manifest
         if manifest.feature_function is None:
             return FeatureView(manifest.inputs)
-        source = (self.folder / "features.py").read_text(encoding="utf-8")
+        source = self._content("features.py").decode()
         return FeatureView(manifest.inputs, source, manifest.feature_function)
 
     @cached_property
     def _session(self) -> Any:
-        return onnx_form.open_session((self.folder / "estimator.onnx").read_bytes())
+        return onnx_form.open_session(self._content("estimator.onnx"))
 
     @cached_property
     def _estimator(self) -> Any:
         import pickle
 
-        with (self.folder / "estimator.pkl").open("rb") as file:
-            return pickle.load(file)  # noqa: S301  (signature and digest were verified in open)
+        return pickle.loads(self._content("estimator.pkl"))  # noqa: S301  (signed, and unaltered)
 
     @property
     def uses_onnx(self) -> bool:
@@ -190,7 +203,7 @@ class PackagedModel:
         """Return hold-out rows: raw inputs, the target, and the served prediction."""
         import pandas as pd
 
-        return pd.read_parquet(self.folder / "reference.parquet")
+        return pd.read_parquet(io.BytesIO(self._content("reference.parquet")))
 
 
 def write_package(
@@ -222,7 +235,7 @@ def write_package(
         if onnx is not None:
             (folder / "estimator.onnx").write_bytes(onnx)
         if view.source is not None:
-            (folder / "features.py").write_text(view.source, encoding="utf-8")
+            (folder / "features.py").write_bytes(view.source.encode())
         files = {f.name: digests.of_file(f) for f in sorted(folder.iterdir())}
         draft = PackagedModel(folder, Manifest(**{**vars(manifest), "files": files}))
         with_prediction = reference.assign(**prediction_columns(draft.predict(reference), manifest))
@@ -247,15 +260,18 @@ def prediction_columns(predicted: "np.ndarray[Any, Any]", manifest: Manifest) ->
 
 
 def _pickled(estimator: Any) -> bytes:
+    """Return the pickled estimator, with all project code it uses inside it.
+
+    A class from the team's own project would not import in a gateway that lacks the project.
+    """
     import cloudpickle
 
-    module = sys.modules.get(type(estimator).__module__)
-    # A class from the team's own project would not import in a gateway that lacks the project.
-    own = module is not None and "site-packages" not in (getattr(module, "__file__", None) or "site-packages")
-    if own:
+    packages = {name.partition(".")[0] for name in sys.modules}
+    own = [sys.modules[name] for name in packages if name in sys.modules and not is_installed(name)]
+    for module in own:
         cloudpickle.register_pickle_by_value(module)
     try:
         return bytes(cloudpickle.dumps(estimator))
     finally:
-        if own:
+        for module in own:
             cloudpickle.unregister_pickle_by_value(module)

@@ -7,45 +7,62 @@ from typing import TYPE_CHECKING, Any
 
 from mlops_assets import digests
 from mlops_assets.errors import MlopsError, TrainingError
-from mlops_assets.specs.model_spec import Training
+from mlops_assets.specs.model_spec import Task, Training
 from mlops_assets.specs.references import load_class, load_function
 
 if TYPE_CHECKING:
     import pandas as pd
 
 
-def fit(training: Training, features: "pd.DataFrame", target: "pd.Series[Any]") -> Any:
+def fit(training: Training, task: Task, features: "pd.DataFrame", target: "pd.Series[Any]") -> Any:
     """Return a fitted estimator, the same one each time for the same rows and spec.
 
     Args:
         training: The spec's training part.
-        features: Feature columns of the training rows, float32 or text.
+        task: What it is to predict.
+        features: Feature columns of the training rows, float32 or pandas' ``str``.
         target: The column to predict, same index.
 
     Raises:
-        TrainingError: The estimator or function refuses its parameters or the data.
+        TrainingError: The estimator or function refuses its parameters or the data, or what comes out
+            does not predict what the task asks for.
         SpecError: It cannot be imported.
     """
     import numpy as np
 
+    name = str(training.function or training.estimator)
     random.seed(training.seed)
     np.random.seed(training.seed)
     try:
         if training.function is not None:
             function = load_function(training.function)
             estimator = function(features, target, dict(training.params), training.seed)
-            if not hasattr(estimator, "predict"):
-                raise TrainingError(
-                    f"{training.function} must return a fitted estimator with predict, "
-                    f"not {type(estimator).__name__}"
-                )
-            return estimator
-        return _pipeline(_estimator(training), features).fit(features, target)
+        else:
+            estimator = _pipeline(_estimator(training), features).fit(features, target)
     except MlopsError:
         raise
     except Exception as error:
-        name = training.function or training.estimator
         raise TrainingError(f"{name} failed: {type(error).__name__}: {error}") from error
+    _require_answers(estimator, task, name)
+    return estimator
+
+
+def _require_answers(estimator: Any, task: Task, name: str) -> None:
+    """Refuse an estimator that cannot answer what the task asks."""
+    needed = ("predict",) if task == "regression" else ("predict", "predict_proba", "classes_")
+    missing = [attribute for attribute in needed if not hasattr(estimator, attribute)]
+    if missing:
+        hint = (
+            "; wrap it in sklearn.calibration.CalibratedClassifierCV or choose one that gives probabilities"
+            if missing == ["predict_proba"]
+            else ""
+        )
+        raise TrainingError(
+            f"{name} gives a {type(estimator).__name__} without {', '.join(missing)}, "
+            f"which a {task} needs{hint}"
+        )
+    if task == "regression" and hasattr(estimator, "classes_"):
+        raise TrainingError(f"{name} gives a classifier, and the task is a regression")
 
 
 def _estimator(training: Training) -> Any:
@@ -62,7 +79,9 @@ def _estimator(training: Training) -> Any:
 
 def _pipeline(estimator: Any, features: "pd.DataFrame") -> Any:
     """Put a one-hot encoding of text columns before the estimator, if there are any."""
-    text = [c for c in features if features[c].dtype == object]
+    from pandas.api.types import is_numeric_dtype
+
+    text = [c for c in features if not is_numeric_dtype(features[c].dtype)]
     if not text:
         return estimator
     from sklearn.compose import make_column_transformer

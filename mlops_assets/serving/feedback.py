@@ -1,0 +1,53 @@
+"""Labels as clients send them."""
+
+from datetime import datetime
+from typing import Any
+
+from mlops_assets.monitoring.prediction_log import Label
+from mlops_assets.serving.protocol import require_at_most
+from mlops_assets.serving.refusal import Refusal
+from mlops_assets.specs.durations import parse_time, utc_now
+from mlops_assets.training.package import Manifest
+
+
+def read_labels(body: dict[str, Any], manifest: Manifest | None) -> list[Label]:
+    """Read a feedback request.
+
+    Args:
+        body: The request's JSON.
+        manifest: The champion's, which tells whether labels are numbers or text; None if none is loaded.
+
+    Raises:
+        Refusal: 400 naming the label; none of the request is kept.
+    """
+    given = body.get("labels")
+    if not isinstance(given, list) or not given:
+        raise Refusal(400, "the body must be {'labels': [{'prediction_id': …, 'label': …}]}")
+    require_at_most(len(given), "labels")
+    return [_label(item, f"labels[{index}]", manifest) for index, item in enumerate(given)]
+
+
+def _label(item: Any, where: str, manifest: Manifest | None) -> Label:
+    if not isinstance(item, dict) or not isinstance(item.get("prediction_id"), str):
+        raise Refusal(400, f"{where}: 'prediction_id' must be text")
+    value = item.get("label")
+    if not isinstance(value, str | int | float):
+        raise Refusal(400, f"{where}: 'label' must be one value")
+    if manifest is not None:
+        text = any(isinstance(known, str) for known in manifest.classes)
+        if text != isinstance(value, str):
+            expected = f"one of the classes {manifest.classes}" if manifest.classes else "a number"
+            raise Refusal(400, f"{where}: 'label' must be {expected}, not {str(value)[:80]!r}")
+    return Label(item["prediction_id"], value, _observed_at(item, where))
+
+
+def _observed_at(item: dict[str, Any], where: str) -> datetime:
+    text = item.get("observed_at")
+    if text is None:
+        return utc_now()
+    if not isinstance(text, str):
+        raise Refusal(400, f"{where}: 'observed_at' must be text")
+    try:
+        return parse_time(text)
+    except (ValueError, OverflowError) as error:
+        raise Refusal(400, f"{where}: 'observed_at': {error}") from error

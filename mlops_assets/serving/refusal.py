@@ -1,0 +1,16 @@
+"""Why a request is not answered."""
+
+_LONGEST = 600
+
+
+class Refusal(Exception):
+    """A request that is not answered, in words for whoever sent it.
+
+    Args:
+        status: HTTP status, 4xx or 503.
+        message: What is wrong, naming the field; cut if it quotes too much of the request.
+    """
+
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message if len(message) <= _LONGEST else f"{message[:_LONGEST]}…")
+        self.status = status

@@ -1,0 +1,137 @@
+"""What serves, at one moment: an immutable table that a request reads once.
+
+Whoever holds a table holds one state of the world: a version swapped in meanwhile answers the next
+request, never half of this one.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from types import MappingProxyType
+
+from mlops_assets.errors import did_you_mean
+from mlops_assets.registry.port import CHAMPION, PREVIOUS_CHAMPION
+from mlops_assets.serving.refusal import Refusal
+from mlops_assets.specs.durations import utc_now
+from mlops_assets.training.package import PackagedModel
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What is wrong now.
+
+    Attributes:
+        kind: ``registry_unreachable``, ``package_refused``, ``load_failed``, ``champion_missing`` or
+            ``log_unwritable``.
+        model: The model concerned, if it is one.
+        version: The version concerned, if it is one.
+        message: What happened, in words.
+        since: When it was first seen, naive UTC.
+    """
+
+    kind: str
+    model: str | None
+    version: str | None
+    message: str = field(compare=False)
+    since: datetime = field(compare=False, default_factory=utc_now)
+
+    @property
+    def subject(self) -> str:
+        """What is concerned, in a word or two."""
+        if self.model is None:
+            return "gateway"
+        return self.model if self.version is None else f"{self.model} version {self.version}"
+
+
+@dataclass(frozen=True, eq=False)
+class Resident:
+    """A version that was proven and is loaded."""
+
+    model: str
+    version: str
+    package: PackagedModel
+
+
+@dataclass(frozen=True)
+class Route:
+    """One model's versions.
+
+    Attributes:
+        champion: The version that answers; None until a first one was proven and loaded.
+        wanted: Version by alias, as the registry says. Its champion differs from the one that answers
+            while it loads, and for as long as it is refused.
+        loaded: Every loaded version.
+    """
+
+    champion: str | None
+    wanted: Mapping[str, str]
+    loaded: Mapping[str, Resident]
+
+    @property
+    def previous(self) -> str | None:
+        """The loaded way back, if there is one."""
+        version = self.wanted.get(PREVIOUS_CHAMPION)
+        return version if version in self.loaded else None
+
+    @property
+    def versions(self) -> list[str]:
+        """The loaded versions, oldest first."""
+        return sorted(self.loaded, key=int)
+
+
+@dataclass(frozen=True)
+class Table:
+    """All routes.
+
+    Attributes:
+        routes: Routes by model name.
+        problems: What is wrong.
+        settled: Whether the registry was read once and every version it names was tried.
+    """
+
+    routes: Mapping[str, Route] = field(default_factory=lambda: MappingProxyType({}))
+    problems: tuple[Problem, ...] = ()
+    settled: bool = False
+
+    @property
+    def ready(self) -> bool:
+        """Whether every model that should have a champion is served."""
+        wanted = (route for route in self.routes.values() if CHAMPION in route.wanted)
+        return self.settled and all(route.champion is not None for route in wanted)
+
+    def route(self, model: str) -> Route:
+        """Return a model's route.
+
+        Raises:
+            Refusal: 404 with the nearest name; 503 while the gateway starts.
+        """
+        route = self.routes.get(model)
+        if route is not None:
+            return route
+        if not self.settled:
+            raise Refusal(503, f"the gateway has not read yet from the registry whether it serves {model!r}")
+        raise Refusal(404, f"no model {model!r} is served{did_you_mean(model, self.routes)}")
+
+    def resolve(self, model: str, version: str | None) -> Resident:
+        """Return the version that answers: the champion, unless one is named.
+
+        Raises:
+            Refusal: 404 if there is no such model or loaded version, 503 if the champion is not loaded.
+        """
+        route = self.route(model)
+        if version is not None:
+            if (resident := route.loaded.get(version)) is not None:
+                return resident
+            why = self._because(model, version)
+            loaded = ", ".join(route.versions) or "none"
+            raise Refusal(404, f"{model} version {version!r} is not loaded{why}; loaded: {loaded}")
+        if route.champion is not None:
+            return route.loaded[route.champion]
+        if CHAMPION not in route.wanted:
+            raise Refusal(404, f"{model} has no champion yet; name one of its versions")
+        why = self._because(model, route.wanted[CHAMPION])
+        raise Refusal(503, f"the champion of {model} is not loaded{why or ' yet'}")
+
+    def _because(self, model: str, version: str) -> str:
+        found = (p.message for p in self.problems if (p.model, p.version) == (model, version))
+        return "".join(f" ({message})" for message in found)

@@ -1,0 +1,62 @@
+"""What the documents tell people to type works as it stands there."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+
+def _blocks(document: str) -> list[str]:
+    return re.findall(r"^```bash\n(.*?)^```", (ROOT / document).read_text(), re.M | re.S)
+
+
+@pytest.fixture
+def empty_project(tmp_path: Path) -> Path:
+    """A Dagster project with nothing in it but its settings."""
+    defs = tmp_path / "acme" / "defs"
+    defs.mkdir(parents=True)
+    (tmp_path / "acme" / "__init__.py").touch()
+    (defs / "__init__.py").touch()
+    (tmp_path / "dg.toml").write_text('directory_type = "project"\n[project]\nroot_module = "acme"\n')
+    return tmp_path
+
+
+@pytest.mark.slow
+def test_adding_a_model_works_as_written(empty_project: Path) -> None:
+    script = "\n".join(_blocks("docs/how-to/add-a-model.md"))
+    # The commands on the page find this interpreter's own.
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("MLOPS_")} | {"PATH": path}
+    done = subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", script],
+        cwd=empty_project,
+        env=environment,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "progression: version 1 serves (promoted now)" in done.stdout
+    assert (empty_project / "acme" / "defs" / "progression" / "defs.yaml").exists()
+
+
+def test_every_command_in_the_documents_exists() -> None:
+    from typer.main import get_command
+
+    from mlops_assets.cli.main import app
+
+    known = set(get_command(app).commands)  # type: ignore[attr-defined]
+    for document in ("README.md", "docs/tutorial.md", "docs/how-to/add-a-model.md"):
+        used = set(re.findall(r"^\s*mlops-assets (\w+)", (ROOT / document).read_text(), re.M))
+        assert used, document
+        assert used <= known, document
+
+
+def test_links_and_pictures_in_the_documents_exist() -> None:
+    for document in (ROOT / "README.md", *(ROOT / "docs").rglob("*.md")):
+        for link in re.findall(r"\]\((?!https?:)([^)#]+)", document.read_text()):
+            assert (document.parent / link).exists(), f"{document.name} links to {link}"

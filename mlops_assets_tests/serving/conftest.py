@@ -1,0 +1,358 @@
+"""What the gateway's tests share: a home with real models in a real registry, and a gateway on it."""
+
+import shutil
+import sqlite3
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, closing, contextmanager
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlparse
+from urllib.request import url2pathname
+
+import httpx
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.base import BaseEstimator
+from sklearn.datasets import load_diabetes, load_iris
+from sklearn.linear_model import LinearRegression, LogisticRegression
+
+from mlops_assets.data.columns import to_declared_types
+from mlops_assets.data.features import FeatureView
+from mlops_assets.gateway_process import running_gateway
+from mlops_assets.governance.signatures import Signer
+from mlops_assets.home import Home
+from mlops_assets.monitoring.prediction_log import PredictionLog
+from mlops_assets.registry.mlflow_registry import ARTIFACT_PATH, MlflowRegistry
+from mlops_assets.registry.port import CHAMPION, ModelVersion
+from mlops_assets.registry.training_run import log_training
+from mlops_assets.serving.app import Gateway
+from mlops_assets.serving.meters import Meters
+from mlops_assets.serving.routing import Router
+from mlops_assets.specs.model_spec import Column, Task
+from mlops_assets.training import onnx_form
+from mlops_assets.training.package import Manifest, PackagedModel, write_package
+
+VISITS_FEATURES = '''
+"""Features of the model visits; travels with it."""
+
+import pandas as pd
+
+
+def compute(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return numbers for text, times and booleans."""
+    if (rows["spent"] == -1).any():
+        raise ValueError("spent must not be -1")
+    return pd.DataFrame(
+        {
+            "mobile": (rows["device"] == "mobile").astype("float64"),
+            "hour": rows["visited_at"].dt.hour,
+            "member": rows["member"],
+            "pages": rows["pages"],
+            "spent": rows["spent"].fillna(0.0),
+        },
+        index=rows.index,
+    )
+'''
+
+
+@dataclass(frozen=True)
+class Training:
+    """All that makes one model: rows, declarations and an estimator."""
+
+    model: str
+    task: Task
+    frame: pd.DataFrame
+    inputs: tuple[Column, ...]
+    target: str
+    estimator: BaseEstimator
+    time_column: str = "at"
+    source: str | None = None
+
+    @property
+    def rows(self) -> pd.DataFrame:
+        """The raw inputs."""
+        return self.frame[[c.name for c in self.inputs]]
+
+    def fitted(self) -> tuple[FeatureView, pd.DataFrame, Any]:
+        view = FeatureView(self.inputs, self.source, "compute" if self.source else None)
+        features = view.compute(self.frame)
+        return view, features, self.estimator.fit(features, self.frame[self.target])
+
+
+@dataclass
+class Fleet:
+    """A home with its registry, and the ways to put models there and take them to the gateway."""
+
+    home: Home
+    registry: MlflowRegistry = field(init=False)
+    signer: Signer = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.home.prepare()
+        self.registry = MlflowRegistry(self.home)
+        self.signer = Signer.for_home(self.home.root)
+
+    def add(self, training: Training, **changes: Any) -> ModelVersion:
+        """Train, package, log and register a version.
+
+        ``signer``, ``onnx`` and fields of the manifest may be given otherwise.
+        """
+        run = self._log(training, changes)
+        package = PackagedModel.open(
+            self.registry.fetch_run_package(run), changes.get("signer", self.signer).verifier
+        )
+        return self.registry.register(training.model, run, changes.get("candidate", package.digest), {})
+
+    def _log(self, training: Training, changes: dict[str, Any]) -> str:
+        view, features, estimator = training.fitted()
+        form, runtime = None, "native: as asked"
+        if changes.get("onnx", True):
+            form, runtime = onnx_form.agreed_form(estimator, training.task, features)
+        classes = () if training.task == "regression" else tuple(estimator.classes_.tolist())
+        manifest = Manifest(
+            model=training.model,
+            task=training.task,
+            inputs=training.inputs,
+            feature_names=tuple(features.columns),
+            feature_function=view.function,
+            classes=classes,
+            runtime=runtime,
+            time_column=training.time_column,
+            target=training.target,
+            lineage={},
+        )
+        named = {name: value for name, value in changes.items() if name in vars(manifest)}
+        manifest = replace(manifest, **named)
+        reference = training.frame[[*(c.name for c in training.inputs), training.target]].head(50)
+        signer = changes.get("signer", self.signer)
+        return log_training(
+            self.registry,
+            training.model,
+            f"{len(self.registry.versions(training.model))}",
+            name="test",
+            params={},
+            metrics={"rows": float(len(training.frame))},
+            tags={},
+            example=training.rows.head(2),
+            write=lambda folder: write_package(folder, estimator, view, manifest, form, reference, signer),
+        ).run_id
+
+    def package(self, version: ModelVersion) -> PackagedModel:
+        """Open a version's package offline."""
+        return PackagedModel.open(self.registry.fetch_package(version), self.signer.verifier)
+
+    def package_folder(self, model: str, version: str) -> Path:
+        """Return a version's folder in the artifact store, after giving it one that may be altered."""
+        run_id = self.registry.version(model, version).run_id
+        stored = self.registry.client.get_run(run_id).info.artifact_uri
+        copy = self.home.mlflow_artifacts / run_id
+        shutil.copytree(url2pathname(urlparse(stored).path), copy)
+        with closing(sqlite3.connect(self.home.root / "mlflow.db")) as database, database:
+            change = "UPDATE runs SET artifact_uri = ? WHERE run_uuid = ?"
+            assert database.execute(change, (copy.as_uri(), run_id)).rowcount == 1
+        return copy / ARTIFACT_PATH / "data" / "package"
+
+    def promote(self, model: str, version: str, alias: str = CHAMPION) -> None:
+        self.registry.set_alias(model, alias, version)
+
+
+def constant(model: str, value: float) -> Training:
+    """A regression that answers ``value`` whatever it is asked: a version known by its answers."""
+    frame = pd.DataFrame({"x": [0.0, 1.0, 2.0], "y": [value] * 3})
+    return Training(model, "regression", frame, (Column(name="x"),), "y", LinearRegression())
+
+
+def visits(seed: int = 0) -> Training:
+    """A binary classification whose raw inputs are of every type, with a feature function."""
+    random = np.random.default_rng(seed)
+    n = 400
+    inputs = (
+        Column(name="device", type="string"),
+        Column(name="visited_at", type="datetime"),
+        Column(name="member", type="boolean"),
+        Column(name="pages", type="integer"),
+        Column(name="spent", type="number", nullable=True),
+    )
+    frame = pd.DataFrame(
+        {
+            "device": random.choice(["mobile", "desktop"], n),
+            "visited_at": pd.Timestamp("2024-01-01") + pd.to_timedelta(random.integers(0, 9000, n), "min"),
+            "member": random.random(n) < 0.4,
+            "pages": random.integers(1, 30, n),
+            "spent": np.where(random.random(n) < 0.2, np.nan, random.gamma(2.0, 20.0, n)),
+        }
+    )
+    score = 0.2 * frame["pages"] + 2.0 * frame["member"] - (frame["device"] == "mobile") - 3.0
+    frame["bought"] = (random.random(n) < 1 / (1 + np.exp(-score))).astype(int)
+    frame = to_declared_types(frame, inputs)
+    return Training(
+        "visits",
+        "binary_classification",
+        frame,
+        inputs,
+        "bought",
+        LogisticRegression(max_iter=500),
+        time_column="visited_at",
+        source=VISITS_FEATURES,
+    )
+
+
+def iris() -> Training:
+    """Fisher's irises: a multiclass classification with text labels."""
+    data = load_iris(as_frame=True)
+    names = [f"{part}_{size}" for part in ("sepal", "petal") for size in ("length", "width")]
+    frame = data.data.set_axis(names, axis=1)
+    frame["species"] = data.target.map(dict(enumerate(map(str, data.target_names)))).astype(object)
+    inputs = tuple(Column(name=name) for name in names)
+    estimator = LogisticRegression(max_iter=500)
+    return Training("iris", "multiclass_classification", frame, inputs, "species", estimator)
+
+
+def diabetes() -> Training:
+    """Progression of diabetes: a regression."""
+    frame = load_diabetes(as_frame=True).frame
+    inputs = tuple(Column(name=name) for name in frame.columns if name != "target")
+    return Training("diabetes", "regression", frame, inputs, "target", LinearRegression())
+
+
+@dataclass(frozen=True)
+class InProcess:
+    """A gateway's parts without a server, for what is better seen from inside."""
+
+    fleet: Fleet
+    router: Router
+    log: PredictionLog
+    meters: Meters
+    gateway: Gateway
+
+    @cached_property
+    def client(self) -> Any:
+        """A client of the application alone: the test itself moves the router, step by step."""
+        with warnings.catch_warnings():  # TestClient would rather have another release of httpx
+            warnings.simplefilter("ignore")
+            from starlette.testclient import TestClient
+
+        return TestClient(self.gateway.app(), raise_server_exceptions=False)
+
+    def settle(self) -> None:
+        """Follow the registry until nothing is loading any more."""
+        self.router.follow()
+        while self.router._loading:
+            for loading in list(self.router._loading.values()):
+                loading.exception()
+            self.router.follow()
+
+
+@contextmanager
+def in_process(fleet: Fleet, log_path: Path | None = None, **options: Any) -> Iterator[InProcess]:
+    meters = Meters()
+    router = Router(
+        fleet.registry,
+        fleet.signer.verifier,
+        lambda problem: meters.incidents.labels(problem.kind, problem.model or "").inc(),
+    )
+    log = PredictionLog(log_path or fleet.home.prediction_log)
+    try:
+        yield InProcess(fleet, router, log, meters, Gateway(router, log, meters, **options))
+    finally:
+        log.close()
+
+
+@dataclass(frozen=True)
+class Served:
+    """A running gateway process and the fleet behind it."""
+
+    fleet: Fleet
+    http: httpx.Client
+    url: str
+
+
+@contextmanager
+def serve(fleet: Fleet) -> Iterator[Served]:
+    with running_gateway(fleet.home) as client, httpx.Client(base_url=client.url, trust_env=False) as http:
+        yield Served(fleet, http, client.url)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_other_registry() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("MLFLOW_TRACKING_URI", "MLOPS_SIGNING_KEY", "MLOPS_VERIFY_KEY"):
+            patch.delenv(name, raising=False)
+        yield
+
+
+@pytest.fixture(scope="session")
+def trainings() -> dict[str, Training]:
+    return {t.model: t for t in (visits(), iris(), diabetes())}
+
+
+@pytest.fixture(scope="session")
+def fleet(
+    tmp_path_factory: pytest.TempPathFactory,
+    copy_fleet: Callable[[Path], Fleet],
+    trainings: dict[str, Training],
+) -> Fleet:
+    """Three models of three tasks, each with a champion; tests only read it."""
+    made = copy_fleet(tmp_path_factory.mktemp("fleet"))
+    for training in trainings.values():
+        made.promote(training.model, made.add(training).version)
+    return made
+
+
+@pytest.fixture(scope="session")
+def served(fleet: Fleet) -> Iterator[Served]:
+    """One gateway for all tests that change nothing in its registry."""
+    with serve(fleet) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def _registered(tmp_path_factory: pytest.TempPathFactory) -> Fleet:
+    """Versions 1, 2 and 3 of the model ``m``, which answer 1, 2 and 3; no alias names one."""
+    made = Fleet(Home(tmp_path_factory.mktemp("registered")))
+    for value in (1.0, 2.0, 3.0):
+        made.add(constant("m", value))
+    return made
+
+
+@pytest.fixture(scope="session")
+def copy_fleet(_registered: Fleet) -> Callable[[Path], Fleet]:
+    """Return a fleet of one's own in a folder: versions 1, 2 and 3 of ``m``, no champion."""
+
+    def copy(root: Path) -> Fleet:
+        root = root / "home"
+        # Only the registry is copied: packages stay where they are until somebody alters one.
+        shutil.copytree(_registered.home.root, root, ignore=shutil.ignore_patterns("mlartifacts"))
+        return Fleet(Home(root))
+
+    return copy
+
+
+@pytest.fixture
+def own_fleet(tmp_path: Path, copy_fleet: Callable[[Path], Fleet]) -> Fleet:
+    """Versions 1, 2 and 3 of ``m``, for tests that change their registry."""
+    return copy_fleet(tmp_path)
+
+
+@pytest.fixture(scope="session")
+def make_training() -> type[Training]:
+    return Training
+
+
+@pytest.fixture(scope="session")
+def constant_model() -> Callable[[str, float], Training]:
+    return constant
+
+
+@pytest.fixture(scope="session")
+def start_gateway_on() -> Callable[[Fleet], AbstractContextManager[Served]]:
+    return serve
+
+
+@pytest.fixture(scope="session")
+def gateway_in_process() -> Callable[..., AbstractContextManager[InProcess]]:
+    return in_process

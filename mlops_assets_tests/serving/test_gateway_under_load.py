@@ -1,0 +1,357 @@
+"""What clients see while versions change, the gateway is stopped, the disk fills, or all come at once."""
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import closing, contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlparse
+
+import anyio
+import httpx
+import orjson
+import pandas as pd
+import pytest
+from sklearn.linear_model import LinearRegression
+
+from mlops_assets.errors import EndpointError
+from mlops_assets.gateway_client import GatewayClient
+from mlops_assets.gateway_process import running_gateway, start_gateway
+from mlops_assets.monitoring.prediction_log import PredictionLog
+from mlops_assets.specs.model_spec import Column
+
+ASK = {"instances": [{"x": 1.0}, {"x": 2.0}]}
+_PATIENCE = 30.0
+
+
+class Clients:
+    """Threads that ask a model for predictions for as long as the block runs, and note every answer."""
+
+    def __init__(self, url: str, count: int) -> None:
+        self.answers: list[dict[str, Any]] = []
+        self.failures: list[str] = []
+        self.enough = threading.Event()
+        self._url, self._stop = url, threading.Event()
+        self._threads = [threading.Thread(target=self._ask) for _ in range(count)]
+
+    def __enter__(self) -> "Clients":
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        for thread in self._threads:
+            thread.join(_PATIENCE)
+
+    def _ask(self) -> None:
+        with httpx.Client(base_url=self._url, trust_env=False, timeout=_PATIENCE) as http:
+            while not self._stop.is_set():
+                try:
+                    answer = http.post("/models/m/invocations", json=ASK)
+                except httpx.HTTPError as error:
+                    self.failures.append(repr(error))
+                    return
+                if answer.status_code != 200:
+                    self.failures.append(answer.text)
+                    return
+                self.answers.append(answer.json())
+                if len(self.answers) >= 100:
+                    self.enough.set()
+
+
+@contextmanager
+def process_on(fleet: Any) -> Iterator[tuple[Any, str]]:
+    """Yield a gateway's process and URL; it may be ended in the block."""
+    with (fleet.home.root / "gateway.log").open("ab") as log:
+        process = start_gateway(fleet.home, 0, log)
+    try:
+        url = process.stdout.readline().strip()
+        assert url.startswith("http"), (fleet.home.root / "gateway.log").read_text()
+        yield process, url
+    finally:
+        process.kill()
+        process.wait()
+        process.stdout.close()
+
+
+def _until(reached: Callable[[], bool]) -> None:
+    """Ask again and again until it is so; that it ever will be is what is tested, not when."""
+    given_up = time.monotonic() + _PATIENCE
+    while not reached():
+        assert time.monotonic() < given_up
+
+
+def _answers(url: str) -> bool:
+    """Return whether anything takes a connection."""
+    address = urlparse(url)
+    try:
+        socket.create_connection((address.hostname, address.port), timeout=5).close()
+    except OSError:
+        return False
+    return True
+
+
+def test_no_request_fails_or_is_mixed_while_aliases_move(own_fleet: Any, start_gateway_on: Any) -> None:
+    own_fleet.promote("m", "1")
+    with start_gateway_on(own_fleet) as served, Clients(served.url, 4) as clients:
+        watch = GatewayClient(served.url)
+        for turn in range(24):
+            version = str(turn % 3 + 1)
+            own_fleet.promote("m", version)
+            watch.wait_for_champion("m", version, timeout=_PATIENCE)
+        watch.close()
+    assert clients.failures == []
+    for answer in clients.answers:
+        assert answer["predictions"] == [float(answer["version"])] * 2
+    assert Counter(a["version"] for a in clients.answers).keys() == {"1", "2", "3"}
+
+
+def test_what_was_acknowledged_survives_a_kill(own_fleet: Any) -> None:
+    own_fleet.promote("m", "1")
+    with process_on(own_fleet) as (process, url), Clients(url, 4) as clients:
+        assert clients.enough.wait(_PATIENCE)
+        process.kill()
+        process.wait()
+    ids = [id_ for answer in clients.answers for id_ in answer["prediction_ids"]]
+    assert len(ids) >= 200
+    with closing(PredictionLog(own_fleet.home.prediction_log)) as log:
+        assert [id_ for id_ in ids if log.find(id_) is None] == []
+
+
+GATED = '''
+def compute(rows):
+    """Wait for somebody to open the gate; say much about it."""
+    print("noise " * 20_000)
+    if (rows["x"] > 100).any():
+        with open({gate!r}) as gate:
+            gate.read()
+    return rows
+'''
+
+
+@pytest.fixture
+def gate(tmp_path: Path) -> Path:
+    path = tmp_path / "gate"
+    os.mkfifo(path)
+    return path
+
+
+@pytest.fixture
+def gated_fleet(own_fleet: Any, make_training: Any, gate: Path) -> Any:
+    """A model that answers a large ``x`` only when the gate opens, and that prints a lot."""
+    made = own_fleet.add(
+        make_training(
+            model="gated",
+            task="regression",
+            frame=pd.DataFrame({"x": [0.0, 1.0, 2.0], "y": [0.0, 1.0, 2.0]}),
+            inputs=(Column(name="x"),),
+            target="y",
+            estimator=LinearRegression(),
+            source=GATED.format(gate=str(gate)),
+        )
+    )
+    own_fleet.promote("gated", made.version)
+    return own_fleet
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_stopped_gateway_finishes_what_it_is_answering(
+    gated_fleet: Any, gate: Path, number: signal.Signals
+) -> None:
+    answers: list[httpx.Response] = []
+    with process_on(gated_fleet) as (process, url):
+        assert gated_fleet.home.gateway_address.read_text() == url
+
+        def ask() -> None:
+            body = {"instances": [{"x": 1000.0}]}
+            answers.append(httpx.post(f"{url}/models/gated/invocations", json=body, timeout=_PATIENCE))
+
+        asking = threading.Thread(target=ask)
+        asking.start()
+        with gate.open("w"):  # blocks until the model waits at the gate
+            process.send_signal(number)
+            _until(lambda: not _answers(url))
+            assert process.poll() is None
+        asking.join(_PATIENCE)
+        assert process.wait(_PATIENCE) == 0
+    assert answers[0].status_code == 200
+    assert not gated_fleet.home.gateway_address.exists()
+    with closing(PredictionLog(gated_fleet.home.prediction_log)) as log:
+        assert log.find(answers[0].json()["prediction_ids"][0]) is not None
+
+
+def test_overload_is_a_503_and_passes(own_fleet: Any, gateway_in_process: Any) -> None:
+    own_fleet.promote("m", "1")
+
+    async def scenario(inside: Any) -> None:
+        release, answers = anyio.Event(), []
+        transport = httpx.ASGITransport(inside.gateway.app())
+
+        async def slow_body() -> AsyncIterator[bytes]:
+            sending.release()
+            await release.wait()
+            yield orjson.dumps(ASK)
+
+        async def ask(content: Any = None) -> httpx.Response:
+            return await http.post("/models/m/invocations", content=content or orjson.dumps(ASK))
+
+        async def ask_slowly() -> None:
+            answers.append(await ask(slow_body()))
+
+        async with httpx.AsyncClient(transport=transport, base_url="http://gateway") as http:
+            async with anyio.create_task_group() as group:
+                sending = anyio.Semaphore(0)
+                for _ in range(19):
+                    group.start_soon(ask_slowly)
+                    await sending.acquire()
+                assert (await ask()).status_code == 200, "who is slow to send takes no thread"
+                group.start_soon(ask_slowly)
+                await sending.acquire()
+                refused = await ask()
+                assert refused.status_code == 503
+                assert refused.headers["retry-after"] == "1"
+                assert refused.json() == {
+                    "error": "20 requests are being answered; try again in a second",
+                    "model": "m",
+                    "version": "1",
+                }
+                assert (await http.get("/v2/health/live")).status_code == 200
+                release.set()
+            assert [answer.status_code for answer in answers] == [200] * 20
+            assert (await ask()).status_code == 200
+
+    with gateway_in_process(own_fleet, most_requests=20) as inside:
+        inside.settle()
+        anyio.run(scenario, inside)
+        assert inside.log.errors("m", datetime.min, datetime.max) == 0, "overload is not made worse by a log"
+
+
+def test_a_body_that_does_not_arrive_is_a_408(
+    own_fleet: Any, gateway_in_process: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own_fleet.promote("m", "1")
+    monkeypatch.setattr("mlops_assets.serving.bodies.BODY_SECONDS", 0)
+
+    async def scenario(inside: Any) -> httpx.Response:
+        async def stuck_body() -> AsyncIterator[bytes]:
+            yield b"{"
+            await anyio.sleep_forever()
+
+        transport = httpx.ASGITransport(inside.gateway.app())
+        async with httpx.AsyncClient(transport=transport, base_url="http://gateway") as http:
+            return await http.post("/models/m/invocations", content=stuck_body())
+
+    with gateway_in_process(own_fleet) as inside:
+        inside.settle()
+        answer = anyio.run(scenario, inside)
+    assert answer.status_code == 408
+    assert answer.json()["error"] == "the body did not arrive within 0 seconds"
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mount = shutil.which("mount")
+    if (
+        mount is None
+        or subprocess.run(
+            [mount, "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(folder)], capture_output=True
+        ).returncode
+    ):
+        pytest.skip("mounting a small file system is not permitted here")
+    yield folder
+    subprocess.run(["umount", str(folder)], check=True)
+
+
+def test_a_full_disk_is_a_503_until_there_is_room(
+    fleet: Any, gateway_in_process: Any, small_disk: Path
+) -> None:
+    ask = {
+        "instances": [{"device": "x" * 2000, "visited_at": "2024-01-01", "member": 1, "pages": 1, "spent": 1}]
+    }
+    acknowledged = []
+    with gateway_in_process(fleet, small_disk / "log.db") as inside:
+        inside.settle()
+        filler = small_disk / "filler"
+        filler.write_bytes(b"x" * (os.statvfs(small_disk).f_bavail * os.statvfs(small_disk).f_frsize))
+        while (answer := inside.client.post("/models/visits/invocations", json=ask)).status_code == 200:
+            acknowledged += answer.json()["prediction_ids"]
+        assert answer.status_code == 503
+        assert answer.headers["retry-after"] == "1"
+        error = answer.json()
+        assert (error["model"], error["version"]) == ("visits", "1")
+        assert "nothing is answered that cannot be logged" in error["error"]
+        assert "full" in error["error"]
+        ready = inside.client.get("/v2/health/ready").json()
+        assert [p["kind"] for p in ready["problems"]] == ["log_unwritable"]
+        assert (
+            'mlops_gateway_problems{kind="log_unwritable",model=""} 1.0' in inside.client.get("/metrics").text
+        )
+        refused = inside.client.post("/models/visits/invocations", json={})
+        assert refused.status_code == 400, "what is wrong with a request can be told without a log"
+        labels = {"labels": [{"prediction_id": "x", "label": 1}]}
+        assert inside.client.post("/v2/models/visits/feedback", json=labels).status_code in (200, 503)
+        filler.unlink()
+        answer = inside.client.post("/models/visits/invocations", json=ask)
+        assert answer.status_code == 200
+        acknowledged += answer.json()["prediction_ids"]
+        assert inside.client.get("/v2/health/ready").json()["problems"] == []
+        assert [id_ for id_ in acknowledged if inside.log.find(id_) is None] == []
+
+
+def test_a_log_that_was_closed_under_it_is_a_503(fleet: Any, gateway_in_process: Any, tmp_path: Path) -> None:
+    with gateway_in_process(fleet, tmp_path / "log.db") as inside:
+        inside.settle()
+        inside.log.close()
+        row = {"device": "tv", "visited_at": "2024-01-01", "member": 1, "pages": 1, "spent": 1}
+        answer = inside.client.post("/models/visits/invocations", json={"instances": [row]})
+        assert answer.status_code == 503
+
+
+def test_a_taken_port_is_one_line(own_fleet: Any) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        words = f"exit code 2.*cannot listen on port {port} of 127.0.0.1"
+        with pytest.raises(EndpointError, match=words), running_gateway(own_fleet.home, port):
+            pass
+    said = (own_fleet.home.root / "gateway.log").read_text().splitlines()
+    assert len(said) == 1
+    assert said[0].endswith("Address already in use; stop what holds it or choose another with --port")
+
+
+def test_a_gateway_ends_with_the_process_that_wanted_it(own_fleet: Any) -> None:
+    own_fleet.promote("m", "1")
+    code = (
+        "from mlops_assets.gateway_process import running_gateway\n"
+        "from mlops_assets.home import Home\n"
+        "with running_gateway(Home.from_environment()) as client:\n"
+        "    print(client.url, flush=True)\n"
+        "    input()\n"
+    )
+    parent = subprocess.Popen(
+        [sys.executable, "-c", code],
+        env=os.environ | own_fleet.home.environment(),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert parent.stdin is not None
+    assert parent.stdout is not None
+    with parent.stdin, parent.stdout:
+        url = parent.stdout.readline().strip()
+        assert _answers(url)
+        parent.kill()
+        parent.wait()
+    _until(lambda: not _answers(url))
+    _until(lambda: not own_fleet.home.gateway_address.exists())

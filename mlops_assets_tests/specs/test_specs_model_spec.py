@@ -1,0 +1,67 @@
+"""The spec as Dagster validates it: without files and lines, but with the same rules."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from mlops_assets.specs.model_spec import METRICS, Column, ModelSpec
+
+MakeSpec = Callable[..., ModelSpec]
+
+
+def test_parts_that_contradict_each_other_are_all_told(make_spec: MakeSpec) -> None:
+    with pytest.raises(ValidationError) as raised:
+        make_spec(
+            evaluation={"primary_metric": "r2", "slices": ["aa"], "thresholds": {"mae": {"max": 1}}},
+            data={"window": "1d"},
+        )
+    text = str(raised.value)
+    for part in ("'r2' is no metric", "'mae' is no metric", "'aa' is no declared column", "a window of 1d"):
+        assert part in text
+
+
+@pytest.mark.parametrize("task", METRICS)
+def test_every_metric_of_a_task_can_be_its_primary_one(task: str, make_spec: MakeSpec) -> None:
+    for metric in METRICS[task]:  # type: ignore[index]
+        assert make_spec(task, evaluation={"primary_metric": metric}).evaluation.primary_metric == metric
+
+
+def test_the_source_must_deliver_each_column_once(make_spec: MakeSpec) -> None:
+    spec = make_spec(data={"key": ["t", "id"], "features": ["t", "a"]})
+    assert spec.data.columns == ("t", "id", "a", "y")
+
+
+@pytest.mark.parametrize(
+    ("kind", "allowed"),
+    [
+        ("string", ["a", "1"]),
+        ("number", [1, 1.5]),
+        ("integer", [1, 2]),
+        ("boolean", [True]),
+    ],
+)
+def test_allowed_values_of_the_columns_type_travel_through_json(kind: str, allowed: list[Any]) -> None:
+    column = Column.model_validate({"name": "c", "type": kind, "allowed": allowed})
+    again = Column.model_validate_json(column.model_dump_json())
+    assert again == column
+    assert [type(v) for v in again.allowed or ()] == [type(v) for v in allowed]
+
+
+@pytest.mark.parametrize(
+    ("kind", "allowed"),
+    [("string", [1]), ("string", [False]), ("number", ["1"]), ("integer", [True]), ("integer", [1.5]),
+     ("boolean", [1]), ("datetime", ["2013-01-01"])],
+)  # fmt: skip
+def test_an_allowed_value_of_another_type_is_refused(kind: str, allowed: list[Any]) -> None:
+    with pytest.raises(ValidationError, match="allowed"):
+        Column.model_validate({"name": "c", "type": kind, "allowed": allowed})
+
+
+def test_the_schema_for_editors_can_be_made(make_spec: MakeSpec) -> None:
+    schema = ModelSpec.model_json_schema()
+    assert schema["$defs"]["Column"]["properties"]["allowed"]
+    spec = make_spec(data={"window": "52w"})
+    assert spec.model_dump(mode="json")["data"]["window"] == "364d"
+    assert ModelSpec.model_validate(spec.model_dump(mode="json")) == spec
