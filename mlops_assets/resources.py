@@ -1,7 +1,9 @@
 """The platform as Dagster resources: where state lives, and how stages hand on their records."""
 
 import os
+import tempfile
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, TypeVar
 
 import dagster as dg
@@ -12,6 +14,7 @@ from mlops_assets.home import Home, write_atomically
 from mlops_assets.monitoring.fleet_state import FleetState
 from mlops_assets.monitoring.prediction_log import PredictionLog
 from mlops_assets.registry.mlflow_registry import MlflowRegistry
+from mlops_assets.training.package import PackagedModel
 from mlops_assets.verdict import VerdictLedger
 
 _Part = TypeVar("_Part")
@@ -57,6 +60,23 @@ class Platform(dg.ConfigurableResource):  # type: ignore[type-arg]
     def prediction_log(self) -> PredictionLog:
         """The gateway's prediction log."""
         return self._once("log", lambda: PredictionLog(self.home.prediction_log))
+
+    def package(self, run_id: str) -> PackagedModel:
+        """Return the packaged model that a training run logged, verified.
+
+        It is fetched once per process, into a private folder that goes with the process.
+
+        Raises:
+            PackageError: It is missing, unsigned or altered.
+            RegistryError: The registry cannot be reached.
+        """
+
+        def fetch() -> PackagedModel:
+            private = Path(self._once("scratch", tempfile.TemporaryDirectory).name) / run_id
+            private.mkdir(exist_ok=True)
+            return PackagedModel.open(self.registry.fetch_run_package(run_id, private), self.verifier)
+
+        return self._once(f"package {run_id}", fetch)
 
     @property
     def gateway_url(self) -> str | None:

@@ -125,7 +125,7 @@ def _holdout(
 ) -> "tuple[PackagedModel, pd.DataFrame]":
     """Return the packaged model and a spread of the hold-out rows it was evaluated on."""
     trained = registered.evaluated.trained
-    package = PackagedModel.open(platform.registry.fetch_run_package(trained.run_id), platform.verifier)
+    package = platform.package(trained.run_id)
     raw = trained.features.raw
     rows = read_snapshot(platform.home.snapshot(spec.name, raw.digest), raw.digest)
     rows = rows[rows[spec.data.time_column] >= trained.holdout_start]

@@ -45,9 +45,7 @@ def evaluation(spec: ModelSpec) -> dg.AssetsDefinition:
     )
     def stage(context: dg.AssetExecutionContext, trained: TrainedModel, platform: Platform) -> Result:
         with readable_errors():
-            package = PackagedModel.open(
-                platform.registry.fetch_run_package(trained.run_id), platform.verifier
-            )
+            package = platform.package(trained.run_id)
             raw = trained.features.raw
             rows = read_snapshot(platform.home.snapshot(spec.name, raw.digest), raw.digest)
             holdout = rows[rows[spec.data.time_column] >= trained.holdout_start]
@@ -121,7 +119,7 @@ def _compare(
         return Comparison(champion=None)
     if champion.candidate == challenger.digest:
         return Comparison(champion=champion.version, same=True)
-    package = PackagedModel.open(platform.registry.fetch_package(champion), platform.verifier)
+    package = platform.package(champion.run_id)
     found = compare_with_champion(spec, holdout, predicted, challenger.manifest.classes, package)
     difference = found.difference
     return Comparison(

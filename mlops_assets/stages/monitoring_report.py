@@ -26,7 +26,6 @@ from mlops_assets.stages.stage import (
     stage_asset,
     stage_key,
 )
-from mlops_assets.training.package import PackagedModel
 
 
 class MonitoringConfig(dg.Config):
@@ -72,7 +71,7 @@ def _assess(
     # The window ends where labels can be known, so that each is judged once and in full.
     start, end = last_complete_window(as_of - spec.data.label_delay, spec.monitoring.window)
     rows = platform.prediction_log.window(spec.name, start, end, known_by=as_of)
-    package = PackagedModel.open(platform.registry.fetch_package(champion), platform.verifier)
+    package = platform.package(champion.run_id)
     return assess(
         spec,
         package,

@@ -74,7 +74,7 @@ def trained_model(spec: ModelSpec) -> dg.AssetsDefinition:
                 )
             else:
                 context.log.info("This recipe was trained before: MLflow run %s", run.run_id)
-            package = PackagedModel.open(platform.registry.fetch_run_package(run.run_id), platform.verifier)
+            package = platform.package(run.run_id)
         record = TrainedModel(
             features=features,
             recipe=recipe,

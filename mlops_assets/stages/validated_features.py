@@ -26,7 +26,7 @@ def validated_features(spec: ModelSpec) -> dg.AssetsDefinition:
         spec.data,
         kinds={"pandas", "parquet"},
         ins={"raw": dg.AssetIn(stage_key(spec, "raw_data"))},
-        description="Features by the function that travels with the model, so that serving computes the same.",
+        description="Features by the function that travels with the model, so serving computes the same.",
     )
     def stage(context: dg.AssetExecutionContext, raw: RawData, platform: Platform) -> Result:
         with readable_errors():

@@ -1,0 +1,199 @@
+"""Take the screenshots that README and the tutorial show, of the real UIs after the real demo.
+
+Runs the demo in a temporary home, or uses the one that MLOPS_HOME names, starts ``mlops-assets up`` on
+free ports and photographs it with headless Chromium. About two minutes:
+
+    python docs/images/take.py
+"""
+
+import io
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from PIL import Image
+from playwright.sync_api import Locator, Page, sync_playwright
+
+_HERE = Path(__file__).parent
+_COMMAND = [sys.executable, "-m", "mlops_assets.cli.main"]
+_MODEL = "flight_delay"
+_PADDING = 12
+# What a reader has chosen before: a folded navigation, and what the boxes of the lineage show.
+_CHOICES = """
+localStorage.setItem('dagster-nav-collapsed', 'true');
+localStorage.setItem('asset-graph-direction', '"vertical"');
+localStorage.setItem('asset-node-facets', '["checks", "status", "kind-tag"]');
+"""
+
+
+@dataclass(frozen=True)
+class Addresses:
+    """Where the three UIs are."""
+
+    dagster: str
+    mlflow: str
+    gateway: str
+
+
+def main() -> None:
+    """Take all screenshots."""
+    chromium = shutil.which("chromium") or shutil.which("chromium-browser")
+    if chromium is None:
+        sys.exit("chromium is not installed")
+    with _home() as home, _up(home) as addresses, sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=chromium,
+            args=["--no-sandbox", "--disable-gpu", "--disable-background-networking"],
+        )
+        context = browser.new_context(viewport={"width": 1500, "height": 1180}, timezone_id="UTC")
+        context.add_init_script(_CHOICES)
+        page = context.new_page()
+        gates(page, addresses)
+        monitoring(page, addresses)
+        registry(page, addresses)
+        fleet(page, addresses)
+        # Last, because it goes on with the story: a lifecycle that passes every gate.
+        _run(home, "run", _MODEL, "--as-of", "2013-07-02")
+        lineage(page, addresses)
+        browser.close()
+
+
+def lineage(page: Page, addresses: Addresses) -> None:
+    """The road of the model, stage by stage, with what the evaluation found."""
+    group = f"{addresses.dagster}/locations/mlops_assets/asset-groups/{_MODEL}/lineage"
+    page.set_viewport_size({"width": 1500, "height": 1180})
+    page.goto(f"{group}/{_MODEL}%2Fevaluation")
+    page.get_by_text("monitoring_report").first.wait_for()
+    page.get_by_text("Latest materialization").wait_for()
+    _settle(page)
+    page.mouse.move(120, 600)
+    page.mouse.down()
+    page.mouse.move(120, 650, steps=5)
+    page.mouse.up()
+    _settle(page)
+    _save(page.screenshot(), "lineage")
+
+
+def gates(page: Page, addresses: Addresses) -> None:
+    """A gate that refused, with what it measured, the limit, and what offended."""
+    page.set_viewport_size({"width": 1400, "height": 940})
+    page.goto(f"{addresses.dagster}/assets/{_MODEL}/evaluation?view=checks&checkDetail=champion_comparison")
+    page.get_by_text("offending").wait_for()
+    _settle(page)
+    _save(page.screenshot(), "gates")
+
+
+def monitoring(page: Page, addresses: Addresses) -> None:
+    """The months of the model, as the monitoring report shows them."""
+    page.set_viewport_size({"width": 1400, "height": 900})
+    page.goto(f"{addresses.dagster}/assets/{_MODEL}/monitoring_report")
+    page.get_by_role("row").filter(has_text="history").get_by_text("[Show Markdown]").click()
+    page.get_by_role("dialog").get_by_role("img").wait_for()
+    _settle(page)
+    _save(page.screenshot(), "monitoring")
+
+
+def registry(page: Page, addresses: Addresses) -> None:
+    """The versions in MLflow, with their aliases and lineage."""
+    page.set_viewport_size({"width": 1400, "height": 1000})
+    page.goto(f"{addresses.mlflow}/#/models/{_MODEL}")
+    page.get_by_text("Version 2").first.wait_for()
+    _settle(page)
+    _save(page.screenshot(), "registry")
+
+
+def fleet(page: Page, addresses: Addresses) -> None:
+    """The gateway's own page."""
+    page.set_viewport_size({"width": 1100, "height": 600})
+    page.goto(f"{addresses.gateway}/fleet")
+    page.get_by_text(_MODEL).wait_for()
+    _save(_around(page, page.locator("body")), "fleet")
+
+
+def _around(page: Page, *shown: Locator) -> bytes:
+    """Photograph the smallest rectangle around some elements."""
+    boxes = [box for each in shown if (box := each.bounding_box())]
+    left = max(0.0, min(b["x"] for b in boxes) - _PADDING)
+    top = max(0.0, min(b["y"] for b in boxes) - _PADDING)
+    right = max(b["x"] + b["width"] for b in boxes) + _PADDING
+    bottom = max(b["y"] + b["height"] for b in boxes) + _PADDING
+    return page.screenshot(clip={"x": left, "y": top, "width": right - left, "height": bottom - top})
+
+
+def _settle(page: Page) -> None:
+    """Let what is still on its way arrive; the UIs poll, so the network is never idle."""
+    page.wait_for_timeout(2500)
+
+
+def _save(picture: bytes, name: str) -> None:
+    """Write a picture with few colours, which is all a UI has, so that it is small."""
+    path = _HERE / f"{name}.png"
+    Image.open(io.BytesIO(picture)).convert("RGB").quantize(128, dither=Image.Dither.NONE).save(
+        path, optimize=True
+    )
+    print(f"{path.name}: {path.stat().st_size // 1024} kB", flush=True)
+
+
+@contextmanager
+def _home() -> Iterator[Path]:
+    """Yield a home in which the demo has taken place."""
+    if given := os.environ.get("MLOPS_HOME"):
+        yield Path(given).absolute()
+        return
+    with tempfile.TemporaryDirectory() as scratch:
+        home = Path(scratch) / "mlops"
+        _run(home, "demo")
+        yield home
+
+
+def _run(home: Path, *arguments: str) -> None:
+    subprocess.run([*_COMMAND, *arguments], env=os.environ | {"MLOPS_HOME": str(home)}, check=True)
+
+
+@contextmanager
+def _up(home: Path) -> Iterator[Addresses]:
+    """Yield the addresses of the UIs while ``mlops-assets up`` runs."""
+    ports = _free_ports(3)
+    names = ("dagster", "mlflow", "gateway")
+    options = [f"--{name}-port={port}" for name, port in zip(names, ports, strict=True)]
+    process = subprocess.Popen(
+        [*_COMMAND, "up", *options],
+        env=os.environ | {"MLOPS_HOME": str(home)},
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert process.stdout is not None
+        for line in process.stdout:
+            print(line, end="", flush=True)
+            if "Ctrl-C" in line:
+                break
+        else:
+            raise SystemExit("mlops-assets up did not start")
+        yield Addresses(*(f"http://127.0.0.1:{port}" for port in ports))
+    finally:
+        process.send_signal(signal.SIGINT)
+        process.wait()
+
+
+def _free_ports(count: int) -> list[int]:
+    listeners = [socket.socket() for _ in range(count)]
+    try:
+        for listener in listeners:
+            listener.bind(("127.0.0.1", 0))
+        return [listener.getsockname()[1] for listener in listeners]
+    finally:
+        for listener in listeners:
+            listener.close()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,156 @@
+"""Feature verification finds what must not be trained on, and is silent about all else."""
+
+# ruff: noqa: E501  (tables: one case a line)
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mlops_assets.data.feature_verification import population_stability, target_strength, verify_features
+
+N = 2_000
+GENERATOR = np.random.default_rng(0)
+X = GENERATOR.normal(size=N)
+
+
+def draw(generator: np.random.Generator, rows: int) -> pd.DataFrame:
+    """Return features of many shapes, all independent of everything."""
+    return pd.DataFrame(
+        {
+            "normal": generator.normal(size=rows),
+            "heavy tails": generator.standard_cauchy(rows),
+            "rare flag": (generator.random(rows) < 0.1).astype(float),
+            "mostly zero": np.where(generator.random(rows) < 0.9, 0, generator.exponential(size=rows)),
+            "gaps": np.where(generator.random(rows) < 0.5, np.nan, generator.normal(size=rows)),
+            "few words": generator.choice(list("abcdef"), rows),
+            "many words": generator.zipf(1.5, rows).astype(str),
+            "names of rows": [f"id{i}" for i in generator.integers(0, 10**9, rows)],
+        }
+    )
+
+
+TARGETS: dict[str, Any] = {
+    "two classes": lambda g, n: g.random(n) < 0.5,
+    "a rare class": lambda g, n: g.random(n) < 0.03,
+    "four classes": lambda g, n: g.integers(0, 4, n),
+    "words": lambda g, n: g.choice(["low", "mid", "top"], n),
+    "forty words": lambda g, n: np.char.add("class ", g.integers(0, 40, n).astype(str)),
+    "numbers": lambda g, n: g.normal(size=n),
+    "ratings": lambda g, n: g.integers(1, 6, n).astype(float),
+}
+
+
+@settings(max_examples=40)
+@given(
+    seed=st.integers(0, 10**6),
+    rows=st.sampled_from([30, 100, 300, 1000]),
+    before=st.sampled_from([30, 100, 1000]),
+    target=st.sampled_from(list(TARGETS)),
+)
+def test_chance_alone_raises_no_finding(seed: int, rows: int, before: int, target: str) -> None:
+    generator = np.random.default_rng(seed)
+    features, previous = draw(generator, rows), draw(generator, before)
+    verdict = verify_features(features, pd.Series(TARGETS[target](generator, rows)), previous)
+    found = [f for f in verdict.findings if f["problem"] != "constant"]
+    assert found == []
+
+
+@pytest.mark.parametrize(
+    ("feature", "target"),
+    [
+        pytest.param(X, (X > 0).astype(int), id="a score tells the class"),
+        pytest.param(-X, np.where(X > 0, "yes", "no"), id="upside down, and the class is a word"),
+        pytest.param((X > 0).astype(float), (X > 0).astype(int), id="the target itself"),
+        pytest.param(np.where(X > 0, "won", "lost"), (X > 0).astype(int), id="a word tells the class"),
+        pytest.param(np.where(X > 0, np.nan, GENERATOR.normal(size=N)), (X > 0).astype(int), id="a gap tells the class"),
+        pytest.param(np.where(X > 0, None, "cancelled"), (X > 0).astype(int), id="a missing word tells the class"),
+        pytest.param(np.digitize(X, [-1, 1]) * 7.0 % 11, np.digitize(X, [-1, 1]), id="a code tells one of three classes"),
+        pytest.param(np.array(list("cab"))[np.digitize(X, [-1, 1])], np.digitize(X, [-1, 1]), id="a word tells one of three"),
+        pytest.param(np.abs(X) > 1, (np.abs(X) > 1).astype(int), id="a truth value tells the class"),
+        pytest.param((np.abs(X) * 3).round().clip(0, 3) % 2, ((np.abs(X) * 3).round().clip(0, 3) % 2 > 0), id="no order, yet the value tells"),
+        pytest.param(np.exp(X), 3 * X + 1, id="a number tells a number"),
+        pytest.param(-(X**3), X, id="a falling curve tells a number"),
+    ],
+)  # fmt: skip
+def test_leakage_of_every_kind_is_found(feature: Any, target: Any) -> None:
+    column = pd.Series(feature)
+    if column.dtype == object:
+        column = column.astype("str")
+    features = pd.DataFrame({"leak": column, "fine": GENERATOR.normal(size=N)})
+    verdict = verify_features(features, pd.Series(target))
+    (finding,) = verdict.findings
+    assert (finding["column"], finding["problem"]) == ("leak", "tells the target")
+    assert verdict.measured["strongest_single_feature"] > 0.99
+
+
+def test_a_good_feature_is_no_leak() -> None:
+    strong = X + 0.3 * GENERATOR.normal(size=N)
+    for target in ((X > 0).astype(int), np.digitize(X, [-1, 1]), X):
+        assert 0.5 < target_strength(pd.Series(strong), pd.Series(target)) < 0.99
+
+
+def test_a_name_of_each_row_tells_nothing() -> None:
+    names = pd.Series([f"row {i}" for i in range(N)])
+    for target in ((X > 0).astype(int), np.digitize(X, [-1, 1]), X):
+        assert target_strength(names, pd.Series(target)) < 0.1
+
+
+@pytest.mark.parametrize("value", [1.0, "EUR", np.nan, None])
+def test_a_constant_is_found(value: Any) -> None:
+    features = pd.DataFrame({"c": pd.Series([value] * 100), "x": X[:100]})
+    (finding,) = verify_features(features, pd.Series(X[:100] > 0.5)).findings
+    assert (finding["column"], finding["problem"]) == ("c", "constant")
+
+
+def test_an_infinite_feature_is_found() -> None:
+    features = pd.DataFrame({"ratio": np.where(X > 2, np.inf, X)})
+    (finding,) = verify_features(features, pd.Series(GENERATOR.random(N) < 0.5)).findings
+    assert finding["problem"] == "infinite"
+    assert finding["observed"].endswith(" rows")
+
+
+@pytest.mark.parametrize(
+    ("before", "now"),
+    [
+        pytest.param(20 + 5 * X, (20 + 5 * X) * 1.8 + 32, id="Celsius became Fahrenheit"),
+        pytest.param(np.exp(X), np.exp(X) * 1000, id="kilometres became metres"),
+        pytest.param((X > 2).astype(float), (X > -2).astype(float), id="a flag was turned round"),
+        pytest.param(np.where(X > 0, "a", "b"), np.where(X > 0, "A", "B"), id="codes were renamed"),
+        pytest.param(X, np.where(X < 1, np.nan, X), id="most values vanished"),
+    ],
+)
+def test_a_jump_since_the_last_training_is_found(before: Any, now: Any) -> None:
+    noise = pd.Series(GENERATOR.random(N) < 0.5)
+    verdict = verify_features(pd.DataFrame({"f": now}), noise, pd.DataFrame({"f": before}))
+    (finding,) = verdict.findings
+    assert finding["problem"] == "moved since last training"
+    assert verdict.measured["largest_shift"] > 1.0
+
+
+def test_a_feature_that_changed_type_or_vanished_is_found() -> None:
+    before = pd.DataFrame({"kept": X, "typed": X, "gone": X})
+    now = pd.DataFrame({"kept": X, "typed": pd.Series(np.where(X > 0, "a", "b")).astype("str"), "new": X})
+    verdict = verify_features(now, pd.Series(GENERATOR.random(N) < 0.5), before)
+    assert {f["column"]: f["problem"] for f in verdict.findings} == {
+        "typed": "type changed since last training",
+        "gone": "gone since last training",
+    }
+
+
+@given(st.lists(st.floats(-5, 5) | st.none(), min_size=30, max_size=60))
+def test_a_sample_has_not_moved_against_itself(values: list[float | None]) -> None:
+    column = pd.Series(values, dtype="float64")
+    assert population_stability(column, column) == pytest.approx(0.0, abs=1e-12)
+
+
+def test_stability_grows_with_the_distance() -> None:
+    reference = pd.Series(X)
+    shifts = [population_stability(reference, reference + by) for by in (0.0, 0.2, 0.5, 1.0, 3.0)]
+    assert shifts == sorted(shifts)
+    # Two normal distributions one standard deviation apart: the index is near the symmetric
+    # Kullback-Leibler divergence, which is 1; ten bins see a little less.
+    assert 0.8 < shifts[3] < 1.05
