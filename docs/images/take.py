@@ -22,14 +22,18 @@ from pathlib import Path
 from PIL import Image
 from playwright.sync_api import Locator, Page, sync_playwright
 
+from mlops_assets.home import Home
+from mlops_assets.registry.mlflow_registry import MlflowRegistry
+
 _HERE = Path(__file__).parent
 _COMMAND = [sys.executable, "-m", "mlops_assets.cli.main"]
 _MODEL = "flight_delay"
 _PADDING = 12
-# What a reader has chosen before: a folded navigation, and what the boxes of the lineage show.
+# What a reader has chosen before: a folded navigation, and how the lineage is laid out.
 _CHOICES = """
 localStorage.setItem('dagster-nav-collapsed', 'true');
 localStorage.setItem('asset-graph-direction', '"vertical"');
+localStorage.setItem('dagster.panel-width.asset-graph-explorer', '50');
 localStorage.setItem('asset-node-facets', '["checks", "status", "kind-tag"]');
 """
 
@@ -58,33 +62,30 @@ def main() -> None:
         page = context.new_page()
         gates(page, addresses)
         monitoring(page, addresses)
-        registry(page, addresses)
-        fleet(page, addresses)
-        # Last, because it goes on with the story: a lifecycle that passes every gate.
-        _run(home, "run", _MODEL, "--as-of", "2013-07-02")
+        # The demo may end with a refusal; the newest version passed every gate and will again.
+        newest = MlflowRegistry(Home(home)).versions(_MODEL)[-1]
+        _run(home, "run", _MODEL, "--as-of", newest.tags["mlops.as_of"])
         lineage(page, addresses)
+        registry(page, addresses, newest.version)
+        fleet(page, addresses)
         browser.close()
 
 
 def lineage(page: Page, addresses: Addresses) -> None:
     """The road of the model, stage by stage, with what the evaluation found."""
     group = f"{addresses.dagster}/locations/mlops_assets/asset-groups/{_MODEL}/lineage"
-    page.set_viewport_size({"width": 1500, "height": 1180})
+    page.set_viewport_size({"width": 1400, "height": 1000})
     page.goto(f"{group}/{_MODEL}%2Fevaluation")
     page.get_by_text("monitoring_report").first.wait_for()
     page.get_by_text("Latest materialization").wait_for()
-    _settle(page)
-    page.mouse.move(120, 600)
-    page.mouse.down()
-    page.mouse.move(120, 650, steps=5)
-    page.mouse.up()
+    page.get_by_text("2 / 2 Passed").nth(1).wait_for()
     _settle(page)
     _save(page.screenshot(), "lineage")
 
 
 def gates(page: Page, addresses: Addresses) -> None:
     """A gate that refused, with what it measured, the limit, and what offended."""
-    page.set_viewport_size({"width": 1400, "height": 940})
+    page.set_viewport_size({"width": 1400, "height": 985})
     page.goto(f"{addresses.dagster}/assets/{_MODEL}/evaluation?view=checks&checkDetail=champion_comparison")
     page.get_by_text("offending").wait_for()
     _settle(page)
@@ -93,19 +94,22 @@ def gates(page: Page, addresses: Addresses) -> None:
 
 def monitoring(page: Page, addresses: Addresses) -> None:
     """The months of the model, as the monitoring report shows them."""
-    page.set_viewport_size({"width": 1400, "height": 900})
+    page.set_viewport_size({"width": 1400, "height": 760})
     page.goto(f"{addresses.dagster}/assets/{_MODEL}/monitoring_report")
     page.get_by_role("row").filter(has_text="history").get_by_text("[Show Markdown]").click()
-    page.get_by_role("dialog").get_by_role("img").wait_for()
+    page.get_by_alt_text("history").wait_for()
     _settle(page)
     _save(page.screenshot(), "monitoring")
 
 
-def registry(page: Page, addresses: Addresses) -> None:
-    """The versions in MLflow, with their aliases and lineage."""
-    page.set_viewport_size({"width": 1400, "height": 1000})
+def registry(page: Page, addresses: Addresses, version: str) -> None:
+    """A version in MLflow, with its alias, what is to be said of it, and its lineage."""
+    page.set_viewport_size({"width": 1400, "height": 660})
     page.goto(f"{addresses.mlflow}/#/models/{_MODEL}")
-    page.get_by_text("Version 2").first.wait_for()
+    page.get_by_text("Model training").click()
+    page.goto(f"{addresses.mlflow}/#/models/{_MODEL}/versions/{version}")
+    page.get_by_role("button", name="Close").click()
+    page.get_by_text("mlops.as_of").wait_for()
     _settle(page)
     _save(page.screenshot(), "registry")
 
@@ -134,11 +138,8 @@ def _settle(page: Page) -> None:
 
 
 def _save(picture: bytes, name: str) -> None:
-    """Write a picture with few colours, which is all a UI has, so that it is small."""
     path = _HERE / f"{name}.png"
-    Image.open(io.BytesIO(picture)).convert("RGB").quantize(128, dither=Image.Dither.NONE).save(
-        path, optimize=True
-    )
+    Image.open(io.BytesIO(picture)).convert("RGB").save(path, optimize=True)
     print(f"{path.name}: {path.stat().st_size // 1024} kB", flush=True)
 
 
@@ -149,7 +150,7 @@ def _home() -> Iterator[Path]:
         yield Path(given).absolute()
         return
     with tempfile.TemporaryDirectory() as scratch:
-        home = Path(scratch) / "mlops"
+        home = Path(scratch) / ".mlops"
         _run(home, "demo")
         yield home
 

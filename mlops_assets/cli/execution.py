@@ -7,10 +7,14 @@ times faster. The run is a full citizen of the instance: the UI shows its events
 import json
 import logging
 import os
+import shutil
 import socket
+import tempfile
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mlops_assets.errors import MlopsError, StorageError
@@ -66,10 +70,35 @@ def open_instance(home: Home) -> "DagsterInstance":
 
     os.environ.update(home.environment())
     try:
+        _make_storage(home)
         return dg.DagsterInstance.get()
     except Exception as error:
-        reason = storage_failure(error) or storage_failure(error.__cause__ or error) or str(error)
-        raise StorageError(f"Dagster's storage in {home.dagster}: {reason}") from error
+        reason = _storage_reason(error) or str(error)
+        raise StorageError(f"Dagster's storage in {os.environ['DAGSTER_HOME']}: {reason}") from error
+
+
+def _make_storage(home: Home) -> None:
+    """Make the databases of the embedded default's Dagster, if there are none yet.
+
+    Dagster makes its tables one by one in place, and takes a database that a kill left half-made for an
+    old one: some indexes would be missing for good. So they are made aside and appear whole.
+    """
+    import dagster as dg
+
+    if os.environ["DAGSTER_HOME"] != str(home.dagster):
+        return
+    databases = ("history/runs.db", "history/runs/index.db", "schedules/schedules.db")
+    if all((home.dagster / name).exists() for name in databases):
+        return
+    with tempfile.TemporaryDirectory(dir=home.dagster, prefix=".making-") as scratch:
+        shutil.copy(home.dagster / "dagster.yaml", scratch)
+        with dg.DagsterInstance.from_config(scratch):
+            pass
+        for name in databases:
+            (home.dagster / name).parent.mkdir(parents=True, exist_ok=True)
+            # A link, unlike a rename, leaves alone what another process may have made meanwhile.
+            with suppress(FileExistsError):
+                os.link(Path(scratch) / name, home.dagster / name)
 
 
 def run_lifecycle(
@@ -105,7 +134,7 @@ def run_lifecycle(
 
     config = {"as_of": as_of.isoformat() if as_of else "", "window": window or ""}
     with exclusive(home.root / "locks" / f"{model}.lock", f"{model} is being run"):
-        close_orphans(instance, model)
+        close_orphans(instance)
         return _run(
             definitions,
             instance,
@@ -131,6 +160,7 @@ def run_monitoring(
     from mlops_assets.stages.stage import MONITORING
 
     config = {"as_of": as_of.isoformat() if as_of else ""}
+    close_orphans(instance)
     return _run(
         definitions,
         instance,
@@ -228,23 +258,23 @@ def _storage_reason(error: BaseException) -> str | None:
     return None
 
 
-def close_orphans(instance: "DagsterInstance", model: str | None = None) -> None:
+def close_orphans(instance: "DagsterInstance") -> None:
     """Report runs as failed whose process is gone, so that they are not shown and waited for, for ever.
 
-    Args:
-        instance: Where the runs are recorded.
-        model: Look at this model's runs only.
+    Call it before this process starts a run of its own.
     """
     import dagster as dg
 
-    statuses = [dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING]
-    tags = {"mlops/model": model} if model else {}
-    for run in instance.get_runs(dg.RunsFilter(tags=tags, statuses=statuses)):
+    status = dg.DagsterRunStatus
+    begun = [status.NOT_STARTED, status.STARTING, status.STARTED, status.CANCELING]
+    for run in instance.get_runs(dg.RunsFilter(statuses=begun)):
         pid = run.tags.get(_PID_TAG)
         server = json.loads(run.tags.get(_SERVER_TAG, "{}")).get("socket")
-        if pid is not None and not _alive(int(pid)):
-            instance.report_run_failed(run, f"The process {pid} that ran it is gone.")
-        elif server is not None and not _listens(server):
+        if pid is not None:
+            # Our own number on a run that we did not start is left from before the container restarted.
+            if int(pid) == os.getpid() or not _alive(int(pid)):
+                instance.report_run_failed(run, f"The process {pid} that ran it is gone.")
+        elif server is not None and run.status != status.NOT_STARTED and not _listens(server):
             instance.report_run_failed(run, "The Dagster services that ran it are gone.")
 
 

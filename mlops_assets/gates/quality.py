@@ -4,7 +4,7 @@ import dagster as dg
 
 from mlops_assets.evaluation.intervals import Interval, PairedDifference
 from mlops_assets.evaluation.judgement import judge_against_champion, judge_thresholds
-from mlops_assets.gates.gate import gate_check, record_and_show
+from mlops_assets.gates.gate import gate_check, record_and_show, shown
 from mlops_assets.resources import Platform
 from mlops_assets.specs.model_spec import ModelSpec
 from mlops_assets.stages.records import Comparison, Evaluated
@@ -36,6 +36,10 @@ def champion_comparison(spec: ModelSpec) -> dg.AssetChecksDefinition:
     )
     def gate(evaluated: Evaluated, platform: Platform) -> dg.AssetCheckResult:
         comparison = evaluated.comparison
+        candidate = evaluated.trained.candidate
+        if comparison.same and (won := platform.verdicts.find(spec.name, candidate, COMPARISON)):
+            # Run again after it was promoted: what it won by is the evidence, and stays.
+            return shown(won, candidate)
         verdict = judge_against_champion(
             _difference(comparison),
             champion=comparison.champion,
@@ -44,7 +48,7 @@ def champion_comparison(spec: ModelSpec) -> dg.AssetChecksDefinition:
             problem=comparison.problem,
             evaluation=spec.evaluation,
         )
-        return record_and_show(platform, spec, evaluated.trained.candidate, verdict)
+        return record_and_show(platform, spec, candidate, verdict)
 
     return gate
 

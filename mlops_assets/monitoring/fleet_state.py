@@ -195,6 +195,11 @@ class FleetState:
                 )
             )
 
+    def recorded_champion(self, model: str) -> str | None:
+        """Return the version that the newest promotion or rollback on record made the champion."""
+        moves = [c for c in self.changes(model) if c["action"] in ("promote", "rollback")]
+        return str(moves[-1]["detail"]["version"]) if moves else None
+
     def changes(self, model: str) -> list[dict[str, Any]]:
         """Return a model's audit entries, oldest first."""
         table = self._tables["audit"]

@@ -15,8 +15,13 @@ from mlops_assets.registry.port import CANDIDATE_TAG, ModelVersion
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-# MLflow waits minutes for a server that is down; a person should know within seconds.
-_IMPATIENCE = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_HTTP_REQUEST_TIMEOUT": "10"}
+# MLflow waits minutes for a server that is down; a person should know within seconds. Its progress
+# bars for packages of a megabyte would drown our own progress.
+_MANNERS = {
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+}
 
 ARTIFACT_PATH = "model"
 
@@ -190,7 +195,7 @@ class MlflowRegistry:
 def _client_class() -> Any:
     """Return MLflow's client, imported without its chatter, its telemetry and its patience."""
     silence_telemetry()
-    for name, value in _IMPATIENCE.items():
+    for name, value in _MANNERS.items():
         os.environ.setdefault(name, value)
     from mlflow import MlflowClient
 

@@ -68,7 +68,8 @@ def deployed_endpoint(spec: ModelSpec) -> dg.AssetsDefinition:
                         + "; ".join(f"{v.gate}: {v.summary}" for v in refused)
                     )
                 move = promote(platform.registry, spec.name, registered.version)
-                if move.moved:
+                # Not only if it moved just now: a kill may have come between the move and its entry.
+                if platform.state.recorded_champion(spec.name) != move.champion:
                     platform.state.record_change(
                         "promote",
                         spec.name,

@@ -100,7 +100,7 @@ def drift(columns: list[dict[str, Any]]) -> dg.MarkdownMetadataValue:
 def history(found: "list[Assessment]", metric: str) -> dg.MarkdownMetadataValue:
     """Plot a metric of each window with its interval, beside the hold-out's figure and who served."""
     shown = [each for each in found if metric in each.metrics][-_WINDOWS:]
-    figure, axes = _figure(6.5, 3.2)
+    figure, axes = _figure(7.5, 3.4)
     for each in shown:
         value, low, high = each.metrics[metric]
         middle, colour = each.start + (each.end - each.start) / 2, "C3" if each.harm else "C0"

@@ -3,6 +3,7 @@
 import importlib.metadata
 import random
 import sys
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from mlops_assets import digests
@@ -93,6 +94,7 @@ def _pipeline(estimator: Any, features: "pd.DataFrame") -> Any:
     return make_pipeline(columns, estimator)
 
 
+@cache
 def environment() -> dict[str, str]:
     """Return the Python version and every installed distribution's, by name."""
     installed = {

@@ -1,0 +1,271 @@
+"""One model, one window: harm is shown by labels, in the metric's own direction, or not claimed."""
+
+import json
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mlops_assets.evaluation.intervals import Interval
+from mlops_assets.monitoring.assessment import Assessment, assess, judge_harm
+from mlops_assets.monitoring.prediction_log import Label, Prediction, PredictionLog
+from mlops_assets.specs.model_spec import ModelSpec
+from mlops_assets.training.package import PackagedModel
+
+MakeSpec = Callable[..., ModelSpec]
+MakeRows = Callable[..., pd.DataFrame]
+MakePackage = Callable[..., PackagedModel]
+
+START, END = datetime(2024, 3, 1), datetime(2024, 3, 31)
+AS_OF = datetime(2024, 4, 2)
+
+
+def serve(
+    log: PredictionLog, package: PackagedModel, rows: pd.DataFrame, labels: Any = None, version: str = "1"
+) -> None:
+    """Answer rows as the gateway does, and feed back labels."""
+    inputs = rows[[c.name for c in package.manifest.inputs]]
+    answers = package.predict(inputs).tolist()
+    sent = json.loads(inputs.to_json(orient="records"))
+    ids = [f"{version}-{i}" for i in range(len(rows))]
+    log.append(
+        [
+            Prediction(id_, "small", version, at.to_pydatetime(), at.to_pydatetime(), row, answer, 2.0)
+            for id_, at, row, answer in zip(ids, rows["t"], sent, answers, strict=True)
+        ]
+    )
+    if labels is not None:
+        log.append_labels(
+            "small", [Label(id_, y, END) for id_, y in zip(ids, labels, strict=True) if y is not None]
+        )
+
+
+class Watched:
+    """A model with a log, and the assessment of one window of it."""
+
+    def __init__(self, spec: ModelSpec, package: PackagedModel, log: PredictionLog) -> None:
+        self.spec, self.package, self.log = spec, package, log
+
+    def assess(self, version: str = "1", **more: Any) -> Assessment:
+        rows = self.log.window("small", START, END, known_by=AS_OF)
+        return assess(self.spec, self.package, version, rows, as_of=AS_OF, window=(START, END), **more)
+
+
+@pytest.fixture
+def watched(
+    make_spec: MakeSpec, make_rows: MakeRows, make_package: MakePackage, tmp_path: Path
+) -> Callable[..., Watched]:
+    def make(task: str = "binary_classification", **changes: Any) -> Watched:
+        spec = make_spec(task, **{"data": {"features": ["a", "b"]}, **changes})
+        package = make_package(spec, make_rows(1000, task))
+        return Watched(spec, package, PredictionLog(tmp_path / "log.db"))
+
+    return make
+
+
+def python_values(column: "pd.Series[Any]") -> list[Any]:
+    return [value.item() if hasattr(value, "item") else value for value in column]
+
+
+@pytest.mark.parametrize("task", ["binary_classification", "multiclass_classification", "regression"])
+def test_a_model_that_does_as_on_the_hold_out_does_no_harm(
+    watched: Callable[..., Watched], make_rows: MakeRows, task: str
+) -> None:
+    model = watched(task)
+    rows = make_rows(700, task, seed=5, start="2024-03-01")
+    serve(model.log, model.package, rows, python_values(rows["y"]))
+    found = model.assess()
+    assert not found.harm
+    assert (found.served, found.labelled) == (700, 700)
+    assert "not shown to be worse" in found.reason
+    assert found.drifted == []
+    assert found.quality == []
+    assert set(found.latency_ms) == {"p50", "p99"}
+    value, low, high = found.metrics[model.spec.evaluation.primary_metric]
+    assert low <= value <= high
+
+
+@pytest.mark.parametrize("task", ["binary_classification", "multiclass_classification", "regression"])
+def test_a_model_whose_world_turned_round_does_harm(
+    watched: Callable[..., Watched], make_rows: MakeRows, task: str
+) -> None:
+    model = watched(task)
+    rows = make_rows(700, task, seed=5, start="2024-03-01")
+    turned = rows.assign(a=-rows["a"])
+    serve(model.log, model.package, turned, python_values(rows["y"]))
+    found = model.assess()
+    assert found.harm
+    assert "worse by more than 0.02" in found.reason
+    assert found.drifted == []  # nothing moved, and yet it does harm
+
+
+def test_drift_alone_is_shown_and_is_no_harm(watched: Callable[..., Watched], make_rows: MakeRows) -> None:
+    model = watched()
+    rows = make_rows(700, seed=5, start="2024-03-01")
+    rows["b"] += 3
+    serve(model.log, model.package, rows, python_values(rows["y"]))
+    found = model.assess()
+    assert found.drifted == ["b"]
+    assert not found.harm
+
+
+@given(
+    metric=st.sampled_from(["roc_auc", "brier"]),
+    reference=st.floats(0.1, 0.9),
+    value=st.floats(0, 1),
+    half=st.floats(0, 0.2),
+    labelled=st.integers(0, 400),
+)
+def test_harm_is_claimed_only_if_the_whole_interval_is_worse(
+    make_spec: MakeSpec, metric: str, reference: float, value: float, half: float, labelled: int
+) -> None:
+    spec = make_spec(evaluation={"primary_metric": metric}, monitoring={"min_labels": 200, "tolerance": 0.05})
+    harm, reason = judge_harm(spec, Interval(value, value - half, value + half), reference, labelled)
+    loss = reference - (value + half) if metric == "roc_auc" else (value - half) - reference
+    if abs(loss - 0.05) > 1e-9:
+        assert harm == (labelled >= 200 and loss > 0.05)
+    assert reason
+
+
+def test_without_labels_nothing_is_claimed(watched: Callable[..., Watched], make_rows: MakeRows) -> None:
+    model = watched()
+    serve(model.log, model.package, make_rows(300, seed=5, start="2024-03-01"))
+    found = model.assess()
+    assert (found.harm, found.labelled, found.metrics) == (False, 0, {})
+    assert found.reason == "0 labels, fewer than the 200 a judgement needs"
+    assert found.drift
+
+
+def test_few_labels_are_measured_and_not_judged(watched: Callable[..., Watched], make_rows: MakeRows) -> None:
+    model = watched()
+    rows = make_rows(300, seed=5, start="2024-03-01")
+    wrong = [1 - y if i < 150 else None for i, y in enumerate(python_values(rows["y"]))]
+    serve(model.log, model.package, rows, wrong)
+    found = model.assess()
+    assert (found.harm, found.labelled) == (False, 150)
+    assert found.metrics["roc_auc"][0] < 0.3
+    assert found.reason == "150 labels, fewer than the 200 a judgement needs"
+
+
+def test_labels_of_one_class_leave_the_metric_undefined_and_the_record_readable(
+    watched: Callable[..., Watched], make_rows: MakeRows
+) -> None:
+    model = watched()
+    rows = make_rows(300, seed=5, start="2024-03-01")
+    serve(model.log, model.package, rows, [0] * 300)
+    found = model.assess()
+    assert "roc_auc" not in found.metrics
+    assert "brier" in found.metrics
+    assert not found.harm
+    assert found.reason == "roc_auc is not defined on the 300 labels, where there is nothing to tell apart"
+    assert Assessment.model_validate_json(found.model_dump_json()) == found
+
+
+@pytest.mark.parametrize(
+    ("task", "strange", "problem"),
+    [
+        ("binary_classification", [7, "yes", 0.5], "a label the model does not know"),
+        ("multiclass_classification", ["unheard of", 3, True], "a label the model does not know"),
+        ("regression", ["fast", True, "", float("inf")], "a label that is no number"),
+    ],
+)
+def test_labels_the_model_cannot_know_are_told_and_left_out(
+    watched: Callable[..., Watched], make_rows: MakeRows, task: str, strange: list[Any], problem: str
+) -> None:
+    model = watched(task)
+    rows = make_rows(300, task, seed=5, start="2024-03-01")
+    labels = python_values(rows["y"])
+    labels[: len(strange)] = strange
+    serve(model.log, model.package, rows, labels)
+    found = model.assess()
+    assert found.labelled == 300 - len(strange)
+    (finding,) = found.quality
+    assert (finding["column"], finding["problem"], finding["rows"]) == ("y", problem, len(strange))
+
+
+def test_labels_may_come_as_json_spells_them(watched: Callable[..., Watched], make_rows: MakeRows) -> None:
+    model = watched()
+    rows = make_rows(300, seed=5, start="2024-03-01")
+    spelled: list[Any] = [
+        bool(y) if i % 3 == 0 else float(y) if i % 3 == 1 else int(y) for i, y in enumerate(rows["y"])
+    ]
+    serve(model.log, model.package, rows, spelled)
+    assert model.assess().labelled == 300
+
+
+def test_a_label_that_comes_after_the_report_is_not_in_it(
+    watched: Callable[..., Watched], make_rows: MakeRows
+) -> None:
+    model = watched()
+    rows = make_rows(300, seed=5, start="2024-03-01")
+    serve(model.log, model.package, rows, python_values(rows["y"]))
+    before = model.assess()
+    model.log.append_labels(
+        "small",
+        [Label(f"1-{i}", 1 - y, AS_OF + timedelta(days=1)) for i, y in enumerate(python_values(rows["y"]))],
+    )
+    assert model.assess() == before
+
+
+def test_an_earlier_versions_answers_are_not_held_against_this_one(
+    watched: Callable[..., Watched], make_rows: MakeRows
+) -> None:
+    model = watched()
+    rows = make_rows(600, seed=5, start="2024-03-01")
+    right = python_values(rows["y"])
+    serve(model.log, model.package, rows.head(300), [1 - y for y in right[:300]], version="1")
+    serve(model.log, model.package, rows.tail(300), right[300:], version="2")
+    one, two = model.assess("1"), model.assess("2")
+    assert (one.served, two.served) == (600, 600)
+    assert (one.labelled, two.labelled) == (300, 300)
+    assert (one.harm, two.harm) == (True, False)
+
+
+def test_inputs_an_older_version_took_do_not_stop_the_report(
+    watched: Callable[..., Watched], make_rows: MakeRows
+) -> None:
+    model = watched()
+    rows = make_rows(300, seed=5, start="2024-03-01")
+    serve(model.log, model.package, rows, python_values(rows["y"]))
+    old = [
+        Prediction(f"old-{i}", "small", "0", START, START, {"a": "north", "else": 1}, 0.5, 2.0)
+        for i in range(40)
+    ]
+    model.log.append(old)
+    found = model.assess()
+    told = {(f["column"], f["problem"]): f["rows"] for f in found.quality}
+    assert told == {("a", "not of type number"): 40, ("b", "missing"): 40}
+
+
+def test_nothing_served_is_said_so(watched: Callable[..., Watched]) -> None:
+    found = watched().assess(errors=4, unseen_rows=9)
+    assert found.reason == "nothing was served in this window"
+    assert (found.served, found.harm, found.errors, found.unseen_rows) == (0, False, 4, 9)
+
+
+def test_the_report_is_written_and_linked(
+    watched: Callable[..., Watched], make_rows: MakeRows, tmp_path: Path
+) -> None:
+    model = watched()
+    rows = make_rows(300, seed=5, start="2024-03-01")
+    serve(model.log, model.package, rows)
+    found = model.assess(report=tmp_path / "r.html")
+    assert found.report == str(tmp_path / "r.html")
+    assert found.prediction_drift is not None
+    assert found.prediction_drift["column"] == "prediction"
+
+
+def test_a_record_with_an_infinite_score_reads_back() -> None:
+    written = Assessment(
+        model="m", version="1", as_of=AS_OF, start=START, end=END, served=1,
+        metrics={"mae": (1.0, np.nan, np.inf)}, drift=[{"column": "a", "score": np.inf, "drifted": True}],
+    )  # fmt: skip
+    again = Assessment.model_validate_json(written.model_dump_json())
+    assert np.isinf(again.metrics["mae"][2])
+    assert float(again.drift[0]["score"]) == np.inf
