@@ -146,6 +146,8 @@ def storage_failure(error: BaseException) -> str | None:
         return "the disk is full; free some space or set MLOPS_HOME to a larger one, then run again"
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
         return "no permission; check the owner of the folder or set MLOPS_HOME to another"
+    if error.errno in (errno.ENOTDIR, errno.EEXIST):
+        return "a file is in the way of a folder; move it or set MLOPS_HOME to another"
     return None
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict
 
-from mlops_assets.data.columns import to_declared_types
+from mlops_assets.data.columns import convert, to_declared_types
 from mlops_assets.evaluation.intervals import Interval, intervals, time_blocks
 from mlops_assets.evaluation.metrics import encode_target, higher_is_better, measure, metrics_of
 from mlops_assets.monitoring.drift import measure_drift
@@ -187,14 +187,11 @@ def judge_harm(
 
 def _known_labels(rows: "pd.DataFrame", package: "PackagedModel") -> tuple["pd.DataFrame", list[Finding]]:
     """Return the rows whose label the metrics can use, and a finding on those they cannot."""
-    import pandas as pd
-
     task, classes = package.manifest.task, package.manifest.classes
     given = rows[rows["label"].notna()]
     if task == "regression":
-        values = pd.to_numeric(given["label"].astype("object"), errors="coerce").astype("float64")
-        usable = values.abs() < float("inf")
-        given = given.assign(label=values.where(usable, given["label"]))
+        values, bad = convert(given["label"].astype("object"), "number")
+        usable, given = ~bad, given.assign(label=values.astype("object").where(~bad, given["label"]))
     else:
         usable = given["label"].map(lambda label: label in classes).astype(bool)
     problem = "a label that is no number" if task == "regression" else "a label the model does not know"

@@ -267,7 +267,9 @@ def _pickled(estimator: Any) -> bytes:
     import cloudpickle
 
     packages = {name.partition(".")[0] for name in sys.modules}
-    own = [sys.modules[name] for name in packages if name in sys.modules and not is_installed(name)]
+    found = [sys.modules[name] for name in packages if name in sys.modules and not is_installed(name)]
+    # Once each: the main module goes by two names where processes are spawned.
+    own = {module.__name__: module for module in found}.values()
     for module in own:
         cloudpickle.register_pickle_by_value(module)
     try:

@@ -19,6 +19,21 @@ from mlops_assets.cli.execution import close_orphans
 pytestmark = pytest.mark.slow
 
 
+@pytest.fixture(scope="module")
+def made_home(
+    run_command: Callable[..., "subprocess.CompletedProcess[str]"], tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """A home whose databases are made, which takes longer than all else."""
+    home = tmp_path_factory.mktemp("made") / "home"
+    assert run_command(home, "status").returncode == 0
+    return home
+
+
+@pytest.fixture
+def home(made_home: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(made_home, tmp_path / "home"))
+
+
 def listens(port: int) -> bool:
     with socket.socket() as probe:
         return probe.connect_ex(("127.0.0.1", port)) == 0
@@ -37,21 +52,6 @@ def test_an_empty_home_comes_up_and_ctrl_c_stops_it(start_up: Callable[..., Any]
     assert_nothing_is_left(up)
     assert "Traceback" not in (tmp_path / "home" / "gateway.log").read_text()
     assert "Traceback" not in (tmp_path / "home" / "mlflow.log").read_text()
-
-
-@pytest.fixture(scope="module")
-def made_home(
-    run_command: Callable[..., "subprocess.CompletedProcess[str]"], tmp_path_factory: pytest.TempPathFactory
-) -> Path:
-    """A home whose databases are made, which takes longer than all else."""
-    home = tmp_path_factory.mktemp("made") / "home"
-    assert run_command(home, "status").returncode == 0
-    return home
-
-
-@pytest.fixture
-def home(made_home: Path, tmp_path: Path) -> Path:
-    return Path(shutil.copytree(made_home, tmp_path / "home"))
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])

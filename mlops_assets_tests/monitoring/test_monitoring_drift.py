@@ -18,9 +18,7 @@ def sample(rows: int, shift: float = 0.0) -> pd.DataFrame:
         {
             "x": GENERATOR.normal(shift, 1, rows),
             "flag": (GENERATOR.random(rows) < 0.3 + shift / 4).astype(float),
-            "word": pd.Series(
-                GENERATOR.choice(["a", "b", "c"], rows, p=[0.5, 0.3 - shift / 4, 0.2 + shift / 4])
-            ),
+            "word": GENERATOR.choice(["a", "b", "c"], rows, p=[0.5, 0.3 - shift / 4, 0.2 + shift / 4]),
         }
     )
 

@@ -19,10 +19,8 @@ def test_the_newest_window_that_is_over(as_of: datetime, period: Any) -> None:
     assert start < end <= as_of
     assert last_complete_window(end, period) == (start, end)
     # The next window is not over yet.
-    after = last_complete_window(
-        as_of + {"day": timedelta(1), "week": timedelta(7), "month": timedelta(31)}[period], period
-    )
-    assert after[1] > as_of
+    longest = timedelta(days={"day": 1, "week": 7, "month": 31}[period])
+    assert last_complete_window(as_of + longest, period)[1] > as_of
 
 
 @given(TIMES, PERIODS)
