@@ -24,6 +24,8 @@ _SILENCE = {
     "GX_ANALYTICS_ENABLED": "false",
 }
 
+_FULL_DISK = "the disk is full; free some space or set MLOPS_HOME to a larger one, then run again"
+
 _DAGSTER_YAML = """\
 # Written by mlops-assets for the embedded default; deploy/dagster.yaml is the one for production.
 telemetry:
@@ -105,11 +107,24 @@ class Home:
             StorageError: The home cannot be written.
         """
         silence_telemetry()
+        self.create()
         with storage_errors(self.root):
-            self.dagster.mkdir(parents=True, exist_ok=True)
+            self.dagster.mkdir(exist_ok=True)
             if not (config := self.dagster / "dagster.yaml").exists():
                 write_atomically(config, _DAGSTER_YAML.encode())
         return self
+
+    def create(self) -> None:
+        """Create the home's folder, if there is none.
+
+        Raises:
+            StorageError: It cannot be made or written to.
+        """
+        try:
+            self.root.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            reason = storage_failure(error) or f"{error.strerror}; set MLOPS_HOME to another folder"
+            raise StorageError(f"cannot make {self.root}: {reason}") from error
 
     def environment(self) -> dict[str, str]:
         """Return what plain ``mlflow`` and ``dagster`` need to work on this home."""
@@ -140,15 +155,21 @@ def storage_errors(where: Path) -> Iterator[None]:
 
 def storage_failure(error: BaseException) -> str | None:
     """Return what a storage failure means for the reader, or None if ``error`` is something else."""
-    if not isinstance(error, OSError):
-        return None
-    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-        return "the disk is full; free some space or set MLOPS_HOME to a larger one, then run again"
-    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+    code = error.errno if isinstance(error, OSError) else None
+    if code in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        return _FULL_DISK
+    if code in (errno.EACCES, errno.EPERM, errno.EROFS):
         return "no permission; check the owner of the folder or set MLOPS_HOME to another"
-    if error.errno in (errno.ENOTDIR, errno.EEXIST):
+    if code in (errno.ENOTDIR, errno.EEXIST):
         return "a file is in the way of a folder; move it or set MLOPS_HOME to another"
-    return None
+    return storage_failure_in(str(error))
+
+
+def storage_failure_in(message: str) -> str | None:
+    """Return what a library's message says about storage, or None if it says nothing about it."""
+    # SQLite calls a disk that is full an I/O error too, when it cannot grow its shared memory.
+    signs = ("database or disk is full", "disk I/O error", "No space left on device")
+    return _FULL_DISK if any(sign in message for sign in signs) else None
 
 
 def write_atomically(path: Path, content: bytes) -> None:

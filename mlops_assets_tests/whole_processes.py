@@ -4,6 +4,8 @@ import csv
 import importlib.util
 import json
 import os
+import select
+import shutil
 import socket
 import subprocess
 import sys
@@ -50,6 +52,11 @@ class Running:
         self._connection, self._scratch = connection, scratch
         self._answers = connection.makefile()
         self.pid: int = json.loads(self._answers.readline())["pid"]
+
+    def ended(self) -> bool:
+        """Return whether it has ended."""
+        readable, _, _ = select.select([self._connection], [], [], 0.05)
+        return bool(readable)
 
     def wait(self, timeout: float = 120) -> Ended:
         """Return how it ended; closing the connection ends one that does not."""
@@ -221,3 +228,27 @@ def prepared_home(warm: WarmProcess, fast_folder: Path, tmp_path_factory: pytest
     root = TumourProject(tmp_path_factory.mktemp("prepared") / "project").root
     assert warm.call(Path(__file__).parent / "homes.py", "prepare", {}, cwd=root, home=home).code == 0
     return home
+
+
+@pytest.fixture
+def home(prepared_home: Path, fast_folder: Path) -> Path:
+    """Return an empty home of the test's own."""
+    return shutil.copytree(prepared_home, Path(tempfile.mkdtemp(dir=fast_folder)) / "home")
+
+
+@pytest.fixture(scope="session")
+def champion_home(
+    warm: WarmProcess, prepared_home: Path, fast_folder: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """Return a home in which version 1 of ``tumour`` is the champion; to be copied, not used."""
+    project = TumourProject(tmp_path_factory.mktemp("champion") / "project")
+    home = shutil.copytree(prepared_home, fast_folder / "champion")
+    ended = warm.cli("run", "tumour", "--as-of", project.as_of, cwd=project.root, home=home)
+    assert ended.code == 0, ended.err
+    return home
+
+
+@pytest.fixture
+def home_with_champion(champion_home: Path, fast_folder: Path) -> Path:
+    """Return a home of the test's own in which version 1 of ``tumour`` is the champion."""
+    return shutil.copytree(champion_home, Path(tempfile.mkdtemp(dir=fast_folder)) / "home")

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from mlops_assets.cli.output import BAD_INPUT, Json, print_json, say
+from mlops_assets.cli.output import Json, print_json, report_problems, say
 from mlops_assets.cli.project import Project
 from mlops_assets.specs.loading import load_fleet
 
@@ -38,8 +38,5 @@ def add_to(app: typer.Typer) -> None:
                 }
             )
         else:
-            for problem in fleet.problems:
-                typer.echo(str(problem), err=True)
             say(f"{len(fleet.specs)} specs are right, {len(fleet.problems)} problems")
-        if fleet.problems:
-            raise typer.Exit(BAD_INPUT)
+        report_problems(fleet)

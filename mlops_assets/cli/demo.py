@@ -55,6 +55,7 @@ def _fresh(home: Home) -> Home:
                 "folder"
             )
         shutil.rmtree(home.root)
+    home.create()
     write_atomically(home.root / _MARK, b"{}")
     return home.prepare()
 

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mlops_assets.errors import MlopsError, StorageError
-from mlops_assets.home import Home, exclusive, storage_failure
+from mlops_assets.home import Home, exclusive, storage_failure, storage_failure_in
 
 if TYPE_CHECKING:
     import dagster as dg
@@ -47,17 +47,22 @@ class Outcome:
         run_id: The Dagster run.
         success: Whether every stage and gate passed.
         refusals: The gates that refused, with their reasons.
-        failure: Why a stage failed, in one line; None if none did.
-        bad_input: Whether the failure is the user's to cure, not a gate's verdict.
+        failures: Why stages failed, one line each.
+        bad_input: Whether a failure is the user's to cure, not a gate's verdict.
         metadata: Plain metadata values of each materialized stage, by model and stage.
     """
 
     run_id: str
     success: bool
     refusals: list[Refusal] = field(default_factory=list)
-    failure: str | None = None
+    failures: list[str] = field(default_factory=list)
     bad_input: bool = False
     metadata: dict[tuple[str, ...], dict[str, Any]] = field(default_factory=dict)
+
+    @property
+    def failure(self) -> str | None:
+        """Why it failed, in one line; None if it did not, or if a gate refused."""
+        return "; ".join(self.failures) or None
 
 
 def open_instance(home: Home) -> "DagsterInstance":
@@ -215,33 +220,45 @@ def _outcome(result: "dg.ExecuteInProcessResult") -> Outcome:
             )
     for event in result.all_events:
         if event.event_type_value == "STEP_FAILURE":
-            outcome.failure, outcome.bad_input = _failure(event)
+            failure, bad_input = _failure(event, result.run_id)
+            outcome.failures.append(failure)
+            outcome.bad_input |= bad_input
         elif event.event_type_value == "ASSET_MATERIALIZATION":
             materialization = event.step_materialization_data.materialization
             outcome.metadata[tuple(materialization.asset_key.path)] = {
                 k: v.value for k, v in materialization.metadata.items()
             }
-    if not result.success and outcome.failure is None and not outcome.refusals:
-        outcome.failure = "the run failed; see its log in the UI"
+    if not result.success and not outcome.failures and not outcome.refusals:
+        outcome.failures.append(f"the run failed; see the log of run {result.run_id}")
     if outcome.refusals and not outcome.bad_input:
         # A blocking check also fails its step; the gate's own words are the better ones.
-        outcome.failure = None
+        outcome.failures.clear()
     return outcome
 
 
-def _failure(event: "dg.DagsterEvent") -> tuple[str, bool]:
+def _failure(event: "dg.DagsterEvent", run_id: str) -> tuple[str, bool]:
     """Return one line on why a step failed, and whether a user can cure it."""
     data: Any = event.step_failure_data
+    where = str(event.step_key).replace("__", " ", 1)
     user = data.user_failure_data
     if user is not None and user.description:
         kind = user.metadata.get("kind")
         gate = kind is not None and kind.value == "MlopsError"
-        return f"{event.step_key}: {user.description}", not gate
+        return f"{where}: {_one_line(user.description)}", not gate
     error = data.error
     while error.cause is not None:
         error = error.cause
-    last = error.message.strip().splitlines()[-1] if error.message.strip() else error.cls_name
-    return f"{event.step_key}: {last}", "ssetCheck" not in str(error.cls_name)
+    if storage := storage_failure_in(error.message):
+        return f"{where}: {storage}", True
+    said = _one_line(error.message) or str(error.cls_name)
+    return (
+        f"{where}: {said} (unexpected; the log of run {run_id} has the traceback)",
+        "ssetCheck" not in str(error.cls_name),
+    )
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())
 
 
 def _storage_reason(error: BaseException) -> str | None:
@@ -252,8 +269,6 @@ def _storage_reason(error: BaseException) -> str | None:
             return str(seen)
         if reason := storage_failure(seen):
             return reason
-        if "disk is full" in str(seen) or "disk I/O error" in str(seen):
-            return "the disk is full or failing; free some space, then run again"
         seen = seen.__cause__ or seen.__context__
     return None
 

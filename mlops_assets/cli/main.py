@@ -16,7 +16,7 @@ from mlops_assets.cli import (
     status,
     up,
 )
-from mlops_assets.cli.output import BAD_INPUT, fail
+from mlops_assets.cli.output import BAD_INPUT, fail, print_json
 from mlops_assets.errors import MlopsError
 from mlops_assets.home import silence_telemetry, storage_failure
 
@@ -41,6 +41,8 @@ def main() -> None:
     try:
         app()
     except MlopsError as error:
+        if "--json" in sys.argv:
+            print_json({"error": str(error)})
         fail(str(error))
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)

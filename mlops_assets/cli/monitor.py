@@ -4,7 +4,16 @@ from typing import Annotated
 
 import typer
 
-from mlops_assets.cli.output import FINDING, Json, fail, print_json, say, table, time_option
+from mlops_assets.cli.output import (
+    BAD_INPUT,
+    FINDING,
+    Json,
+    print_json,
+    report_problems,
+    say,
+    table,
+    time_option,
+)
 
 
 def add_to(app: typer.Typer) -> None:
@@ -22,34 +31,36 @@ def add_to(app: typer.Typer) -> None:
     ) -> None:
         """Look at the last complete window of the fleet: drift, quality, performance, harm.
 
-        Exits with 1 if a model does harm. The retraining sensor decides on what this pass files.
+        Exits with 1 if a model does harm. The retraining sensor decides on what this pass files. A model
+        that cannot be looked at, or whose spec is wrong, is named at the end with exit code 2, and stops
+        none of the others.
         """
         from mlops_assets.cli.execution import open_instance, run_monitoring
         from mlops_assets.cli.project import Project
         from mlops_assets.errors import SpecError
         from mlops_assets.home import Home
         from mlops_assets.resources import Platform
+        from mlops_assets.specs.loading import Fleet
 
         time = time_option(as_of)
         project = Project.around()
-        wanted = [project.spec(m) for m in models] if models else project.specs()
+        fleet = Fleet([project.spec(m) for m in models]) if models else project.fleet()
         home = Home.from_environment().prepare()
         platform = Platform()
         serving = platform.registry.aliases()
-        watched = [x for x in wanted if "champion" in serving.get(x.spec.name, {})]
-        if models and (idle := [x.spec.name for x in wanted if x not in watched]):
+        watched = [x for x in fleet.specs if "champion" in serving.get(x.spec.name, {})]
+        if models and (idle := [x.spec.name for x in fleet.specs if x not in watched]):
             raise SpecError(f"{', '.join(idle)}: no champion to watch; run the lifecycle first")
-        if not watched:
-            say("no model serves yet; run one with mlops-assets run MODEL")
-            return
-        names = [x.spec.name for x in watched]
-        outcome = run_monitoring(project.definitions(watched), open_instance(home), names, as_of=time)
-        if outcome.failure is not None:
-            fail(outcome.failure)
-        latest = platform.state.latest_assessments()
-        found = [latest[name] for name in names if name in latest]
+        found, failures = [], []
+        if watched:
+            names = [x.spec.name for x in watched]
+            outcome = run_monitoring(project.definitions(watched), open_instance(home), names, as_of=time)
+            found = [platform.state.assessment(m["assessment"]) for m in outcome.metadata.values()]
+            failures = outcome.failures
         if json:
             print_json([a.model_dump(mode="json") for a in found])
+        elif not watched:
+            say("no model serves yet; run one with mlops-assets run MODEL")
         else:
             table(
                 ["model", "window", "served", "labelled", "drifted", "harm", "verdict"],
@@ -66,5 +77,10 @@ def add_to(app: typer.Typer) -> None:
                     for a in found
                 ],
             )
+        for failure in failures:
+            typer.echo(failure, err=True)
+        report_problems(fleet)
+        if failures:
+            raise typer.Exit(BAD_INPUT)
         if any(a.harm for a in found):
             raise typer.Exit(FINDING)

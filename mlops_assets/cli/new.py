@@ -29,7 +29,7 @@ def add_to(app: typer.Typer) -> None:
         from mlops_assets.cli.project import Project
         from mlops_assets.specs.scaffolding import draft_spec
 
-        project = Project.around()
+        project = Project.around(own=False)
         files = draft_spec(
             project.folder / name,
             name=name,

@@ -3,9 +3,12 @@
 import json
 import sys
 from datetime import datetime
-from typing import Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
+
+if TYPE_CHECKING:
+    from mlops_assets.specs.loading import Fleet
 
 GOOD, FINDING, BAD_INPUT = 0, 1, 2
 
@@ -17,6 +20,14 @@ def fail(message: str) -> NoReturn:
     """Print why on stderr and exit with 2."""
     print(f"mlops-assets: {message}", file=sys.stderr)
     sys.exit(BAD_INPUT)
+
+
+def report_problems(fleet: "Fleet") -> None:
+    """Name on stderr what is wrong with specs, and exit with 2 if something is."""
+    for problem in fleet.problems:
+        print(problem, file=sys.stderr)
+    if fleet.problems:
+        sys.exit(BAD_INPUT)
 
 
 def print_json(value: Any) -> None:

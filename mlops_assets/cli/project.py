@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mlops_assets.errors import SpecError, did_you_mean
-from mlops_assets.specs.loading import LoadedSpec, load_fleet
+from mlops_assets.specs.loading import Fleet, LoadedSpec, load_fleet
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -34,19 +34,27 @@ class Project:
     folder: Path
 
     @classmethod
-    def around(cls, start: Path | None = None) -> "Project":
-        """Return the project around a folder; the one this package is, if there is none.
+    def around(cls, start: Path | None = None, *, own: bool = True) -> "Project":
+        """Return the project around a folder.
+
+        Args:
+            start: The folder; the working folder if None.
+            own: Whether this package itself, with its example, is meant if there is no project.
 
         Raises:
-            SpecError: The project's settings name no module.
+            SpecError: There is no project, or its settings name no module.
         """
         start = start or Path.cwd()
         for folder in (start, *start.parents):
             settings = _settings(folder)
             if settings is not None:
                 return cls._from_settings(folder, settings)
-        own = Path(__file__).parent.parent
-        return cls(own.parent, "mlops_assets.defs", own / "defs")
+        if not own:
+            raise SpecError(
+                f"{start} is in no Dagster project; change into one, or make one with create-dagster project"
+            )
+        package = Path(__file__).parent.parent
+        return cls(package.parent, "mlops_assets.defs", package / "defs")
 
     @classmethod
     def _from_settings(cls, root: Path, settings: dict[str, Any]) -> "Project":
@@ -61,13 +69,9 @@ class Project:
                 return cls(root, name, base / relative)
         raise SpecError(f"{root}: there is no folder {relative} for the module {name}")
 
-    def specs(self) -> list[LoadedSpec]:
-        """Return all valid specs.
-
-        Raises:
-            SpecError: Some spec is not valid; the message lists every problem.
-        """
-        return load_fleet([self.folder]).require().specs
+    def fleet(self) -> Fleet:
+        """Return all valid specs, and what is wrong with the others."""
+        return load_fleet([self.folder])
 
     def spec(self, model: str) -> LoadedSpec:
         """Return one model's spec.
@@ -76,15 +80,21 @@ class Project:
             SpecError: There is no such model, or its own file is wrong. Other models' troubles do
                 not stop this one.
         """
-        fleet = load_fleet([self.folder])
+        fleet = self.fleet()
         for loaded in fleet.specs:
             if loaded.spec.name == model:
                 return loaded
-        if fleet.problems:
-            fleet.require()
+        if own := [str(p) for p in fleet.problems if p.file.parent.name == model]:
+            raise SpecError("\n".join(own))
         known = [loaded.spec.name for loaded in fleet.specs]
+        unknown = f"there is no {'valid spec of ' if fleet.problems else ''}model {model!r}"
         raise SpecError(
-            f"there is no model {model!r}{did_you_mean(model, known)}; known: {', '.join(known) or 'none'}"
+            "\n".join(
+                [
+                    *map(str, fleet.problems),
+                    f"{unknown}{did_you_mean(model, known)}; known: {', '.join(known) or 'none'}",
+                ]
+            )
         )
 
     def definitions(self, only: Iterable[LoadedSpec] | None = None) -> "dg.Definitions":

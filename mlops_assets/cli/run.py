@@ -40,11 +40,15 @@ def add_to(app: typer.Typer) -> None:
         from mlops_assets.cli.execution import open_instance, run_lifecycle
         from mlops_assets.cli.project import Project
         from mlops_assets.home import Home
+        from mlops_assets.registry.port import CHAMPION
+        from mlops_assets.resources import Platform
 
         time = time_option(as_of)
         project = Project.around()
         spec = project.spec(model)
         home = Home.from_environment().prepare()
+        # Asked first: nothing should be read and trained for an hour that cannot be registered then.
+        Platform().registry.by_alias(model, CHAMPION)
         outcome = run_lifecycle(
             project.definitions([spec]),
             open_instance(home),

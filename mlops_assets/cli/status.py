@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mlops_assets.cli.output import Json, print_json, table
+from mlops_assets.cli.output import Json, print_json, report_problems, table
 
 if TYPE_CHECKING:
     from mlops_assets.monitoring.assessment import Assessment
@@ -20,13 +20,18 @@ def add_to(app: typer.Typer) -> None:
         model: Annotated[str | None, typer.Argument(help="One model in detail; the fleet if none.")] = None,
         json: Json = False,
     ) -> None:
-        """Show each model: champion, last training, drift, performance, harm, owner, risk."""
+        """Show each model: champion, last training, drift, performance, harm, owner, risk.
+
+        Exits with 2, after showing the others, if the spec of some model is wrong.
+        """
         from mlops_assets.cli.project import Project
         from mlops_assets.home import Home
         from mlops_assets.resources import Platform
+        from mlops_assets.specs.loading import Fleet
 
         project = Project.around()
-        specs = [project.spec(model).spec] if model else [x.spec for x in project.specs()]
+        fleet = Fleet([project.spec(model)]) if model else project.fleet()
+        specs = [loaded.spec for loaded in fleet.specs]
         Home.from_environment().prepare()
         platform = Platform()
         aliases = platform.registry.aliases()
@@ -41,6 +46,7 @@ def add_to(app: typer.Typer) -> None:
         if json:
             detail = {"changes": platform.state.changes(model)} if model else {}
             print_json({"models": rows, **detail})
+            report_problems(fleet)
             return
         names = [
             "model",
@@ -70,6 +76,7 @@ def add_to(app: typer.Typer) -> None:
                 ],
                 title="What changed production",
             )
+        report_problems(fleet)
 
 
 def _row(

@@ -6,7 +6,7 @@ import dagster as dg
 
 from mlops_assets.data.feature_verification import verify_features
 from mlops_assets.data.snapshots import read_snapshot
-from mlops_assets.gates.gate import gate_check, record_and_show
+from mlops_assets.gates.gate import gate_check, record_and_show, shown
 from mlops_assets.registry.port import CHAMPION
 from mlops_assets.resources import Platform
 from mlops_assets.specs.model_spec import ModelSpec
@@ -31,19 +31,27 @@ def feature_verification(spec: ModelSpec) -> dg.AssetChecksDefinition:
     def gate(features: ValidatedFeatures, platform: Platform) -> dg.AssetCheckResult:
         with readable_errors():
             home, raw = platform.home, features.raw
+            trained_on = _champions_digests(spec, platform)
+            known = platform.verdicts.find(spec.name, features.digest, NAME)
+            if trained_on == (raw.digest, features.digest) and known is not None:
+                # Run again after it was promoted: what it was compared with then is the evidence, and stays.
+                return shown(known, features.digest)
             table = read_snapshot(home.features(spec.name, features.digest), features.digest)
             target = read_snapshot(home.snapshot(spec.name, raw.digest), raw.digest)[spec.data.target]
-            previous = _champions_features(spec, platform)
-            verdict = verify_features(table, target, previous)
+            verdict = verify_features(table, target, _if_kept(spec, trained_on[1], platform))
             return record_and_show(platform, spec, features.digest, verdict)
 
     return gate
 
 
-def _champions_features(spec: ModelSpec, platform: Platform) -> "pd.DataFrame | None":
-    """Return the features the champion was trained on, if there is one and they are still kept."""
+def _champions_digests(spec: ModelSpec, platform: Platform) -> tuple[str | None, str | None]:
+    """Return the digests of the data and the features the champion was trained on, if there is one."""
     champion = platform.registry.by_alias(spec.name, CHAMPION)
-    digest = champion.tags.get("mlops.features") if champion else None
+    tags = champion.tags if champion else {}
+    return tags.get("mlops.data"), tags.get("mlops.features")
+
+
+def _if_kept(spec: ModelSpec, digest: str | None, platform: Platform) -> "pd.DataFrame | None":
     if digest is None or not (path := platform.home.features(spec.name, digest)).exists():
         return None
     return read_snapshot(path, digest)

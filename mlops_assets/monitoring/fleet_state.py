@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mlops_assets.errors import StorageError
-from mlops_assets.home import storage_errors
+from mlops_assets.home import storage_errors, storage_failure_in
 from mlops_assets.monitoring.assessment import Assessment
 from mlops_assets.monitoring.retraining import Decision
 from mlops_assets.specs.durations import utc_now
@@ -61,7 +61,8 @@ class FleetState:
             sa.Table(
                 "trainings",
                 metadata,
-                sa.Column("model", sa.String(64), primary_key=True),
+                sa.Column("id", number, primary_key=True, autoincrement=True),
+                sa.Column("model", sa.String(64), index=True, nullable=False),
                 sa.Column("as_of", sa.DateTime, nullable=False),
             ),
             sa.Table(
@@ -123,6 +124,13 @@ class FleetState:
         with self._begin() as connection:
             return [(int(r.id), Assessment.model_validate_json(r.body)) for r in connection.execute(query)]
 
+    def assessment(self, id_: int) -> Assessment:
+        """Return the assessment of an id that :meth:`record_assessment` gave."""
+        table = self._tables["assessments"]
+        with self._begin() as connection:
+            row = connection.execute(table.select().where(table.c.id == id_)).one()
+        return Assessment.model_validate_json(row.body)
+
     def assessments(self, model: str) -> list[Assessment]:
         """Return a model's assessments, oldest window first."""
         table = self._tables["assessments"]
@@ -166,19 +174,18 @@ class FleetState:
         return None if row is None else Decision(row.trigger, row.retrain, row.reason)
 
     def record_training(self, model: str, as_of: datetime) -> None:
-        """Remember the as-of time of a model's newest training."""
-        table = self._tables["trainings"]
+        """Remember that a model was trained as of a time."""
         with self._begin() as connection:
-            known = connection.execute(table.select().where(table.c.model == model)).first()
-            if known is None:
-                connection.execute(table.insert().values(model=model, as_of=as_of))
-            elif as_of > known.as_of:
-                connection.execute(table.update().where(table.c.model == model).values(as_of=as_of))
+            connection.execute(self._tables["trainings"].insert().values(model=model, as_of=as_of))
 
     def last_trainings(self) -> dict[str, datetime]:
         """Return the as-of time of each model's newest training."""
+        import sqlalchemy as sa
+
+        table = self._tables["trainings"]
+        query = sa.select(table.c.model, sa.func.max(table.c.as_of).label("as_of")).group_by(table.c.model)
         with self._begin() as connection:
-            return {r.model: r.as_of for r in connection.execute(self._tables["trainings"].select())}
+            return {r.model: r.as_of for r in connection.execute(query)}
 
     def record_change(self, action: str, model: str, actor: str | None = None, **detail: Any) -> None:
         """Add an audit entry: who changed what about production, and why."""
@@ -215,8 +222,9 @@ class FleetState:
             with self._engine.begin() as connection:
                 yield connection
         except SQLAlchemyError as error:
-            reason = str(getattr(error, "orig", None) or error)
-            raise StorageError(f"fleet state: {reason}; check MLOPS_HOME or MLOPS_STATE_URL") from error
+            said = str(getattr(error, "orig", None) or error)
+            reason = storage_failure_in(said) or f"{said}; check MLOPS_HOME or MLOPS_STATE_URL"
+            raise StorageError(f"fleet state: {reason}") from error
 
 
 def _user() -> str:

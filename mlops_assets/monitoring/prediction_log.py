@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mlops_assets.errors import StorageError
-from mlops_assets.home import storage_errors
+from mlops_assets.home import storage_errors, storage_failure_in
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -241,4 +241,5 @@ class PredictionLog:
         try:
             yield
         except sqlite3.Error as error:
-            raise StorageError(f"prediction log {self._path}: {error}") from error
+            reason = storage_failure_in(str(error)) or error
+            raise StorageError(f"prediction log {self._path}: {reason}") from error

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import re
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -24,6 +25,8 @@ _MANNERS = {
 }
 
 ARTIFACT_PATH = "model"
+
+_PASSWORD = re.compile(r"(?<=://)[^/@\s]*@")
 
 
 class MlflowRegistry:
@@ -178,7 +181,8 @@ class MlflowRegistry:
             raise
         except Exception as error:
             reason = storage_failure(error) or _reason(error)
-            raise RegistryError(f"model registry {_without_password(self.uri)}: {reason}") from error
+            where = _PASSWORD.sub("", self.uri)
+            raise RegistryError(f"model registry {where}: {reason}") from error
 
     def _find(self, ask: Any) -> ModelVersion | None:
         from mlflow.exceptions import MlflowException
@@ -221,11 +225,4 @@ def _reason(error: Exception) -> str:
         return "cannot be reached; start it or correct MLFLOW_TRACKING_URI"
     if "unable to open database file" in text:
         return "the database file cannot be opened; check MLOPS_HOME and its permissions"
-    if "database or disk is full" in text:
-        return "the disk is full; free some space, then run again"
-    return " ".join(text.split())[:300]
-
-
-def _without_password(uri: str) -> str:
-    scheme, separator, rest = uri.partition("://")
-    return f"{scheme}{separator}{rest.rpartition('@')[2]}"
+    return _PASSWORD.sub("", " ".join(text.split()))[:300]

@@ -53,11 +53,11 @@ def monitoring_report(spec: ModelSpec, folder: Path) -> dg.AssetsDefinition:
             if champion is None:
                 raise DataError(f"{spec.name} has no champion to watch; run its lifecycle first")
             assessment = _assess(spec, folder, champion, as_of, platform)
-            platform.state.record_assessment(assessment)
+            filed_as = platform.state.record_assessment(assessment)
             run = _log(spec, assessment, platform)
             history = platform.state.assessments(spec.name)
         context.log.info("%s", assessment.reason)
-        metadata = _metadata(assessment, platform, run)
+        metadata = _metadata(assessment, filed_as, platform, run)
         if any(rules.primary_metric in each.metrics for each in history):
             metadata["history"] = plots.history(history, rules.primary_metric)
         return dg.MaterializeResult(value=assessment, metadata=metadata)
@@ -122,10 +122,11 @@ def _figures(assessment: Assessment) -> dict[str, float | int]:
     }
 
 
-def _metadata(assessment: Assessment, platform: Platform, run: TrainingRun) -> dict[str, Any]:
+def _metadata(assessment: Assessment, filed_as: int, platform: Platform, run: TrainingRun) -> dict[str, Any]:
     shown: dict[str, Any] = {
         **{k: rounded(v) if isinstance(v, float) else v for k, v in _figures(assessment).items()},
         "champion": int(assessment.version),
+        "assessment": filed_as,
         "window": f"{assessment.start} to {assessment.end}",
         "verdict": assessment.reason,
         "quality": markdown_table(assessment.quality),

@@ -1,0 +1,57 @@
+"""Every run and every step imports us, so what is heavy loads where it is used and nowhere else."""
+
+import subprocess
+import sys
+
+import pytest
+
+HEAVY = (
+    "mlflow", "evidently", "great_expectations", "sklearn", "pandas", "kubernetes", "scipy",
+    "matplotlib", "onnxruntime", "skl2onnx", "pyarrow",
+)  # fmt: skip
+CORE = (
+    "specs.loading", "specs.scaffolding", "data.contract", "data.feature_verification", "data.features",
+    "data.snapshots", "data.sources", "training.onnx_form", "training.package", "training.split",
+    "training.trainer", "evaluation.comparison", "evaluation.judgement", "evaluation.slices",
+    "monitoring.assessment", "monitoring.drift", "monitoring.fleet_state", "monitoring.prediction_log",
+    "monitoring.retraining", "monitoring.windows", "governance.signatures", "registry.admission",
+    "registry.mlflow_registry", "registry.promotion", "registry.training_run",
+)  # fmt: skip
+
+
+def loaded_after(code: str, *names: str) -> set[str]:
+    """Return which of the named modules a fresh Python has loaded after running some code."""
+    told = f"import sys; print(','.join(n for n in {names!r} if n in sys.modules))"
+    done = subprocess.run(
+        [sys.executable, "-c", f"{code}\n{told}"], capture_output=True, text=True, timeout=120, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return {name for name in done.stdout.splitlines()[-1].split(",") if name}
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        pytest.param("import mlops_assets.components", id="components"),
+        pytest.param(
+            "from mlops_assets.definitions import defs\ngetattr(defs, 'get_repository_def', defs)()",
+            id="definitions, built",
+        ),
+        pytest.param("import mlops_assets.cli.main", id="command line"),
+    ],
+)
+def test_definitions_load_without_anything_heavy(code: str) -> None:
+    assert loaded_after(code, *HEAVY) == set()
+
+
+def test_the_package_itself_knows_no_orchestrator() -> None:
+    assert loaded_after("import mlops_assets", "dagster", "starlette", *HEAVY) == set()
+
+
+def test_the_core_loads_without_orchestrator_web_framework_or_anything_heavy() -> None:
+    code = "import " + ", ".join(f"mlops_assets.{module}" for module in CORE)
+    assert loaded_after(code, "dagster", "starlette", "uvicorn", "sqlalchemy", "numpy", *HEAVY) == set()
+
+
+def test_the_gateway_knows_no_orchestrator() -> None:
+    assert loaded_after("import mlops_assets.serving.app", "dagster", "mlflow", "evidently") == set()
