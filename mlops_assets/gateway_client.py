@@ -4,7 +4,7 @@ Rows go out as Open Inference Protocol tensors; numbers and times arrive exactly
 """
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -42,14 +42,19 @@ class GatewayClient:
 
     Args:
         url: Base URL, such as ``http://127.0.0.1:8080``.
+
+    Raises:
+        EndpointError: From every call after :meth:`close`.
     """
 
     def __init__(self, url: str) -> None:
         self.url = url.rstrip("/")
         self._opened: httpx.Client | None = None
+        self._closed = False
 
     def live(self) -> bool:
         """Return whether a gateway answers at all."""
+        self._require_open()
         try:
             return bool(self._get("/v2/health/live").status_code == 200)
         except EndpointError:
@@ -119,12 +124,18 @@ class GatewayClient:
         return self._wait(serves, f"{model} is not served by version {version}", timeout)
 
     def close(self) -> None:
-        """Close the connections."""
+        """Close the connections; the client must not be used afterwards."""
+        self._closed = True
         if self._opened is not None:
             self._opened.close()
 
+    def _require_open(self) -> None:
+        if self._closed:
+            raise EndpointError(f"this client of gateway {self.url} was closed; make another one")
+
     @property
     def _client(self) -> "httpx.Client":
+        self._require_open()
         if self._opened is None:
             import httpx
 
@@ -139,13 +150,17 @@ class GatewayClient:
         import orjson
 
         headers = {"content-type": "application/json", **({"x-mlops-probe": "1"} if probe else {})}
+        try:
+            content = orjson.dumps(body, option=orjson.OPT_SERIALIZE_NUMPY)
+        except orjson.JSONEncodeError as error:
+            raise EndpointError(f"the request holds what JSON cannot carry: {error}") from error
         with self._errors():
-            response = self._client.post(path, content=orjson.dumps(body), headers=headers)
+            response = self._client.post(path, content=content, headers=headers)
         if response.status_code != 200:
             raise EndpointError(f"gateway answered {response.status_code}: {_said(response)}")
         return orjson.loads(response.content)
 
-    def _wait(self, reached: Any, problem: str, timeout: float) -> float:
+    def _wait(self, reached: Callable[[], bool], problem: str, timeout: float) -> float:
         started = time.perf_counter()
         while not reached():
             if time.perf_counter() - started > timeout:
@@ -166,24 +181,32 @@ class GatewayClient:
 def _tensors(rows: "pd.DataFrame") -> Iterator[dict[str, Any]]:
     """Yield one tensor per column, missing values as null."""
     import numpy as np
-    import pandas as pd
 
     for name, column in rows.items():
-        values = column
-        if pd.api.types.is_datetime64_any_dtype(column.dtype):
-            kind, values = "BYTES", column.map(lambda v: v.isoformat(), na_action="ignore")
-        elif pd.api.types.is_bool_dtype(column.dtype):
-            kind = "BOOL"
-        elif pd.api.types.is_integer_dtype(column.dtype):
-            kind = "INT64"
-        elif pd.api.types.is_float_dtype(column.dtype):
-            kind = "FP64"
-            if np.isinf(column.to_numpy(dtype="float64", na_value=np.nan)).any():
-                raise EndpointError(f"column {name!r} holds an infinite number, which JSON cannot carry")
-        else:
-            kind = "BYTES"
-        data = values.astype("object").where(column.notna(), None).tolist()
+        values = column.astype("object")
+        kind, form = _datatype(values)
+        if kind == "FP64" and np.isinf(values.to_numpy(dtype="float64", na_value=np.nan)).any():
+            raise EndpointError(f"column {name!r} holds an infinite number, which JSON cannot carry")
+        sent = values.map(form, na_action="ignore").astype("object") if form else values
+        data = sent.where(column.notna(), None).tolist()
         yield {"name": str(name), "datatype": kind, "shape": [len(rows)], "data": data}
+
+
+def _datatype(values: "pd.Series[Any]") -> "tuple[str, Callable[[Any], Any] | None]":
+    """Return what values are, whatever type pandas keeps them in, and how each is written if not as it is."""
+    import pandas as pd
+
+    match pd.api.types.infer_dtype(values, skipna=True):
+        case "boolean":
+            return "BOOL", None
+        case "integer":
+            return "INT64" if values.dropna().max() < 2**63 else "UINT64", None
+        case "floating" | "mixed-integer-float":
+            return "FP64", None
+        case "datetime" | "datetime64" | "date":
+            return "BYTES", lambda value: value.isoformat()
+        case _:
+            return "BYTES", None
 
 
 def _said(response: "httpx.Response") -> str:

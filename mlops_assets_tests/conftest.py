@@ -16,7 +16,7 @@ from mlops_assets.training import onnx_form
 from mlops_assets.training.package import Manifest, PackagedModel, write_package
 from mlops_assets.training.trainer import fit
 
-pytest_plugins = ["mlops_assets_tests.whole_processes"]
+pytest_plugins = ["mlops_assets_tests.whole_processes", "mlops_assets_tests.lifecycles"]
 
 # The same examples on every machine and every day: a red build is a change of ours.
 hypothesis.settings.register_profile("repository", deadline=None, derandomize=True, max_examples=60)

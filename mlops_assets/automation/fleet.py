@@ -2,6 +2,7 @@
 
 import dagster as dg
 
+from mlops_assets.automation.monitoring_schedule import monitoring_schedule
 from mlops_assets.automation.retraining_sensor import retraining_sensor
 from mlops_assets.resources import RESOURCES
 from mlops_assets.stages.stage import LIFECYCLE, MONITORING
@@ -36,17 +37,9 @@ def fleet_definitions(
         executor_def=dg.in_process_executor,
         description="One monitoring pass over the fleet.",
     )
-    schedule = dg.ScheduleDefinition(
-        name="monitoring",
-        job=monitor,
-        cron_schedule=monitoring_cron,
-        execution_timezone="UTC",
-        default_status=dg.DefaultScheduleStatus.RUNNING,
-        description="Looks at the last complete window of every model.",
-    )
     return dg.Definitions(
         jobs=[lifecycle, monitor],
-        schedules=[schedule],
+        schedules=[monitoring_schedule(monitor, monitoring_cron)],
         sensors=[retraining_sensor(lifecycle, retraining_interval_seconds)],
         resources=RESOURCES,
     )

@@ -1,7 +1,7 @@
 """One sensor decides for every model: harm, age or new data start a lifecycle, drift alone never."""
 
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterable, Iterator
+from typing import Any, TypeAlias
 
 import dagster as dg
 
@@ -9,6 +9,10 @@ from mlops_assets.monitoring.assessment import Assessment
 from mlops_assets.monitoring.retraining import Decision, decide
 from mlops_assets.resources import Platform
 from mlops_assets.stages.stage import LIFECYCLE
+
+Decided: TypeAlias = tuple[int, Assessment, Decision]
+
+_REASONS = 5  # more of them nobody reads in the list of ticks
 
 
 def retraining_sensor(job: Any, interval_seconds: int) -> dg.SensorDefinition:
@@ -31,29 +35,47 @@ def retraining_sensor(job: Any, interval_seconds: int) -> dg.SensorDefinition:
         filed = platform.state.assessments_after(cursor)
         if not filed:
             return dg.SkipReason("no new assessment")
-        requests = list(_decide_all(filed, platform))
+        newest = {assessment.model: (id_, assessment) for id_, assessment in filed}
+        for model in sorted(newest.keys() - _fleet(context)):
+            # Its spec is gone, and with it the stages that a request would name.
+            context.log.warning("%s was assessed, but is no longer in the fleet", model)
+            del newest[model]
+        decided = list(_decide_all(newest.values(), platform))
+        requests = [retraining_request(*each) for each in decided if each[2].retrain]
         return dg.SensorResult(
             run_requests=requests,
             cursor=str(filed[-1][0]),
-            skip_reason=None if requests else f"{len(filed)} new assessments, none calls for a retraining",
+            skip_reason=None if requests else _why_none(decided),
         )
 
     return sensor
 
 
-def _decide_all(filed: list[tuple[int, Assessment]], platform: Platform) -> Iterator[dg.RunRequest]:
+def _fleet(context: dg.SensorEvaluationContext) -> set[str]:
+    """Return the models that the code location defines."""
+    assert context.repository_def is not None
+    keys = context.repository_def.asset_graph.materializable_asset_keys
+    return {key.path[0] for key in keys if key.path[-1] == LIFECYCLE[0]}
+
+
+def _decide_all(newest: Iterable[tuple[int, Assessment]], platform: Platform) -> Iterator[Decided]:
     """Decide on each model's newest assessment; older ones are overtaken by it."""
-    newest = {assessment.model: (id_, assessment) for id_, assessment in filed}
     last_trainings = platform.state.last_trainings()
-    for id_, assessment in newest.values():
+    for id_, assessment in newest:
         # What was decided once stays decided: a tick that is repeated asks for the same run again, and
         # its run key lets Dagster see that it is the same.
         decision = platform.state.decision(id_)
         if decision is None:
             decision = decide(assessment, last_trainings.get(assessment.model))
             platform.state.record_decision(id_, assessment.model, decision)
-        if decision.retrain:
-            yield retraining_request(id_, assessment, decision)
+        yield id_, assessment, decision
+
+
+def _why_none(decided: list[Decided]) -> str:
+    """Return what a tick that launches nothing says: the reasons for the first few models."""
+    reasons = [f"{assessment.model}: {decision.reason}" for _, assessment, decision in decided]
+    more = f"; and {len(reasons) - _REASONS} more" if len(reasons) > _REASONS else ""
+    return f"{len(reasons)} assessed, none to retrain. {'; '.join(reasons[:_REASONS])}{more}".strip()
 
 
 def retraining_request(id_: int, assessment: Assessment, decision: Decision) -> dg.RunRequest:

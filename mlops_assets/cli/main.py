@@ -18,7 +18,7 @@ from mlops_assets.cli import (
 )
 from mlops_assets.cli.output import BAD_INPUT, fail, print_json
 from mlops_assets.errors import MlopsError
-from mlops_assets.home import silence_telemetry, storage_failure
+from mlops_assets.home import settle_libraries, storage_failure
 
 app = typer.Typer(
     name="mlops-assets",
@@ -37,7 +37,7 @@ for command in (demo, up, new, check, status, run, monitor, serve, rollback, env
 
 def main() -> None:
     """Run the command line; every error a user can cause ends in one line and exit code 2."""
-    silence_telemetry()
+    settle_libraries()
     try:
         app()
     except MlopsError as error:

@@ -8,9 +8,10 @@ run that copy, so what is served is what was trained, whatever has since changed
 import ast
 import importlib.util
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from mlops_assets import digests
@@ -20,6 +21,8 @@ from mlops_assets.specs.references import is_installed, source_of
 
 if TYPE_CHECKING:
     import pandas as pd
+
+_NOTHING: Mapping[str, str] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -58,7 +61,7 @@ class FeatureView:
         inputs = [c.model_dump(mode="json") for c in self.inputs]
         return digests.of_json({"inputs": inputs, "source": self.source, "function": self.function})
 
-    def compute(self, rows: "pd.DataFrame") -> "pd.DataFrame":
+    def compute(self, rows: "pd.DataFrame", types: Mapping[str, str] = _NOTHING) -> "pd.DataFrame":
         """Return one row of features for each row of raw columns.
 
         Numeric features come as float32, the precision in which the model is served, and text as
@@ -66,6 +69,8 @@ class FeatureView:
 
         Args:
             rows: Raw columns in their declared types.
+            types: Type by feature, as :func:`types_of` tells it of many rows: a feature that is missing
+                in all of a request's few rows does not tell its own.
 
         Raises:
             DataError: The function failed, returned other rows than it was given, or a feature is
@@ -73,7 +78,7 @@ class FeatureView:
         """
         raw = rows[[c.name for c in self.inputs]]
         if self.source is None:
-            return _as_served(raw)
+            return _as_served(raw, types)
         try:
             features = _load(self.source, str(self.function))(raw.copy())
         except Exception as error:
@@ -81,7 +86,12 @@ class FeatureView:
                 f"feature function {self.function} failed: {type(error).__name__}: {error}"
             ) from error
         _require_a_row_each(features, raw, str(self.function))
-        return _as_served(features)
+        return _as_served(features, types)
+
+
+def types_of(features: "pd.DataFrame") -> dict[str, str]:
+    """Return the type of each feature that has a value in at least one row."""
+    return {str(name): str(column.dtype) for name, column in features.items() if column.notna().any()}
 
 
 def _require_a_row_each(features: Any, raw: "pd.DataFrame", function: str) -> None:
@@ -98,16 +108,21 @@ def _require_a_row_each(features: Any, raw: "pd.DataFrame", function: str) -> No
         raise DataError(f"feature function {function} must return columns, each under a name of its own")
 
 
-def _as_served(features: "pd.DataFrame") -> "pd.DataFrame":
+def _as_served(features: "pd.DataFrame", types: Mapping[str, str]) -> "pd.DataFrame":
     import pandas as pd
 
-    converted = {str(name): _served_column(str(name), column) for name, column in features.items()}
+    converted = {
+        str(name): _served_column(str(name), column, types.get(str(name)))
+        for name, column in features.items()
+    }
     return pd.DataFrame(converted, index=features.index)
 
 
-def _served_column(name: str, column: "pd.Series[Any]") -> "pd.Series[Any]":
+def _served_column(name: str, column: "pd.Series[Any]", known_type: str | None) -> "pd.Series[Any]":
     import pandas as pd
 
+    if known_type is not None and column.isna().all():
+        return pd.Series(float("nan"), index=column.index, dtype=known_type)
     if isinstance(column.dtype, pd.CategoricalDtype) or column.dtype == object:
         column = column.astype("object").infer_objects()
     if pd.api.types.is_numeric_dtype(column.dtype):

@@ -1,6 +1,6 @@
 """Gates on the endpoint: it answers, and it answers what the offline evaluation computed."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
@@ -12,6 +12,7 @@ from mlops_assets.training.package import PackagedModel
 from mlops_assets.verdict import Verdict
 
 if TYPE_CHECKING:
+    import numpy as np
     import pandas as pd
 
 SMOKE, PARITY = "smoke_test", "online_offline_parity"
@@ -38,9 +39,9 @@ def check_smoke(gateway: GatewayClient, spec: ModelSpec, version: str, rows: "pd
     import numpy as np
 
     try:
-        answers = gateway.infer(spec.name, rows.head(1), version=version, probe=True)
-        passed = len(answers.predictions) == 1 and bool(np.isfinite(answers.predictions).all())
-        summary = f"version {answers.version} answered {answers.predictions.ravel()[0]:.4f}"
+        answer = _ask(gateway, spec, version, rows.head(1))
+        passed = bool(np.isfinite(answer).all())
+        summary = f"version {version} answered {answer[0, 0]:.4f}"
     except EndpointError as error:
         passed, summary = False, str(error)
     return Verdict(gate=SMOKE, passed=passed, summary=summary, measured={"rows": 1})
@@ -56,17 +57,17 @@ def check_parity(
     """Return whether online predictions equal offline ones, row by row."""
     import numpy as np
 
-    offline = package.predict(rows)
+    offline = package.predict(rows).reshape(len(rows), -1)
+    batches = (rows.iloc[i : i + _BATCH] for i in range(0, len(rows), _BATCH))
     try:
-        online = np.concatenate(
-            [
-                gateway.infer(spec.name, rows.iloc[i : i + _BATCH], version=version, probe=True).predictions
-                for i in range(0, len(rows), _BATCH)
-            ]
-        )
+        online = np.concatenate([_ask(gateway, spec, version, batch) for batch in batches])
+        if online.shape != offline.shape:
+            raise EndpointError(
+                f"the gateway answers {online.shape[1]} figures a row where offline are {offline.shape[1]}"
+            )
     except EndpointError as error:
         return Verdict(gate=PARITY, passed=False, summary=str(error), measured={"rows": len(rows)})
-    distance = np.abs(online - offline).reshape(len(rows), -1).max(axis=1)
+    distance = np.abs(online - offline).max(axis=1)
     apart = np.flatnonzero(~(distance <= TOLERANCE))
     return Verdict(
         gate=PARITY,
@@ -74,5 +75,32 @@ def check_parity(
         summary=f"{len(rows) - len(apart):,} of {len(rows):,} rows agree within {TOLERANCE:g}",
         measured={"rows": len(rows), "largest_difference": float(np.nanmax(distance))},
         limits={"largest_difference": TOLERANCE},
-        findings=[{"row": int(i), "online": str(online[i]), "offline": str(offline[i])} for i in apart[:5]],
+        findings=[
+            {"row": int(i), "online": _told(online[i]), "offline": _told(offline[i])} for i in apart[:5]
+        ],
     )
+
+
+def _ask(
+    gateway: GatewayClient, spec: ModelSpec, version: str, rows: "pd.DataFrame"
+) -> "np.ndarray[Any, Any]":
+    """Return one line of figures for each row.
+
+    Raises:
+        EndpointError: The gateway refuses, answers for another version, or with what is no such table.
+    """
+    try:
+        answers = gateway.infer(spec.name, rows, version=version, probe=True)
+        predictions = answers.predictions.reshape(len(rows), -1)
+    except (LookupError, TypeError, ValueError) as error:
+        raise EndpointError(f"the gateway's answer cannot be read: {type(error).__name__}") from error
+    if answers.version != version:
+        raise EndpointError(f"the gateway answered with version {answers.version}, not {version}")
+    if predictions.size == 0:
+        raise EndpointError("the gateway's answer holds no prediction")
+    return predictions
+
+
+def _told(figures: "np.ndarray[Any, Any]") -> str:
+    """Return a row's figures to the last digit, which is where they may differ."""
+    return ", ".join(map(repr, figures.tolist()))

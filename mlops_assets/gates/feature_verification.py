@@ -31,27 +31,38 @@ def feature_verification(spec: ModelSpec) -> dg.AssetChecksDefinition:
     def gate(features: ValidatedFeatures, platform: Platform) -> dg.AssetCheckResult:
         with readable_errors():
             home, raw = platform.home, features.raw
-            trained_on = _champions_digests(spec, platform)
+            champion = platform.registry.by_alias(spec.name, CHAMPION)
+            tags = champion.tags if champion else {}
+            trained_on = tags.get("mlops.data"), tags.get("mlops.features")
             known = platform.verdicts.find(spec.name, features.digest, NAME)
             if trained_on == (raw.digest, features.digest) and known is not None:
                 # Run again after it was promoted: what it was compared with then is the evidence, and stays.
                 return shown(known, features.digest)
             table = read_snapshot(home.features(spec.name, features.digest), features.digest)
             target = read_snapshot(home.snapshot(spec.name, raw.digest), raw.digest)[spec.data.target]
-            verdict = verify_features(table, target, _if_kept(spec, trained_on[1], platform))
+            previous = _if_kept(spec, tags.get("mlops.features"), platform)
+            if previous is not None and tags.get("mlops.feature_code") != features.code:
+                previous = _defined_as_before(spec, previous, table)
+            verdict = verify_features(table, target, previous)
             return record_and_show(platform, spec, features.digest, verdict)
 
     return gate
-
-
-def _champions_digests(spec: ModelSpec, platform: Platform) -> tuple[str | None, str | None]:
-    """Return the digests of the data and the features the champion was trained on, if there is one."""
-    champion = platform.registry.by_alias(spec.name, CHAMPION)
-    tags = champion.tags if champion else {}
-    return tags.get("mlops.data"), tags.get("mlops.features")
 
 
 def _if_kept(spec: ModelSpec, digest: str | None, platform: Platform) -> "pd.DataFrame | None":
     if digest is None or not (path := platform.home.features(spec.name, digest)).exists():
         return None
     return read_snapshot(path, digest)
+
+
+def _defined_as_before(
+    spec: ModelSpec, previous: "pd.DataFrame", table: "pd.DataFrame"
+) -> "pd.DataFrame | None":
+    """Return what can be compared after the features' definition changed: what the team did is no jump.
+
+    Raw columns that are still declared, of the same type, are comparable; of what another feature
+    function computes, nothing can be told.
+    """
+    if spec.data.feature_function is not None:
+        return None
+    return previous[[c for c in previous if c in table and previous[c].dtype == table[c].dtype]]

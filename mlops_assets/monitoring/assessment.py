@@ -44,7 +44,8 @@ class Assessment(BaseModel):
         prediction_drift: The same for the prediction; None if too few rows.
         quality: Troubles with served inputs and with labels.
         latency_ms: Quantiles of the answer time, by name.
-        errors: Requests refused or failed during the window (by arrival).
+        errors: Requests with valid input that the model failed on during the window (by arrival).
+        refused: Requests that were themselves wrong, likewise; None if not asked.
         unseen_rows: Rows in the source newer than all the champion was trained on; None if not asked.
         harm: Whether the model did harm.
         reason: Why it did, why not, or why that cannot be told yet.
@@ -69,6 +70,7 @@ class Assessment(BaseModel):
     quality: list[Finding] = []
     latency_ms: dict[str, float] = {}
     errors: int = 0
+    refused: int | None = None
     unseen_rows: int | None = None
     harm: bool = False
     reason: str = ""
@@ -90,6 +92,7 @@ def assess(
     as_of: datetime,
     window: tuple[datetime, datetime],
     errors: int = 0,
+    refused: int | None = None,
     unseen_rows: int | None = None,
     report: Path | None = None,
 ) -> Assessment:
@@ -103,7 +106,8 @@ def assess(
             :meth:`mlops_assets.monitoring.prediction_log.PredictionLog.window`.
         as_of: When the pass runs.
         window: Start and end of the window.
-        errors: Requests refused or failed in it.
+        errors: Requests with valid input that the model failed on in it.
+        refused: Requests in it that were themselves wrong.
         unseen_rows: Rows in the source that the champion has not seen.
         report: Where to write Evidently's HTML report; None for no report.
     """
@@ -116,6 +120,7 @@ def assess(
         "start": window[0],
         "end": window[1],
         "errors": errors,
+        "refused": refused,
         "unseen_rows": unseen_rows,
         "rules": spec.retraining,
     }

@@ -50,6 +50,10 @@ CREATE TABLE IF NOT EXISTS errors (
 CREATE INDEX IF NOT EXISTS errors_by_time ON errors (model, occurred_at);
 """
 
+# With these statuses the gateway answers requests whose input was valid: the model has no answer for
+# the rows, or something of ours broke. All other refusals are about the request.
+MODEL_FAILED = (422, 500)
+
 
 @dataclass(frozen=True)
 class Prediction:
@@ -63,7 +67,8 @@ class Prediction:
         served_at: When the answer was made, naive UTC.
         inputs: The row as the client sent it.
         output: The prediction: a probability, a list of probabilities or a value.
-        latency_ms: Time from request to answer, milliseconds; one figure for all rows of a request.
+        latency_ms: Time from the whole request's arrival to its answer, milliseconds; one figure for all
+            rows of a request.
         probe: Whether the platform itself asked (smoke test, parity), which monitoring leaves out.
     """
 
@@ -152,7 +157,7 @@ class PredictionLog:
         return unknown
 
     def append_error(self, model: str, occurred_at: datetime, status: int, message: str) -> None:
-        """Write that a request was refused or failed."""
+        """Write that a request was refused, or that the model failed on it; the status tells which."""
         with self._transaction() as connection:
             connection.execute(
                 "INSERT INTO errors (model, occurred_at, status, message) VALUES (?,?,?,?)",
@@ -203,13 +208,28 @@ class PredictionLog:
         return pd.DataFrame.from_records(records)
 
     def errors(self, model: str, start: datetime, end: datetime) -> int:
-        """Return how many requests of a model were refused or failed between two arrival times."""
-        query = "SELECT count(*) FROM errors WHERE model = ? AND occurred_at >= ? AND occurred_at < ?"
+        """Return how many requests with valid input a model failed on, between two arrival times."""
+        return sum(self._statuses(model, start, end).get(status, 0) for status in MODEL_FAILED)
+
+    def refused(self, model: str, start: datetime, end: datetime) -> int:
+        """Return how many requests to a model were themselves wrong, between two arrival times."""
+        return sum(self._statuses(model, start, end).values()) - self.errors(model, start, end)
+
+    def _statuses(self, model: str, start: datetime, end: datetime) -> dict[int, int]:
+        query = """
+            SELECT status, count(*) FROM errors
+             WHERE model = ? AND occurred_at >= ? AND occurred_at < ? GROUP BY status
+        """
         with self._lock, self._storage_errors():
-            count: int = self._connection.execute(
-                query, (model, start.isoformat(), end.isoformat())
-            ).fetchone()[0]
-        return count
+            return dict(
+                self._connection.execute(query, (model, start.isoformat(), end.isoformat())).fetchall()
+            )
+
+    def has_answered(self, model: str) -> bool:
+        """Return whether a model ever answered."""
+        query = "SELECT EXISTS (SELECT 1 FROM predictions WHERE model = ?)"
+        with self._lock, self._storage_errors():
+            return bool(self._connection.execute(query, (model,)).fetchone()[0])
 
     def find(self, prediction_id: str) -> dict[str, Any] | None:
         """Return one prediction's record, or None if it was never made."""

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 RECIPE_TAG = "mlops.recipe"
+ASSESSMENT_TAG = "mlops.assessment"
 _LONGEST_VALUE = 5000
 
 
@@ -30,11 +31,13 @@ class TrainingRun:
     experiment: str
 
 
-def find_finished(registry: MlflowRegistry, model: str, recipe: str) -> TrainingRun | None:
-    """Return the finished run of a recipe, and close runs of it that a kill left open."""
+def find_finished(
+    registry: MlflowRegistry, model: str, digest: str, tag: str = RECIPE_TAG
+) -> TrainingRun | None:
+    """Return the finished run of a recipe, or of what else a tag names, and close what a kill left open."""
     experiment = registry.experiment(model)
     with registry.errors():
-        runs = registry.client.search_runs([experiment], f"tags.`{RECIPE_TAG}` = '{recipe}'")
+        runs = registry.client.search_runs([experiment], f"tags.`{tag}` = '{digest}'")
         finished = [r for r in runs if r.info.status == "FINISHED"]
         for run in runs:
             if run.info.status == "RUNNING":
@@ -116,14 +119,29 @@ def log_metrics(registry: MlflowRegistry, run_id: str, metrics: Mapping[str, flo
 def log_monitoring(
     registry: MlflowRegistry,
     model: str,
+    assessment: str,
+    *,
     name: str,
     metrics: Mapping[str, float],
     report: Path | None,
 ) -> TrainingRun:
-    """Log a monitoring window's figures and its HTML report as a run beside the trainings."""
+    """Log a monitoring window's figures and its HTML report as a run beside the trainings.
+
+    Args:
+        registry: Where to log.
+        model: Model name, also the experiment's.
+        assessment: Digest of what was found; found again, it is the same run.
+        name: The run's display name.
+        metrics: The window's figures.
+        report: The report, if one was made.
+    """
+    known = find_finished(registry, model, assessment, ASSESSMENT_TAG)
+    if known is not None:
+        return known
     experiment = registry.experiment(model)
     with registry.errors():
-        run = registry.client.create_run(experiment, run_name=name, tags={"mlops.kind": "monitoring"})
+        tags = {"mlops.kind": "monitoring", ASSESSMENT_TAG: assessment}
+        run = registry.client.create_run(experiment, run_name=name, tags=tags)
         log_metrics(registry, run.info.run_id, metrics)
         if report is not None and report.exists():
             registry.client.log_artifact(run.info.run_id, str(report))

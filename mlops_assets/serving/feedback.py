@@ -1,13 +1,40 @@
-"""Labels as clients send them."""
+"""Labels as clients send them, by prediction id."""
 
+from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
-from mlops_assets.monitoring.prediction_log import Label
-from mlops_assets.serving.protocol import require_at_most
+from mlops_assets.monitoring.prediction_log import Label, PredictionLog
 from mlops_assets.serving.refusal import Refusal
+from mlops_assets.serving.rows import require_at_most
+from mlops_assets.serving.table import Table
 from mlops_assets.specs.durations import parse_time, utc_now
 from mlops_assets.training.package import Manifest
+
+
+def take_labels(
+    log: PredictionLog, table: Table, model: str, read: Callable[[], dict[str, Any]]
+) -> dict[str, Any]:
+    """Take a feedback request; return what to answer.
+
+    Args:
+        log: Where predictions are and labels go.
+        table: What serves now.
+        model: The model's name; it need not serve any more, if only it once answered.
+        read: Reads the request's JSON. That is done second: with a wrong name everything else in the
+            request would be wrong too.
+
+    Raises:
+        Refusal: 404 for a model that neither serves nor ever answered, 400 naming the label.
+        StorageError: The log cannot be written.
+    """
+    if model not in table.routes and not log.has_answered(model):
+        table.route(model)  # says why not
+    route = table.routes.get(model)
+    champion = route.loaded[route.champion] if route and route.champion else None
+    labels = read_labels(read(), champion.package.manifest if champion else None)
+    unknown = log.append_labels(model, labels)
+    return {"model": model, "accepted": len(labels) - len(unknown), "unknown": unknown}
 
 
 def read_labels(body: dict[str, Any], manifest: Manifest | None) -> list[Label]:
@@ -35,7 +62,8 @@ def _label(item: Any, where: str, manifest: Manifest | None) -> Label:
         raise Refusal(400, f"{where}: 'label' must be one value")
     if manifest is not None:
         text = any(isinstance(known, str) for known in manifest.classes)
-        if text != isinstance(value, str):
+        truth = isinstance(value, bool) and not manifest.classes
+        if text != isinstance(value, str) or truth:
             expected = f"one of the classes {manifest.classes}" if manifest.classes else "a number"
             raise Refusal(400, f"{where}: 'label' must be {expected}, not {str(value)[:80]!r}")
     return Label(item["prediction_id"], value, _observed_at(item, where))
@@ -49,5 +77,5 @@ def _observed_at(item: dict[str, Any], where: str) -> datetime:
         raise Refusal(400, f"{where}: 'observed_at' must be text")
     try:
         return parse_time(text)
-    except (ValueError, OverflowError) as error:
+    except ValueError as error:
         raise Refusal(400, f"{where}: 'observed_at': {error}") from error

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from mlops_assets.errors import DataError
 from mlops_assets.monitoring.prediction_log import Prediction, PredictionLog
-from mlops_assets.serving.protocol import Rows
 from mlops_assets.serving.refusal import Refusal
+from mlops_assets.serving.rows import Rows
 from mlops_assets.serving.table import Resident
 from mlops_assets.specs.durations import utc_now
 
@@ -37,7 +37,7 @@ def answer_rows(
         predictions: The prediction log.
         resident: The version that answers.
         rows: The request's rows.
-        started: ``time.perf_counter()`` when the request came in.
+        started: ``time.perf_counter()`` when the whole request was there.
         probe: Whether the platform itself asked.
 
     Raises:
@@ -62,7 +62,7 @@ def _predict(resident: Resident, rows: Rows) -> "np.ndarray[Any, Any]":
     import numpy as np
 
     try:
-        predicted = resident.package.predict(rows.frame)
+        predicted = resident.predict(rows.frame)
     except DataError as error:
         raise Refusal(422, str(error)) from error
     except Exception as error:

@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from mlops_assets.serving.protocol import MLFLOW_FORMS, TENSOR_TYPES
+from mlops_assets.serving.mlflow_forms import MLFLOW_FORMS
+from mlops_assets.serving.oip import TENSOR_TYPES
 from mlops_assets.version import __version__
 
 _TENSOR = {
@@ -59,8 +60,8 @@ _ERROR = {
         "version": {"type": "string"},
     },
 }
-_FEEDING = (400, 404, 408, 413, 503)
-_PREDICTING = (400, 404, 408, 413, 422, 503)
+_FEEDING = (400, 404, 408, 413, 415, 503)
+_PREDICTING = (400, 404, 408, 413, 415, 422, 503)
 _NAMES = {"model": "Model name.", "version": "Version number; it must be loaded."}
 
 

@@ -6,6 +6,7 @@ registry that is down, changes nothing but the problems that are shown.
 """
 
 import logging
+import math
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -24,6 +25,8 @@ log = logging.getLogger("mlops_assets.gateway")
 POLL_SECONDS = 0.25
 RETRY_SECONDS = 5.0
 LONGEST_RETRY_SECONDS = 60.0
+# However still a registry seems to be, it is read that often.
+LONGEST_UNREAD_SECONDS = 60.0
 # A version no alias names any more is kept a while: whoever moved the alias may move it back.
 LINGER_SECONDS = 60.0
 _LOADERS = 2
@@ -46,6 +49,7 @@ class Router:
         registry: Where aliases and packages are.
         verifier: The platform's public key.
         on_incident: Told each new problem.
+        may_have_changed: Whether the registry may say something else than when this was last asked.
 
     Attributes:
         table: What serves now; replaced, never changed.
@@ -57,10 +61,12 @@ class Router:
         registry: Registry,
         verifier: Verifier,
         on_incident: Callable[[Problem], None] = lambda problem: None,
+        may_have_changed: Callable[[], bool] = lambda: True,
     ) -> None:
         self.table = Table()
         self.looked = threading.Event()
         self._registry, self._verifier, self._on_incident = registry, verifier, on_incident
+        self._may_have_changed, self._unread_until = may_have_changed, -math.inf
         self._wanted: dict[str, dict[str, str]] = {}
         self._resident: dict[str, dict[str, Resident]] = {}
         self._needed_at: dict[_Key, float] = {}
@@ -109,11 +115,15 @@ class Router:
 
     def _look(self) -> Problem | None:
         """Read the aliases and have loaded what they name; return why they cannot be read."""
-        try:
-            aliases = self._registry.aliases()
-        except Exception as error:  # whatever is wrong with it, what is loaded goes on serving
-            return Problem("registry_unreachable", None, None, _told(error))
-        self._heed(aliases)
+        # Asked before the registry is read: what is committed meanwhile is a change to the next look.
+        if self._may_have_changed() or time.monotonic() >= self._unread_until:
+            self._unread_until = -math.inf
+            try:
+                aliases = self._registry.aliases()
+            except Exception as error:  # whatever is wrong with it, what is loaded goes on serving
+                return Problem("registry_unreachable", None, None, _told(error))
+            self._heed(aliases)
+            self._unread_until = time.monotonic() + LONGEST_UNREAD_SECONDS
         self._load_what_is_due()
         return None
 

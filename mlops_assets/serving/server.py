@@ -1,6 +1,7 @@
 """Run the gateway: bind, load, announce, serve, drain."""
 
 import asyncio
+import errno
 import logging
 import os
 import signal
@@ -20,6 +21,7 @@ from mlops_assets.registry.mlflow_registry import MlflowRegistry
 from mlops_assets.serving.app import Gateway
 from mlops_assets.serving.meters import Meters
 from mlops_assets.serving.routing import Router
+from mlops_assets.serving.sqlite_watch import change_detector
 
 DRAIN_SECONDS = 12
 # Longer than load balancers and clients keep idle connections: whoever closes first must not be the one
@@ -40,7 +42,7 @@ def run_gateway(
         on_ready: Told the URL once the gateway answers and has tried what the registry names.
 
     Raises:
-        EndpointError: The port is taken.
+        EndpointError: The port is taken, or not to be had on this host.
         StorageError: The prediction log cannot be written.
     """
     listener = _listen(host, port)
@@ -50,10 +52,12 @@ def run_gateway(
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     home.prepare()
     meters = Meters()
+    registry = MlflowRegistry(home)
     router = Router(
-        MlflowRegistry(home),
+        registry,
         Verifier.for_home(home.root),
         lambda problem: meters.incidents.labels(problem.kind, problem.model or "").inc(),
+        change_detector(registry.uri),
     )
     log = PredictionLog(home.prediction_log)
     config = uvicorn.Config(
@@ -109,11 +113,12 @@ def _listen(host: str, port: int) -> socket.socket:
         listener.listen(2048)  # now, and not when all is loaded: the port is ours from here on
     except (OSError, OverflowError) as error:
         listener.close()
+        if getattr(error, "errno", None) == errno.EADDRINUSE:
+            raise EndpointError(
+                f"port {port} is taken on {host}; stop what holds it or choose another with --port"
+            ) from error
         reason = getattr(error, "strerror", None) or error
-        raise EndpointError(
-            f"cannot listen on port {port} of {host}: {reason}; stop what holds it or choose another "
-            "with --port"
-        ) from error
+        raise EndpointError(f"cannot listen on port {port} of {host}: {reason}") from error
     return listener
 
 

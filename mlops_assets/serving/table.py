@@ -8,12 +8,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
 
 from mlops_assets.errors import did_you_mean
 from mlops_assets.registry.port import CHAMPION, PREVIOUS_CHAMPION
 from mlops_assets.serving.refusal import Refusal
 from mlops_assets.specs.durations import utc_now
 from mlops_assets.training.package import PackagedModel
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
 
 
 @dataclass(frozen=True)
@@ -45,11 +50,24 @@ class Problem:
 
 @dataclass(frozen=True, eq=False)
 class Resident:
-    """A version that was proven and is loaded."""
+    """A version that was proven and is loaded.
+
+    Attributes:
+        model: Model name.
+        version: Version number.
+        package: What predicts.
+        feature_types: Types of its features, which a few rows may not tell.
+    """
 
     model: str
     version: str
     package: PackagedModel
+    feature_types: Mapping[str, str] = field(default_factory=dict)
+
+    def predict(self, rows: "pd.DataFrame") -> "np.ndarray[Any, Any]":
+        """Return predictions for raw rows, however few; see :meth:`PackagedModel.predict`."""
+        package = self.package
+        return package.predict_features(package.view.compute(rows, self.feature_types))
 
 
 @dataclass(frozen=True)

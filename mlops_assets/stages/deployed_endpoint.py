@@ -49,9 +49,9 @@ def deployed_endpoint(spec: ModelSpec) -> dg.AssetsDefinition:
     ) -> Iterator[dg.AssetCheckResult | Result]:
         with readable_errors():
             require_admission(spec, registered.evaluated, platform)
-            with _endpoint(platform) as (gateway, where):
+            with _endpoint(platform) as (gateway, where), _on_trial(spec, registered, platform):
                 context.log.info("Version %s is tried on %s", registered.version, where)
-                _load(spec, registered, platform, gateway)
+                gateway.wait_for_version(spec.name, registered.version, timeout=_LOAD_SECONDS)
                 package, rows = _holdout(spec, registered, platform)
                 candidate = registered.evaluated.trained.candidate
                 verdicts = (
@@ -62,7 +62,6 @@ def deployed_endpoint(spec: ModelSpec) -> dg.AssetsDefinition:
                     shown = record_and_show(platform, spec, candidate, verdict)
                     yield shown._replace(check_name=name)
                 if refused := [v for v in verdicts if not v.passed]:
-                    platform.registry.delete_alias(spec.name, CHALLENGER)
                     raise MlopsError(
                         f"version {registered.version} is not promoted: "
                         + "; ".join(f"{v.gate}: {v.summary}" for v in refused)
@@ -112,13 +111,19 @@ def _endpoint(platform: Platform) -> Iterator[tuple[GatewayClient, str]]:
         )
 
 
-def _load(spec: ModelSpec, registered: Registered, platform: Platform, gateway: GatewayClient) -> None:
-    """Have the gateway load the version aside, under the alias ``challenger``."""
-    version = registered.version
+@contextmanager
+def _on_trial(spec: ModelSpec, registered: Registered, platform: Platform) -> Iterator[None]:
+    """Have the gateway load the version aside, under the alias ``challenger``, which a failure takes away."""
     champion = platform.registry.by_alias(spec.name, CHAMPION)
-    if champion is None or champion.version != version:
-        platform.registry.set_alias(spec.name, CHALLENGER, version)
-    gateway.wait_for_version(spec.name, version, timeout=_LOAD_SECONDS)
+    if champion is not None and champion.version == registered.version:
+        yield
+        return
+    platform.registry.set_alias(spec.name, CHALLENGER, registered.version)
+    try:
+        yield
+    except Exception:
+        platform.registry.delete_alias(spec.name, CHALLENGER)
+        raise
 
 
 def _holdout(

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
+from mlops_assets import digests
 from mlops_assets.data.snapshots import read_snapshot
 from mlops_assets.evaluation.comparison import compare_with_champion
 from mlops_assets.evaluation.intervals import intervals, time_blocks
@@ -37,8 +38,11 @@ def evaluation(spec: ModelSpec) -> dg.AssetsDefinition:
     @stage_asset(
         spec,
         "evaluation",
-        spec.data,
-        rules,
+        spec.task,
+        spec.data.time_column,
+        spec.data.target,
+        # Thresholds are the gate's: the figures are the same whatever they are held against.
+        rules.model_copy(update={"thresholds": {}}),
         kinds={"sklearn", "mlflow"},
         ins={"trained": dg.AssetIn(stage_key(spec, "trained_model"))},
         description="Metrics on the hold-out with intervals, by group, and against the champion.",
@@ -73,6 +77,7 @@ def evaluation(spec: ModelSpec) -> dg.AssetsDefinition:
         table = [{"metric": n, "value": i.value, "low": i.low, "high": i.high} for n, i in figures.items()]
         return dg.MaterializeResult(
             value=record,
+            data_version=dg.DataVersion(_content(record)),
             metadata={
                 **{n: rounded(i.value) for n, i in figures.items()},
                 "rows": len(holdout),
@@ -105,6 +110,11 @@ def evaluation(spec: ModelSpec) -> dg.AssetsDefinition:
         )
 
     return stage
+
+
+def _content(record: Evaluated) -> str:
+    """Return the digest of a candidate's figures; the champion beside it is no part of them."""
+    return digests.of_json([record.trained.candidate, record.model_dump_json(include={"rows", "metrics"})])
 
 
 def _compare(

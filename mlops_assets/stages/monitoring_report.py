@@ -7,6 +7,7 @@ from typing import Any
 import dagster as dg
 from pydantic import Field
 
+from mlops_assets import digests
 from mlops_assets.data.sources import Window, read_window
 from mlops_assets.errors import DataError
 from mlops_assets.monitoring.assessment import Assessment, assess
@@ -41,7 +42,10 @@ def monitoring_report(spec: ModelSpec, folder: Path) -> dg.AssetsDefinition:
     @stage_asset(
         spec,
         MONITORING,
+        spec.data,
+        spec.evaluation,
         spec.monitoring,
+        spec.retraining,
         kinds={"evidently"},
         deps=[stage_key(spec, "deployed_endpoint")],
         description=f"The last complete {spec.monitoring.window}: drift, quality, performance, harm.",
@@ -54,13 +58,14 @@ def monitoring_report(spec: ModelSpec, folder: Path) -> dg.AssetsDefinition:
                 raise DataError(f"{spec.name} has no champion to watch; run its lifecycle first")
             assessment = _assess(spec, folder, champion, as_of, platform)
             filed_as = platform.state.record_assessment(assessment)
-            run = _log(spec, assessment, platform)
+            content = digests.of_bytes(assessment.model_dump_json(exclude={"report"}).encode())
+            run = _log(spec, assessment, content, platform)
             history = platform.state.assessments(spec.name)
         context.log.info("%s", assessment.reason)
         metadata = _metadata(assessment, filed_as, platform, run)
         if any(rules.primary_metric in each.metrics for each in history):
             metadata["history"] = plots.history(history, rules.primary_metric)
-        return dg.MaterializeResult(value=assessment, metadata=metadata)
+        return dg.MaterializeResult(value=assessment, data_version=dg.DataVersion(content), metadata=metadata)
 
     return stage
 
@@ -99,11 +104,11 @@ def _unseen_rows(spec: ModelSpec, folder: Path, champion: ModelVersion, as_of: d
         return 0
 
 
-def _log(spec: ModelSpec, assessment: Assessment, platform: Platform) -> TrainingRun:
+def _log(spec: ModelSpec, assessment: Assessment, content: str, platform: Platform) -> TrainingRun:
     figures = {k: float(v) for k, v in _figures(assessment).items()}
     name = f"{spec.name} {assessment.start:%Y-%m-%d} to {assessment.end:%Y-%m-%d}"
     report = Path(assessment.report) if assessment.report else None
-    return log_monitoring(platform.registry, spec.name, name, figures, report)
+    return log_monitoring(platform.registry, spec.name, content, name=name, metrics=figures, report=report)
 
 
 def _figures(assessment: Assessment) -> dict[str, float | int]:

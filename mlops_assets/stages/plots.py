@@ -2,9 +2,12 @@
 
 import base64
 import io
+import os
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
+
+from mlops_assets.home import Home
 
 if TYPE_CHECKING:
     import numpy as np
@@ -27,6 +30,8 @@ def _picture(figure: "Figure", title: str) -> dg.MarkdownMetadataValue:
 
 
 def _figure(width: float = 4.5, height: float = 2.8) -> tuple["Figure", Any]:
+    # Otherwise it keeps its list of fonts in the user's own folder, which in a container is often read-only.
+    os.environ.setdefault("MPLCONFIGDIR", str(Home.from_environment().root / "matplotlib"))
     # The object interface: pyplot keeps every figure alive and is not safe in threads.
     from matplotlib.figure import Figure
 

@@ -35,7 +35,8 @@ def raw_data(spec: ModelSpec, folder: Path) -> dg.AssetsDefinition:
     @stage_asset(
         spec,
         "raw_data",
-        data,
+        # All but what the gate holds the rows against, and what the next stage makes of them.
+        data.model_dump(mode="json", exclude={"contract", "feature_function"}),
         kinds={data.source.type, "parquet"},
         description=f"Immutable snapshot of what {spec.name} may learn from. {spec.purpose}",
     )

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any, TypeAlias
 
 import dagster as dg
-from pydantic import BaseModel
+from pydantic_core import to_jsonable_python
 
 from mlops_assets import digests
 from mlops_assets.errors import DataError, MlopsError
@@ -34,18 +34,17 @@ def stage_key(spec: ModelSpec, stage: str) -> dg.AssetKey:
 
 
 def stage_asset(
-    spec: ModelSpec, stage: str, *parts: BaseModel, kinds: set[str], **more: Any
+    spec: ModelSpec, stage: str, *parts: Any, kinds: set[str], **more: Any
 ) -> Callable[[Callable[..., Any]], dg.AssetsDefinition]:
     """Return the decorator that makes a function a stage, with all that stages have in common.
 
     Args:
         spec: The model's spec.
         stage: Name of the stage.
-        *parts: The parts of the spec the stage depends on; a change of them is a new code version.
+        *parts: What of the spec the stage depends on; a change of it is a new code version.
         kinds: What the stage uses, shown as badges.
         **more: Further arguments of ``dagster.asset``.
     """
-    depends_on = [part.model_dump(mode="json") for part in parts]
     decorate: Callable[[Callable[..., Any]], dg.AssetsDefinition] = dg.asset(
         key=stage_key(spec, stage),
         group_name=spec.name,
@@ -57,7 +56,7 @@ def stage_asset(
             "mlops/task": spec.task,
             "mlops/stage": stage,
         },
-        code_version=digests.of_json([__version__, *depends_on])[:12],
+        code_version=digests.of_json([__version__, *to_jsonable_python(parts)])[:12],
         io_manager_key="records",
         **more,
     )

@@ -1,7 +1,7 @@
 """Stage 3: a candidate, trained on all but the newest rows, packaged, signed and logged."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
@@ -32,9 +32,8 @@ def trained_model(spec: ModelSpec) -> dg.AssetsDefinition:
     @stage_asset(
         spec,
         "trained_model",
-        spec.data,
-        spec.training,
-        spec.evaluation,
+        _determining(spec),
+        spec.evaluation.holdout,
         kinds={"sklearn", "mlflow", "onnx"},
         ins={"features": dg.AssetIn(stage_key(spec, "validated_features"))},
         description=f"A candidate for {spec.name}: packaged with its features, signed, logged in MLflow.",
@@ -109,15 +108,22 @@ def _lineage(spec: ModelSpec, features: ValidatedFeatures, start: str) -> dict[s
         "features": features.digest,
         "feature_code": features.code,
         "code": code_digest(str(spec.training.function or spec.training.estimator)),
-        "spec": digests.of_json(
-            {
-                "data": spec.data.model_dump(mode="json", exclude={"source", "window"}),
-                "training": spec.training.model_dump(mode="json"),
-                "task": spec.task,
-            }
-        ),
+        "spec": digests.of_json(_determining(spec)),
         "environment": environment_digest(),
         "trained_until": start,
+    }
+
+
+def _determining(spec: ModelSpec) -> dict[str, Any]:
+    """Return the parts of the spec that determine the candidate, given its rows.
+
+    Where rows come from and what the gate holds them against does not: a stricter contract makes no
+    other model.
+    """
+    return {
+        "data": spec.data.model_dump(mode="json", exclude={"source", "window", "label_delay", "contract"}),
+        "training": spec.training.model_dump(mode="json"),
+        "task": spec.task,
     }
 
 

@@ -23,7 +23,10 @@ def validated_features(spec: ModelSpec) -> dg.AssetsDefinition:
     @stage_asset(
         spec,
         "validated_features",
-        spec.data,
+        spec.task,
+        spec.data.target,
+        spec.data.features,
+        spec.data.feature_function,
         kinds={"pandas", "parquet"},
         ins={"raw": dg.AssetIn(stage_key(spec, "raw_data"))},
         description="Features by the function that travels with the model, so serving computes the same.",

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from mlops_assets.data.columns import to_declared_types
-from mlops_assets.data.features import FeatureView
+from mlops_assets.data.features import FeatureView, types_of
 from mlops_assets.data.snapshots import read_snapshot, write_snapshot
 from mlops_assets.errors import DataError, SpecError
 from mlops_assets.specs.model_spec import Data
@@ -114,6 +114,29 @@ def test_a_feature_is_numbers_or_text(view: View, rows: pd.DataFrame, values: st
         f"def compute(rows):\n    return pd.DataFrame({{'f': {values}}}, index=rows.index)\n"
     )
     assert str(made.compute(rows)["f"].dtype) == dtype
+
+
+def test_a_feature_that_is_missing_in_all_rows_has_the_type_it_has_in_many(
+    view: View, rows: pd.DataFrame
+) -> None:
+    """One row of a request: None does not tell whether it is a missing number or missing text."""
+    made = view(
+        "import pandas as pd\n"
+        "def compute(rows):\n"
+        "    number = [None if a != a else a * 2 for a in rows['a']]\n"
+        "    text = [None if a != a else 'x' for a in rows['a']]\n"
+        "    mapped = rows['s'].map({'x': 'y'})\n"
+        "    return pd.DataFrame({'number': pd.Series(number, rows.index, dtype=object),"
+        " 'text': pd.Series(text, rows.index, dtype=object), 'mapped': mapped,"
+        " 'never': pd.Series([None] * len(rows), rows.index, dtype=object)}, index=rows.index)\n"
+    )
+    offline = made.compute(rows)
+    types = types_of(offline)
+    assert types == {"number": "float32", "text": "str", "mapped": "str"}
+    for few in (rows.iloc[[2]], rows.iloc[[0]], rows.iloc[:0]):
+        online = made.compute(few, types)
+        assert online.dtypes.to_dict() == offline.dtypes.to_dict()
+        pd.testing.assert_frame_equal(online, offline.loc[few.index])
 
 
 @pytest.mark.parametrize(

@@ -111,11 +111,23 @@ def test_labels_of_unknown_predictions_are_told_and_not_kept(log: PredictionLog)
     assert log.window("n", T0, FOREVER, FOREVER)["label"].isna().all()
 
 
-def test_refused_requests_are_counted_by_arrival(log: PredictionLog) -> None:
+def test_failures_and_refusals_are_counted_apart_and_by_arrival(log: PredictionLog) -> None:
     for hour in (0, 1, 24):
-        log.append_error("m", T0 + timedelta(hours=hour), 400, "bad")
-    log.append_error("n", T0, 503, "busy")
-    assert log.errors("m", T0, T0 + timedelta(hours=24)) == 2
+        for status in (400, 413, 422, 500):
+            log.append_error("m", T0 + timedelta(hours=hour), status, "bad")
+    log.append_error("m", T0, 408, "slow")
+    log.append_error("n", T0, 422, "of another model")
+    day = (T0, T0 + timedelta(hours=24))
+    assert log.errors("m", *day) == 4, "valid input that the model failed on"
+    assert log.refused("m", *day) == 5, "requests that were themselves wrong"
+    assert log.errors("nobody", *day) == log.refused("nobody", *day) == 0
+
+
+def test_a_model_is_known_once_it_answered(log: PredictionLog) -> None:
+    log.append([prediction("p1")])
+    log.append_error("n", T0, 400, "bad")
+    assert log.has_answered("m")
+    assert not log.has_answered("n")
 
 
 def test_threads_may_share_a_log(log: PredictionLog) -> None:

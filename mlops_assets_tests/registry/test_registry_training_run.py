@@ -144,7 +144,17 @@ def test_a_monitoring_window_is_a_run_with_its_report(
 ) -> None:
     (tmp_path / "report.html").write_text("<html></html>")
     for report in (tmp_path / "report.html", tmp_path / "gone.html", None):
-        run = log_monitoring(registry, model, "a day", {"served": 5.0}, report)
+        run = log_monitoring(registry, model, str(report), name="day", metrics={"served": 5.0}, report=report)
         files = [f.path for f in registry.client.list_artifacts(run.run_id)]
         assert files == (["report.html"] if report and report.exists() else [])
     assert set(runs(registry, model).values()) == {"FINISHED"}
+
+
+def test_a_window_that_is_looked_at_again_is_no_second_run(registry: MlflowRegistry, model: str) -> None:
+    def log(found: str, served: float) -> TrainingRun:
+        return log_monitoring(registry, model, found, name="day", metrics={"served": served}, report=None)
+
+    first = log("a", 5.0)
+    assert log("a", 5.0) == first
+    assert log("b", 6.0) != first
+    assert len(runs(registry, model)) == 2

@@ -38,6 +38,7 @@ _COLUMNS = st.integers(1, 3).flatmap(
         }
     )
 )
+_DATATYPES = ("BYTES", "BYTES", "BOOL", "INT64", "FP64")
 _TENSOR = st.fixed_dictionaries(
     {
         "name": _NAMES,
@@ -56,8 +57,8 @@ _BODIES = {
         _COLUMNS.map(
             lambda columns: {
                 "inputs": [
-                    {"name": name, "datatype": "BYTES", "shape": [len(data)], "data": data}
-                    for name, data in columns.items()
+                    {"name": name, "datatype": datatype, "shape": [len(data)], "data": data}
+                    for (name, data), datatype in zip(columns.items(), _DATATYPES, strict=True)
                 ]
             }
         ),

@@ -86,12 +86,24 @@ def test_labels_of_a_model_nobody_knows_are_a_404(served: Any, ids: list[str]) -
     }
 
 
+@pytest.mark.parametrize("content", [b"", b"[]", b'{"labels": [1]}', b'{"labels": []}', b'{"labels'])
+def test_a_wrong_name_is_told_before_whatever_else_is_wrong(served: Any, content: bytes) -> None:
+    answer = served.http.post("/v2/models/visit/feedback", content=content)
+    assert answer.status_code == 404
+    assert answer.json()["error"] == "no model 'visit' is served (did you mean 'visits'?)"
+    assert served.http.post("/v2/models/visits/feedback", content=content).status_code == 400
+
+
 def test_late_labels_of_a_retired_model_are_kept(served: Any, log: PredictionLog) -> None:
     made = Prediction("r" * 32, "retired", "1", _WHEN, _WHEN, {"x": 1}, 0.5, 1.0)
     log.append([made])
     answer = _feed(served, "retired", {"prediction_id": made.prediction_id, "label": 1})
     assert answer.json() == {"model": "retired", "accepted": 1, "unknown": []}
     assert log.window("retired", _WHEN, datetime.max, datetime.max)["label"].tolist() == [1]
+    wrong = served.http.post("/v2/models/retired/feedback", json={"labels": [1]})
+    assert wrong.status_code == 400, "it is known, so what is wrong is the label"
+    unknown = _feed(served, "retired", {"prediction_id": "nobody", "label": 1})
+    assert unknown.json() == {"model": "retired", "accepted": 0, "unknown": ["nobody"]}
 
 
 WRONG = {
@@ -111,6 +123,10 @@ WRONG = {
     "text for a regression": (
         *("diabetes", {"labels": [{"prediction_id": "x", "label": "12"}]}),
         "labels[0]: 'label' must be a number, not '12'",
+    ),
+    "truth for a regression": (
+        *("diabetes", {"labels": [{"prediction_id": "x", "label": True}]}),
+        "labels[0]: 'label' must be a number, not 'True'",
     ),
     "no time": (
         *("visits", {"labels": [{"prediction_id": "x", "label": 1, "observed_at": "soon"}]}),

@@ -8,7 +8,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.compose import make_column_transformer
 from sklearn.ensemble import HistGradientBoostingClassifier
+from sklearn.impute import SimpleImputer
+from sklearn.linear_model import LinearRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer, OneHotEncoder
 
 import mlops_assets.defs.flight_delay
 from mlops_assets.data.columns import to_declared_types
@@ -16,6 +21,7 @@ from mlops_assets.data.features import FeatureView
 from mlops_assets.defs.flight_delay.source import load
 from mlops_assets.gateway_client import GatewayClient
 from mlops_assets.specs.loading import load_fleet
+from mlops_assets.specs.model_spec import Column
 
 _ROWS = 1_200
 
@@ -94,3 +100,43 @@ def test_the_client_passes_on_what_the_gateway_says(client: GatewayClient, train
         client.infer("visits", rows)
     with pytest.raises(EndpointError, match="nothing is not served by version 1 after 0 s"):
         client.wait_for_champion("nothing", "1", timeout=0)
+
+
+GAPS = '''
+import pandas as pd
+
+
+def compute(rows):
+    """Return numbers and text that some rows have and others lack."""
+    double = [None if x != x else 2 * x for x in rows["x"]]
+    word = [None if x != x else "many" if x > 5 else "few" for x in rows["x"]]
+    return pd.DataFrame({"double": double, "word": word}, rows.index, dtype=object)
+'''
+
+
+def test_a_row_alone_gets_what_it_gets_among_others(
+    fleet: Any, client: GatewayClient, make_training: Any
+) -> None:
+    """Though a feature that is missing in the only row does not tell whether it is a number or text."""
+    encoder = make_column_transformer(
+        (make_pipeline(FunctionTransformer(np.log1p), SimpleImputer(strategy="mean")), ["double"]),
+        (OneHotEncoder(handle_unknown="ignore"), ["word"]),
+    )
+    x = np.where(np.arange(60) % 4 == 0, np.nan, np.arange(60) % 11)
+    training = make_training(
+        model="gaps",
+        task="regression",
+        frame=pd.DataFrame({"x": x, "y": np.arange(60.0)}),
+        inputs=(Column(name="x", nullable=True),),
+        target="y",
+        estimator=make_pipeline(encoder, LinearRegression()),
+        source=GAPS,
+    )
+    version = fleet.add(training)
+    fleet.promote("gaps", version.version)
+    client.wait_for_champion("gaps", version.version, timeout=30)
+    rows = training.rows.head(8)
+    offline = fleet.package(version).predict(rows)
+    assert (client.infer("gaps", rows).predictions == offline).all()
+    one_by_one = [client.infer("gaps", rows.iloc[[i]]).predictions[0] for i in range(len(rows))]
+    assert one_by_one == offline.tolist()

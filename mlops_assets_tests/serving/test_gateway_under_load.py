@@ -27,6 +27,8 @@ from mlops_assets.errors import EndpointError
 from mlops_assets.gateway_client import GatewayClient
 from mlops_assets.gateway_process import running_gateway, start_gateway
 from mlops_assets.monitoring.prediction_log import PredictionLog
+from mlops_assets.serving.bodies import Intake
+from mlops_assets.serving.inference import answer_rows
 from mlops_assets.specs.model_spec import Column
 
 ASK = {"instances": [{"x": 1.0}, {"x": 2.0}]}
@@ -190,50 +192,119 @@ def test_a_stopped_gateway_finishes_what_it_is_answering(
         assert log.find(answers[0].json()["prediction_ids"][0]) is not None
 
 
-def test_overload_is_a_503_and_passes(own_fleet: Any, gateway_in_process: Any) -> None:
+async def _post(inside: Any, content: Any = None) -> httpx.Response:
+    transport = httpx.ASGITransport(inside.gateway.app())
+    async with httpx.AsyncClient(transport=transport, base_url="http://gateway") as http:
+        return await http.post("/models/m/invocations", content=content or orjson.dumps(ASK))
+
+
+def test_overload_is_a_503_and_passes(
+    own_fleet: Any, gateway_in_process: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, release, answers = threading.Semaphore(0), threading.Event(), []
+
+    def slow_answer(*arguments: Any, **options: Any) -> Any:
+        begun.release()
+        assert release.wait(_PATIENCE)
+        return answer_rows(*arguments, **options)
+
+    monkeypatch.setattr("mlops_assets.serving.app.answer_rows", slow_answer)
+    own_fleet.promote("m", "1")
+
+    async def ask(inside: Any) -> None:
+        answers.append(await _post(inside))
+
+    async def scenario(inside: Any) -> None:
+        async with anyio.create_task_group() as group:
+            for _ in range(3):
+                group.start_soon(ask, inside)
+            for _ in range(3):
+                assert await anyio.to_thread.run_sync(lambda: begun.acquire(timeout=_PATIENCE))
+            refused = await _post(inside)
+            assert refused.status_code == 503
+            assert refused.headers["retry-after"] == "1"
+            assert refused.json() == {
+                "error": "3 requests are being answered; try again in a second",
+                "model": "m",
+                "version": "1",
+            }
+            release.set()
+        assert [answer.status_code for answer in answers] == [200] * 3
+        assert (await _post(inside)).status_code == 200
+
+    with gateway_in_process(own_fleet, most_requests=3) as inside:
+        inside.settle()
+        anyio.run(scenario, inside)
+        ever = datetime.min, datetime.max
+        assert inside.log.errors("m", *ever) == 0, "overload is no error of the model"
+        assert inside.log.refused("m", *ever) == 0, "and not made worse by a log"
+
+
+class SlowClients:
+    """Clients that send the first part of a request and then, until they are let go, nothing."""
+
+    def __init__(self, inside: Any, first: bytes) -> None:
+        self._inside, self._first = inside, first
+        self._go_on, self._sent = anyio.Event(), anyio.Semaphore(0)
+        self.answers: list[httpx.Response] = []
+
+    async def _body(self) -> AsyncIterator[bytes]:
+        yield self._first
+        self._sent.release()
+        await self._go_on.wait()
+        yield orjson.dumps(ASK)
+
+    async def _ask(self) -> None:
+        self.answers.append(await _post(self._inside, self._body()))
+
+    async def join(self, group: Any, count: int) -> None:
+        """Let so many more of them begin, and wait until they have."""
+        for _ in range(count):
+            group.start_soon(self._ask)
+        for _ in range(count):
+            await self._sent.acquire()
+
+    def go_on(self) -> None:
+        self._go_on.set()
+
+
+def test_who_is_slow_to_send_keeps_nobody_else_out(own_fleet: Any, gateway_in_process: Any) -> None:
     own_fleet.promote("m", "1")
 
     async def scenario(inside: Any) -> None:
-        release, answers = anyio.Event(), []
-        transport = httpx.ASGITransport(inside.gateway.app())
+        slow = SlowClients(inside, b" ")
+        async with anyio.create_task_group() as group:
+            await slow.join(group, 50)
+            assert (await _post(inside)).status_code == 200
+            slow.go_on()
+        assert all(answer.status_code in (200, 503) for answer in slow.answers)
+        assert len(slow.answers) == 50
 
-        async def slow_body() -> AsyncIterator[bytes]:
-            sending.release()
-            await release.wait()
-            yield orjson.dumps(ASK)
-
-        async def ask(content: Any = None) -> httpx.Response:
-            return await http.post("/models/m/invocations", content=content or orjson.dumps(ASK))
-
-        async def ask_slowly() -> None:
-            answers.append(await ask(slow_body()))
-
-        async with httpx.AsyncClient(transport=transport, base_url="http://gateway") as http:
-            async with anyio.create_task_group() as group:
-                sending = anyio.Semaphore(0)
-                for _ in range(19):
-                    group.start_soon(ask_slowly)
-                    await sending.acquire()
-                assert (await ask()).status_code == 200, "who is slow to send takes no thread"
-                group.start_soon(ask_slowly)
-                await sending.acquire()
-                refused = await ask()
-                assert refused.status_code == 503
-                assert refused.headers["retry-after"] == "1"
-                assert refused.json() == {
-                    "error": "20 requests are being answered; try again in a second",
-                    "model": "m",
-                    "version": "1",
-                }
-                assert (await http.get("/v2/health/live")).status_code == 200
-                release.set()
-            assert [answer.status_code for answer in answers] == [200] * 20
-            assert (await ask()).status_code == 200
-
-    with gateway_in_process(own_fleet, most_requests=20) as inside:
+    with gateway_in_process(own_fleet, most_requests=2) as inside:
         inside.settle()
         anyio.run(scenario, inside)
-        assert inside.log.errors("m", datetime.min, datetime.max) == 0, "overload is not made worse by a log"
+
+
+def test_bodies_on_their_way_may_fill_no_more_memory_than_was_set(
+    own_fleet: Any, gateway_in_process: Any
+) -> None:
+    own_fleet.promote("m", "1")
+
+    async def scenario(inside: Any) -> None:
+        slow = SlowClients(inside, b" " * 500)
+        async with anyio.create_task_group() as group:
+            await slow.join(group, 2)
+            refused = await _post(inside, b" " * 500)
+            assert refused.status_code == 503
+            assert refused.headers["retry-after"] == "1"
+            assert "too many large requests" in refused.json()["error"]
+            slow.go_on()
+        assert [answer.status_code for answer in slow.answers] == [200] * 2
+        assert (await _post(inside)).status_code == 200
+
+    with gateway_in_process(own_fleet, intake=Intake(most_bytes=1_200)) as inside:
+        inside.settle()
+        anyio.run(scenario, inside)
 
 
 def test_a_body_that_does_not_arrive_is_a_408(
@@ -322,12 +393,30 @@ def test_a_log_that_was_closed_under_it_is_a_503(fleet: Any, gateway_in_process:
 def test_a_taken_port_is_one_line(own_fleet: Any) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        words = f"exit code 2.*cannot listen on port {port} of 127.0.0.1"
+        words = f"exit code 2.*port {port} is taken on 127.0.0.1"
         with pytest.raises(EndpointError, match=words), running_gateway(own_fleet.home, port):
             pass
     said = (own_fleet.home.root / "gateway.log").read_text().splitlines()
     assert len(said) == 1
-    assert said[0].endswith("Address already in use; stop what holds it or choose another with --port")
+    assert said[0].endswith("is taken on 127.0.0.1; stop what holds it or choose another with --port")
+
+
+def test_serve_says_in_one_line_that_its_port_is_taken(own_fleet: Any) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        ended = subprocess.run(
+            [sys.executable, "-m", "mlops_assets.cli.main", "serve", "--port", str(port)],
+            env=os.environ | own_fleet.home.environment(),
+            capture_output=True,
+            text=True,
+            timeout=_PATIENCE,
+            check=False,
+        )
+    assert ended.returncode == 2
+    assert ended.stdout == ""
+    assert ended.stderr == (
+        f"mlops-assets: port {port} is taken on 127.0.0.1; stop what holds it or choose another with --port\n"
+    )
 
 
 def test_a_gateway_ends_with_the_process_that_wanted_it(own_fleet: Any) -> None:

@@ -1,0 +1,126 @@
+"""What the gateway tells about itself and its models: health, metadata, metrics, the fleet page."""
+
+from collections.abc import Callable
+from dataclasses import asdict
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, RedirectResponse, Response
+from starlette.routing import Route as HttpRoute
+
+from mlops_assets.registry.port import CHAMPION
+from mlops_assets.serving import fleet_page, oip, openapi
+from mlops_assets.serving.bodies import json_response
+from mlops_assets.serving.meters import Meters
+from mlops_assets.serving.routing import Router
+from mlops_assets.serving.table import Problem
+from mlops_assets.version import __version__
+
+MODEL_PATHS = ("/v2/models/{model}", "/v2/models/{model}/versions/{version}")
+
+
+class Information:
+    """The endpoints that only tell.
+
+    Args:
+        router: Tells which versions there are.
+        meters: What was counted.
+        problems: Tells what is wrong now.
+    """
+
+    def __init__(self, router: Router, meters: Meters, problems: Callable[[], list[Problem]]) -> None:
+        self._router, self._meters, self._found = router, meters, problems
+
+    @property
+    def routes(self) -> list[HttpRoute]:
+        """The endpoints by path."""
+        return [
+            HttpRoute("/", self.root),
+            HttpRoute("/v2", self.server),
+            HttpRoute("/v2/health/live", self.live),
+            HttpRoute("/v2/health/ready", self.ready),
+            *(HttpRoute(path, self.model) for path in MODEL_PATHS),
+            *(HttpRoute(f"{path}/ready", self.model_ready) for path in MODEL_PATHS),
+            HttpRoute("/metrics", self.metrics),
+            HttpRoute("/openapi.json", self.openapi),
+            HttpRoute("/fleet", self.fleet),
+        ]
+
+    async def root(self, _: Request) -> Response:
+        """Lead people to the fleet page."""
+        return RedirectResponse("/fleet")
+
+    async def server(self, _: Request) -> Response:
+        """Answer ``GET /v2``: what this server is."""
+        return json_response({"name": "mlops-assets", "version": __version__, "extensions": []})
+
+    async def live(self, _: Request) -> Response:
+        """Answer whether the process lives."""
+        return json_response({"live": True})
+
+    async def ready(self, _: Request) -> Response:
+        """Answer whether every champion is loaded, and what is wrong."""
+        table = self._router.table
+        models = {
+            name: {
+                "champion": route.champion,
+                "wanted": route.wanted.get(CHAMPION),
+                "ready": route.champion is not None,
+            }
+            for name, route in table.routes.items()
+            if route.champion is not None or CHAMPION in route.wanted
+        }
+        body = {"ready": table.ready, "models": models, "problems": self._problems()}
+        return json_response(body, 200 if table.ready else 503)
+
+    async def model(self, request: Request) -> Response:
+        """Answer what a model takes and gives, and which versions are loaded."""
+        table, name = self._router.table, request.path_params["model"]
+        resident = table.resolve(name, request.path_params.get("version"))
+        route, package = table.route(name), resident.package
+        return json_response(
+            {
+                "name": name,
+                "versions": route.versions,
+                "platform": "onnx" if package.uses_onnx else "sklearn",
+                "inputs": oip.describe_inputs(package.manifest),
+                "outputs": oip.describe_outputs(package.manifest),
+                "parameters": {
+                    "version": resident.version,
+                    "champion": route.champion,
+                    "previous_champion": route.previous,
+                    "candidate": package.digest,
+                    "classes": package.manifest.classes,
+                },
+            }
+        )
+
+    async def model_ready(self, request: Request) -> Response:
+        """Answer whether a version is loaded."""
+        name, version = request.path_params["model"], request.path_params.get("version")
+        resident = self._router.table.resolve(name, version)
+        return json_response({"name": resident.model, "version": resident.version, "ready": True})
+
+    async def metrics(self, _: Request) -> Response:
+        """Answer with the counters."""
+        table = self._router.table
+        self._meters.show(
+            {name: len(route.loaded) for name, route in table.routes.items()},
+            [(p["kind"], p["model"]) for p in self._problems()],
+        )
+        return Response(self._meters.text(), media_type="text/plain; version=0.0.4")
+
+    async def openapi(self, _: Request) -> Response:
+        """Answer with the OpenAPI document."""
+        return json_response(openapi.document())
+
+    async def fleet(self, request: Request) -> Response:
+        """Answer with the fleet page, or its records as JSON."""
+        rows, problems = fleet_page.rows(self._router.table, self._meters.traffic), self._problems()
+        if "application/json" in request.headers.get("accept", ""):
+            return json_response({"models": rows, "problems": problems})
+        reloads = "reload" in request.query_params
+        return HTMLResponse(fleet_page.html(rows, problems, self._meters.since, reloads=reloads))
+
+    def _problems(self) -> list[dict[str, Any]]:
+        return [asdict(problem) | {"subject": problem.subject} for problem in self._found()]

@@ -1,0 +1,158 @@
+"""One sensor decides for all models: harm, age and new data start a lifecycle, drift alone never."""
+
+from datetime import timedelta
+from typing import Any
+
+import dagster as dg
+import pytest
+
+from mlops_assets.stages.stage import LIFECYCLE
+from mlops_assets_tests.automation.conftest import NOW, Fleet, MakeFleet
+
+DRIFT = [{"column": "a", "method": "psi", "score": 9.0, "threshold": 0.1, "drifted": True}]
+
+
+def only(tick: Any) -> dg.RunRequest:
+    (request,) = tick.run_requests
+    return request
+
+
+def test_the_sensor_runs_without_being_switched_on(fleet: Fleet) -> None:
+    sensor = fleet.definitions.resolve_sensor_def("retraining")
+    assert sensor.default_status == dg.DefaultSensorStatus.RUNNING
+    assert [s.name for s in fleet.definitions.get_repository_def().sensor_defs] == ["retraining"]
+
+
+def test_harm_starts_the_models_own_road_and_says_why(fleet: Fleet) -> None:
+    fleet.assess("a")
+    filed = fleet.assess("b", harm=True, reason="roc_auc 0.6 against 0.9 on the hold-out")
+    request = only(fleet.tick())
+    assert request.asset_selection == [dg.AssetKey(["b", stage]) for stage in LIFECYCLE]
+    assert request.run_key == f"retrain:b:{filed}"
+    assert request.run_config["ops"] == {"b__raw_data": {"config": {"as_of": "2024-06-01T00:00:00"}}}
+    expected = {
+        "mlops/model": "b",
+        "mlops/trigger": "harm",
+        "mlops/reason": "roc_auc 0.6 against 0.9 on the hold-out",
+        "mlops/assessment": str(filed),
+    }
+    assert expected.items() <= request.tags.items()
+
+
+def test_what_is_requested_is_a_run_of_the_models_stages_with_all_of_their_gates(fleet: Fleet) -> None:
+    fleet.assess("b", harm=True)
+    request = only(fleet.tick())
+    job = fleet.definitions.resolve_job_def("lifecycle").get_subset(
+        asset_selection=set(request.asset_selection or [])
+    )
+    assert {key.to_user_string() for key in job.asset_layer.selected_asset_keys} == {
+        f"b/{stage}" for stage in LIFECYCLE
+    }
+    assert {key.name for key in job.asset_layer.asset_graph.asset_check_keys} == {
+        "data_contract",
+        "feature_verification",
+        "metric_thresholds",
+        "champion_comparison",
+        "smoke_test",
+        "online_offline_parity",
+    }
+    assert dg.validate_run_config(job, request.run_config)
+
+
+def test_drift_alone_starts_nothing_and_the_tick_says_why(fleet: Fleet) -> None:
+    fleet.assess("a", drift=DRIFT)
+    tick = fleet.tick()
+    assert not tick.run_requests
+    assert tick.skip_message == "1 assessed, none to retrain. a: not shown to be worse"
+
+
+def test_a_tick_that_starts_nothing_names_a_few_reasons_and_counts_the_rest(make_fleet: MakeFleet) -> None:
+    names = [f"m{n}" for n in range(9)]
+    fleet = make_fleet(*names)
+    for name in names:
+        fleet.assess(name)
+    message = fleet.tick().skip_message
+    assert message.startswith("9 assessed, none to retrain. m0: not shown to be worse; m1: ")
+    assert message.endswith("; and 4 more")
+
+
+@pytest.mark.parametrize(
+    ("found", "trained_days_ago", "trigger"),
+    [
+        ({"rules": {"cadence": "30d"}}, 30, "cadence"),
+        ({"rules": {"cadence": "30d"}}, 29, None),
+        ({"rules": {"on_new_rows": 1000}, "unseen_rows": 1000}, 20, "new_data"),
+        ({"rules": {"on_new_rows": 1000}, "unseen_rows": 999}, 20, None),
+        ({"harm": True}, 20, "harm"),
+        ({"harm": True, "rules": {"cooldown": "21d"}}, 20, None),
+        ({"harm": True, "rules": {"on_harm": False}}, 20, None),
+    ],
+)
+def test_age_and_new_data_start_a_run_and_the_cooldown_keeps_it_back(
+    fleet: Fleet, found: dict[str, Any], trained_days_ago: int, trigger: str | None
+) -> None:
+    fleet.state.record_training("a", NOW - timedelta(days=trained_days_ago))
+    fleet.assess("a", **found)
+    tick = fleet.tick()
+    if trigger is None:
+        assert not tick.run_requests
+    else:
+        assert only(tick).tags["mlops/trigger"] == trigger
+
+
+def test_a_cooldown_is_the_reason_that_the_tick_gives(fleet: Fleet) -> None:
+    fleet.state.record_training("a", NOW - timedelta(days=3))
+    fleet.assess("a", harm=True)
+    message = fleet.tick().skip_message
+    assert message == "1 assessed, none to retrain. a: worse; in the cooldown of 7d since 2024-05-29"
+
+
+def test_a_second_tick_does_not_ask_again(fleet: Fleet) -> None:
+    fleet.assess("a", harm=True)
+    first = fleet.tick()
+    second = fleet.tick(first.cursor)
+    assert not second.run_requests
+    assert second.skip_message == "no new assessment"
+
+
+def test_a_tick_that_is_repeated_asks_for_the_very_same_run(fleet: Fleet) -> None:
+    """The daemon may die after it launched a run and before it kept the cursor."""
+    fleet.assess("a", harm=True)
+    first = only(fleet.tick())
+    fleet.state.record_training("a", NOW)  # the run has begun, and the cooldown with it
+    assert only(fleet.tick()) == first
+
+
+def test_only_the_newest_assessment_of_a_model_counts(fleet: Fleet) -> None:
+    fleet.assess("a", day=0, harm=True)
+    newest = fleet.assess("a", day=1)
+    tick = fleet.tick()
+    assert not tick.run_requests
+    assert tick.cursor == str(newest)
+
+
+def test_two_hundred_models_are_one_tick_of_one_sensor(make_fleet: MakeFleet) -> None:
+    names = [f"m{n:03}" for n in range(200)]
+    fleet = make_fleet(*names)
+    for number, name in enumerate(names):
+        fleet.assess(name, harm=number % 2 == 0)
+    tick = fleet.tick()
+    assert [r.tags["mlops/model"] for r in tick.run_requests] == names[::2]
+    assert len({r.run_key for r in tick.run_requests}) == 100
+    assert len(fleet.definitions.get_repository_def().sensor_defs) == 1
+
+
+def test_a_model_that_left_the_fleet_is_not_asked_for_and_does_not_stop_the_others(fleet: Fleet) -> None:
+    fleet.assess("retired", harm=True)
+    fleet.assess("a", harm=True)
+    last = fleet.assess("retired", day=1, harm=True)
+    tick = fleet.tick()
+    assert only(tick).tags["mlops/model"] == "a"
+    assert tick.cursor == str(last)
+
+
+def test_a_fleet_of_which_all_models_left_has_nothing_to_retrain(fleet: Fleet) -> None:
+    fleet.assess("retired", harm=True)
+    tick = fleet.tick()
+    assert not tick.run_requests
+    assert tick.skip_message == "0 assessed, none to retrain."

@@ -1,0 +1,143 @@
+"""A gate that refused holds: in its own run, in any later run, and whatever Dagster has been told."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import dagster as dg
+import pytest
+
+from mlops_assets.stages.stage import LIFECYCLE
+from mlops_assets_tests.lifecycles import Clinic, Launched, MakeClinic
+from mlops_assets_tests.whole_processes import tumours
+
+pytestmark = pytest.mark.slow
+
+STAGE_OF = {
+    "data_contract": "raw_data",
+    "feature_verification": "validated_features",
+    "metric_thresholds": "evaluation",
+    "champion_comparison": "evaluation",
+    "smoke_test": "deployed_endpoint",
+    "online_offline_parity": "deployed_endpoint",
+}
+# What of the spec makes each gate refuse.
+FEATURES = ["mean_texture", "mean_smoothness", "mean_symmetry"]
+REFUSED: dict[str, dict[str, Any]] = {
+    "data_contract": {
+        "data": {"features": [*FEATURES, {"name": "mean_radius", "range": [0, 20]}]},
+    },
+    "feature_verification": {"data": {"features": [*FEATURES, "known_tomorrow"]}},
+    "metric_thresholds": {
+        "data": {"features": [*FEATURES, "mean_radius"]},
+        "evaluation": {"thresholds": {"roc_auc": {"min": 0.9999}}},
+    },
+    "champion_comparison": {
+        "training": {"estimator": "sklearn.dummy.DummyClassifier", "params": {}},
+        "evaluation": {"thresholds": {}},
+    },
+}
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """A clinic with a champion, whose challenger one gate refused."""
+
+    gate: str
+    clinic: Clinic
+    launched: Launched
+
+    @property
+    def rest(self) -> tuple[str, ...]:
+        """The stages that the gate keeps from running."""
+        return LIFECYCLE[LIFECYCLE.index(STAGE_OF[self.gate]) + 1 :]
+
+
+@pytest.fixture(scope="module", params=REFUSED)
+def refusal(request: pytest.FixtureRequest, make_clinic: MakeClinic, champion_home: Any) -> Refusal:
+    clinic = make_clinic(champion_home)
+    clinic.project.write_rows([{**row, "known_tomorrow": row["benign"]} for row in tumours()])
+    clinic.project.write_spec(**REFUSED[request.param])
+    return Refusal(request.param, clinic, clinic.run())
+
+
+def test_every_gate_is_a_blocking_check_on_the_stage_it_judges(watched_clinic: Clinic) -> None:
+    graph = watched_clinic.definitions.resolve_asset_graph()
+    gates = {key.name: (key.asset_key.path[-1], graph.get(key).blocking) for key in graph.asset_check_keys}
+    assert gates == {gate: (stage, True) for gate, stage in STAGE_OF.items()}
+
+
+def test_nothing_downstream_runs_in_the_same_run(refusal: Refusal) -> None:
+    assert not refusal.launched.success
+    assert refusal.launched.refused_by == [refusal.gate]
+    assert set(refusal.launched.materialized) == set(LIFECYCLE) - set(refusal.rest)
+
+
+def test_the_check_shows_what_was_measured_the_limit_and_what_offends(refusal: Refusal) -> None:
+    shown = refusal.clinic.check(STAGE_OF[refusal.gate], refusal.gate)
+    assert not shown.passed
+    assert shown.severity == dg.AssetCheckSeverity.ERROR
+    assert shown.description
+    measured, offending = (table(shown, name) for name in ("measured", "offending"))
+    assert {"figure", "measured", "limit"} == set(measured[0])
+    assert any(row["limit"] for row in measured)
+    assert all(row["measured"] for row in measured)
+    assert OFFENDS[refusal.gate].items() <= offending[0].items(), offending
+    assert shown.metadata["subject"].value
+
+
+OFFENDS: dict[str, dict[str, str]] = {
+    "data_contract": {"column": "mean_radius"},
+    "feature_verification": {"column": "known_tomorrow"},
+    "metric_thresholds": {"metric": "roc_auc", "limit": "≥ 0.9999"},
+    "champion_comparison": {"metric": "roc_auc", "champion": "1"},
+}
+
+
+def table(shown: dg.AssetCheckEvaluation, name: str) -> list[dict[str, Any]]:
+    value = shown.metadata[name]
+    assert isinstance(value, dg.TableMetadataValue)
+    return [dict(record.data) for record in value.records]
+
+
+def test_a_later_run_of_what_is_downstream_is_refused(refusal: Refusal) -> None:
+    refuses(refusal, refusal.clinic.run(*refusal.rest))
+
+
+def test_a_passing_check_that_was_posted_by_hand_opens_nothing(refusal: Refusal) -> None:
+    post_passing(refusal.clinic, refusal.gate)
+    assert refusal.clinic.check(STAGE_OF[refusal.gate], refusal.gate).passed
+    refuses(refusal, refusal.clinic.run(*refusal.rest, checks=False))
+
+
+def refuses(refusal: Refusal, launched: Launched) -> None:
+    """Assert that a run ended where a version would be registered, with the gate's name as the reason."""
+    assert not launched.success
+    assert set(launched.failures) == {"tumour__registered_version"}
+    assert f"gate {refusal.gate} refused" in launched.failures["tumour__registered_version"]
+    assert refusal.clinic.aliases == {"champion": "1"}
+    assert [v.version for v in refusal.clinic.registry.versions("tumour")] == ["1"]
+
+
+def post_passing(clinic: Clinic, *gates: str) -> None:
+    """Do what the stock webserver lets anyone do."""
+    for gate in gates:
+        clinic.instance.report_runless_asset_event(
+            dg.AssetCheckEvaluation(
+                asset_key=dg.AssetKey(["tumour", STAGE_OF[gate]]), check_name=gate, passed=True
+            )
+        )
+
+
+def test_a_run_without_checks_registers_nothing_whatever_was_posted(clinic: Clinic) -> None:
+    gates = list(STAGE_OF)[:4]
+    road = clinic.run(checks=False)
+    assert road.materialized == list(LIFECYCLE[:4])
+    said = road.failures["tumour__registered_version"]
+    assert [gate for gate in gates if f"gate {gate} has not judged" in said] == gates
+    post_passing(clinic, *gates)
+    again = clinic.run("registered_version", "deployed_endpoint")
+    assert again.failures == {"tumour__registered_version": said}
+    assert clinic.registry.versions("tumour") == []
+    # The gates may still judge, in a run of their own stages; then all is as if they had at once.
+    assert clinic.run(*LIFECYCLE[:4]).success
+    assert clinic.run("registered_version").success
