@@ -96,9 +96,9 @@ class Task(TypedDict):
 
 def serve(path: str) -> None:
     """Fork one minder per connection until standard input ends."""
-    from mlops_assets.home import silence_telemetry
+    from mlops_assets.home import settle_libraries
 
-    silence_telemetry()
+    settle_libraries()
     for name in _WARM:
         importlib.import_module(name)
     from mlops_assets.training.trainer import environment

@@ -91,6 +91,11 @@ def _mlflow(home: Home, port: int) -> list[str]:
 
 
 def _dagster(project: Project, port: int) -> list[str]:
+    """Return the command that starts the Dagster UI and daemon on a project.
+
+    Raises:
+        SpecError: The project has nothing that Dagster could load.
+    """
     workspace = project.root / "workspace.yaml"
     if workspace.exists():
         where = ["-w", str(workspace)]
@@ -98,6 +103,10 @@ def _dagster(project: Project, port: int) -> list[str]:
         # The defs folder is <base>/<package>/defs, and base need not be on the path: a src layout.
         package = project.module.rpartition(".")[0]
         base = project.folder.parents[project.module.count(".")]
+        if not (file := project.folder.parent / "definitions.py").exists():
+            raise SpecError(
+                f"{file} is missing, which Dagster loads; see mlops_assets/definitions.py for one"
+            )
         where = ["-m", f"{package}.definitions", "-d", str(base)]
     return [sys.executable, "-m", "dagster", "dev", *where, "--host", _HOST, "--port", str(port)]
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mlops_assets.home import replacing, silence_telemetry, storage_errors
+from mlops_assets.home import replacing, settle_libraries, storage_errors
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -49,7 +49,7 @@ def measure_drift(
         categorical: Columns to compare as categories.
         report: Where to write the HTML report.
     """
-    silence_telemetry()
+    settle_libraries()
     from evidently import DataDefinition, Dataset, Report
     from evidently.presets import DataDriftPreset
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mlops_assets.errors import MlopsError, RegistryError
-from mlops_assets.home import Home, silence_telemetry, storage_failure
+from mlops_assets.home import Home, settle_libraries, storage_failure
 from mlops_assets.registry.port import CANDIDATE_TAG, ModelVersion
 
 if TYPE_CHECKING:
@@ -198,7 +198,7 @@ class MlflowRegistry:
 
 def _client_class() -> Any:
     """Return MLflow's client, imported without its chatter, its telemetry and its patience."""
-    silence_telemetry()
+    settle_libraries()
     for name, value in _MANNERS.items():
         os.environ.setdefault(name, value)
     from mlflow import MlflowClient

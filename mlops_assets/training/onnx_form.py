@@ -6,7 +6,7 @@ where both forms give the same outputs on the hold-out.
 
 from typing import TYPE_CHECKING, Any
 
-from mlops_assets.home import silence_telemetry
+from mlops_assets.home import settle_libraries
 from mlops_assets.specs.model_spec import Task
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ def native(estimator: Any, task: Task, features: "pd.DataFrame") -> "np.ndarray[
 
 def open_session(form: bytes) -> Any:
     """Return an ONNX Runtime session with one thread: a gateway scales by workers."""
-    silence_telemetry()
+    settle_libraries()
     import onnxruntime
 
     options = onnxruntime.SessionOptions()

@@ -19,7 +19,7 @@ def environment(tmp_path: Path) -> dict[str, str]:
     return os.environ | {"MLOPS_HOME": str(tmp_path), "DAGSTER_HOME": str(tmp_path / "dagster")}
 
 
-def run(environment: dict[str, str], module: str, *arguments: str) -> str:
+def run(environment: dict[str, str], module: str, *arguments: str) -> "subprocess.CompletedProcess[str]":
     done = subprocess.run(
         [sys.executable, "-c", f"from {module} import main; main()", *arguments],
         cwd=ROOT,
@@ -28,22 +28,24 @@ def run(environment: dict[str, str], module: str, *arguments: str) -> str:
         text=True,
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout + done.stderr
+    return done
 
 
 @pytest.mark.parametrize("what", ["yaml", "defs"])
 def test_dg_check(what: str, environment: dict[str, str]) -> None:
-    assert "successfully" in run(environment, "dagster_dg_cli.cli", "check", what)
+    done = run(environment, "dagster_dg_cli.cli", "check", what)
+    assert "successfully" in done.stdout + done.stderr
 
 
 def test_dg_lists_the_components(environment: dict[str, str]) -> None:
-    listed = run(environment, "dagster_dg_cli.cli", "list", "components")
+    listed = run(environment, "dagster_dg_cli.cli", "list", "components").stdout
     assert "mlops_assets.ModelLifecycle" in listed
     assert "mlops_assets.FleetAutomation" in listed
 
 
 def test_dg_lists_the_fleet_with_its_owners_and_gates(environment: dict[str, str]) -> None:
-    listed = json.loads(run(environment, "dagster_dg_cli.cli", "list", "defs", "--json"))
+    # Stdout alone: dg warns on stderr where a .venv lies in the project and isn't the activated one.
+    listed = json.loads(run(environment, "dagster_dg_cli.cli", "list", "defs", "--json").stdout)
     assets = {tuple(a["asset_key_parts"]): a for a in listed["assets"]}
     assert ("flight_delay", "deployed_endpoint") in assets
     assert all(a["owners"] and a["kinds"] and a["description"] for a in assets.values())
@@ -60,8 +62,8 @@ def test_dg_lists_the_fleet_with_its_owners_and_gates(environment: dict[str, str
 
 def test_plain_dagster_loads_the_workspace_file(environment: dict[str, str]) -> None:
     # The very loading that `dagster dev -w` does, in a code server of its own.
-    said = run(environment, "dagster._cli", "definitions", "validate", "-w", "workspace.yaml")
-    assert "Validation successful for code location mlops_assets" in said
+    done = run(environment, "dagster._cli", "definitions", "validate", "-w", "workspace.yaml")
+    assert "Validation successful for code location mlops_assets" in done.stdout + done.stderr
 
 
 def test_nothing_in_pyproject_makes_dagster_ignore_the_workspace_file() -> None:

@@ -17,7 +17,7 @@ from unittest import mock
 import pytest
 import yaml
 
-from mlops_assets.home import silence_telemetry
+from mlops_assets.home import settle_libraries
 
 CHART = Path(__file__).parents[2] / "deploy" / "chart"
 GATEWAY = "mlops-assets-gateway"
@@ -176,7 +176,7 @@ class TestGateway:
 class TestEnvironment:
     def test_nothing_reports_to_anybody(self, chart: Any) -> None:
         with mock.patch.dict(os.environ, clear=True):
-            silence_telemetry()
+            settle_libraries()
             silent = dict(os.environ)
         assert silent.items() <= chart.get("ConfigMap", "mlops-assets-env")["data"].items()
         shown = {name: entry.get("value") for name, entry in environment(chart.pod(MLFLOW)).items()}

@@ -13,7 +13,7 @@ from unittest import mock
 import pytest
 from packaging.requirements import Requirement
 
-from mlops_assets.home import silence_telemetry
+from mlops_assets.home import settle_libraries
 
 ROOT = Path(__file__).parents[2]
 DOCKERFILE = ROOT / "deploy" / "Dockerfile"
@@ -110,7 +110,7 @@ def test_installs_what_the_project_asks_for_at_the_versions_that_were_tested(
 
 def test_reports_to_nobody_and_finds_its_files(stages: list[Stage], chart: Any) -> None:
     with mock.patch.dict(os.environ, clear=True):
-        silence_telemetry()
+        settle_libraries()
         silent = dict(os.environ)
     told = settings(stages[-1])
     assert silent.items() <= told.items()

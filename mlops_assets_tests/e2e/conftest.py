@@ -85,9 +85,6 @@ def environment(home: Path) -> dict[str, str]:
     return {**clean, "MLOPS_HOME": str(home)}
 
 
-StartUp = Callable[..., Up]
-
-
 @pytest.fixture(scope="session")
 def free_ports() -> Callable[[], dict[str, int]]:
     """Return a finder of one free port for each service."""
@@ -106,15 +103,16 @@ def free_ports() -> Callable[[], dict[str, int]]:
 
 
 @pytest.fixture(scope="module")
-def start_up(free_ports: Callable[[], dict[str, int]]) -> Iterator[StartUp]:
+def start_up(free_ports: Callable[[], dict[str, int]]) -> Iterator[Callable[..., Up]]:
     """Return a starter of ``mlops-assets up``; what still runs in the end is ended."""
     started: list[Up] = []
 
-    def start(home: Path, **ports: int) -> Up:
+    def start(home: Path, cwd: Path | None = None, **ports: int) -> Up:
         chosen = {**free_ports(), **ports}
         options = [f"--{service.lower()}-port={port}" for service, port in chosen.items()]
         process = subprocess.Popen(
             [*COMMAND, "up", *options],
+            cwd=cwd,
             env=environment(home),
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 import signal
 import socket
 import subprocess
@@ -17,21 +16,6 @@ import pytest
 from mlops_assets.cli.execution import close_orphans
 
 pytestmark = pytest.mark.slow
-
-
-@pytest.fixture(scope="module")
-def made_home(
-    run_command: Callable[..., "subprocess.CompletedProcess[str]"], tmp_path_factory: pytest.TempPathFactory
-) -> Path:
-    """A home whose databases are made, which takes longer than all else."""
-    home = tmp_path_factory.mktemp("made") / "home"
-    assert run_command(home, "status").returncode == 0
-    return home
-
-
-@pytest.fixture
-def home(made_home: Path, tmp_path: Path) -> Path:
-    return Path(shutil.copytree(made_home, tmp_path / "home"))
 
 
 def listens(port: int) -> bool:

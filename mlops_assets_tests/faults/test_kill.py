@@ -89,11 +89,7 @@ class Scenario:
         shutil.rmtree(home)
         return [
             *([f"{point}: no champion after the kill, only {aliases}"] if headless else []),
-            *(
-                f"{point}: {key} is {found[key]}, not {expected['after'][key]}"
-                for key in found
-                if found[key] != expected["after"][key]
-            ),
+            *(f"{point}: {line}" for line in differences(found, expected["after"])),
         ]
 
     def prove(self, points: list[str], record_property: Any) -> None:
@@ -106,6 +102,23 @@ class Scenario:
         print(f"{len(points)} points, {len(points)} kills, {len(wrong)} problems")
         if wrong:
             pytest.fail("\n".join(wrong), pytrace=False)
+
+
+def differences(found: Any, expected: Any, where: str = "state") -> list[str]:
+    """Return where two states differ, in as few words as show it."""
+    if found == expected:
+        return []
+    if isinstance(found, dict) and isinstance(expected, dict):
+        return [
+            line
+            for key in {**found, **expected}
+            for line in differences(found.get(key), expected.get(key), f"{where}.{key}")
+        ]
+    if isinstance(found, list) and isinstance(expected, list):
+        extra = [item for item in found if item not in expected]
+        missing = [item for item in expected if item not in found]
+        return [f"{where}: {len(found)} items, not {len(expected)}; too many: {extra}; missing: {missing}"]
+    return [f"{where} is {found}, not {expected}"]
 
 
 def _aliases(home: Path) -> dict[str, str]:
