@@ -7,7 +7,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
+from typing import IO, NamedTuple
 
 from mlops_assets.errors import EndpointError
 from mlops_assets.gateway_client import GatewayClient
@@ -15,6 +15,38 @@ from mlops_assets.home import Home
 
 _STARTUP_SECONDS = 60
 _STOPPING_SECONDS = 20
+
+_underway: dict[Home, "_Starting"] = {}
+
+
+class _Starting(NamedTuple):
+    """A gateway process that may not be ready yet."""
+
+    process: "subprocess.Popen[str]"
+    log: Path
+    said_before: int
+
+
+@contextmanager
+def gateway_underway(home: Home) -> Iterator[None]:
+    """Start a gateway, and leave it to a :func:`running_gateway` within the block to wait for it.
+
+    A gateway takes seconds to start, which a lifecycle that will deploy at its end has meanwhile.
+
+    Args:
+        home: The home it serves from.
+    """
+    _underway[home] = _start(home, port=0)
+    try:
+        yield
+    finally:
+        if started := _underway.pop(home, None):
+            stop(started.process)
+
+
+def is_underway(home: Home) -> bool:
+    """Return whether a gateway was started in the background that nobody has taken over yet."""
+    return home in _underway
 
 
 @contextmanager
@@ -28,19 +60,22 @@ def running_gateway(home: Home, port: int = 0) -> Iterator[GatewayClient]:
     Raises:
         EndpointError: It did not start; the message holds what it said.
     """
-    home.root.mkdir(parents=True, exist_ok=True)
-    said = home.root / "gateway.log"
-    with said.open("ab") as log:
-        said_before = log.tell()
-        process = start_gateway(home, port, log)
+    started = (_underway.pop(home, None) if port == 0 else None) or _start(home, port)
     try:
-        client = GatewayClient(_wait_until_ready(process, said, said_before))
+        client = GatewayClient(_wait_until_ready(started))
         try:
             yield client
         finally:
             client.close()
     finally:
-        stop(process)
+        stop(started.process)
+
+
+def _start(home: Home, port: int) -> _Starting:
+    home.root.mkdir(parents=True, exist_ok=True)
+    said = home.root / "gateway.log"
+    with said.open("ab") as log:
+        return _Starting(start_gateway(home, port, log), said, said_before=log.tell())
 
 
 def start_gateway(home: Home, port: int, log: IO[bytes]) -> subprocess.Popen[str]:
@@ -74,7 +109,8 @@ def stop(process: "subprocess.Popen[str]") -> None:
         process.stdout.close()
 
 
-def _wait_until_ready(process: "subprocess.Popen[str]", said: Path, said_before: int) -> str:
+def _wait_until_ready(started: _Starting) -> str:
+    process = started.process
     # A timer instead of a poll: the read returns as soon as there is a line or the process ends.
     timer = threading.Timer(_STARTUP_SECONDS, process.kill)
     timer.start()
@@ -85,7 +121,7 @@ def _wait_until_ready(process: "subprocess.Popen[str]", said: Path, said_before:
         timer.cancel()
     if not url.startswith("http"):
         process.wait()
-        words = said.read_bytes()[said_before:].decode(errors="replace").split("\n")
-        last = next((line for line in reversed(words) if line.strip()), f"see {said}")
+        words = started.log.read_bytes()[started.said_before :].decode(errors="replace").split("\n")
+        last = next((line for line in reversed(words) if line.strip()), f"see {started.log}")
         raise EndpointError(f"the gateway did not start (exit code {process.returncode}): {last}")
     return url

@@ -15,13 +15,18 @@ from pathlib import Path
 
 from mlops_assets.errors import BusyError, StorageError
 
-# Set in one place, before any library that would call home is imported.
-_SILENCE = {
+# Set in one place, before any library that reads them, once and on import, is imported.
+_LIBRARIES = {
+    # Nothing of ours phones home.
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "ORT_DISABLE_TELEMETRY": "1",
     "DO_NOT_TRACK": "1",
     "DAGSTER_DISABLE_TELEMETRY": "1",
     "GX_ANALYTICS_ENABLED": "false",
+    # GNU OpenMP, as in scikit-learn: threads of a fit that spin while they wait for each other stand still
+    # as soon as others want their cores (a gateway, a pod's CPU limit). Measured on gradient boosting with
+    # two busy neighbours on two cores: 82 s by default, 3 s with this; alone .8 s and .9 s.
+    "GOMP_SPINCOUNT": "500",
 }
 
 _FULL_DISK = "the disk is full; free some space or set MLOPS_HOME to a larger one, then run again"
@@ -106,7 +111,7 @@ class Home:
         Raises:
             StorageError: The home cannot be written.
         """
-        silence_telemetry()
+        settle_libraries()
         self.create()
         with storage_errors(self.root):
             self.dagster.mkdir(exist_ok=True)
@@ -132,13 +137,13 @@ class Home:
             "MLOPS_HOME": str(self.root),
             "DAGSTER_HOME": os.environ.get("DAGSTER_HOME") or str(self.dagster),
             "MLFLOW_TRACKING_URI": self.tracking_uri,
-            **_SILENCE,
+            **_LIBRARIES,
         }
 
 
-def silence_telemetry() -> None:
-    """Tell every library that would phone home not to, in this process and its children."""
-    os.environ.update(_SILENCE)
+def settle_libraries() -> None:
+    """Have no library phone home or spin while it waits, in this process and its children."""
+    os.environ.update(_LIBRARIES)
 
 
 @contextmanager

@@ -135,6 +135,19 @@ def fast_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         yield Path(folder)
 
 
+# As ``create-dagster project`` writes it.
+_DEFINITIONS = """\
+from pathlib import Path
+
+from dagster import definitions, load_from_defs_folder
+
+
+@definitions
+def defs():
+    return load_from_defs_folder(path_within_project=Path(__file__).parent)
+"""
+
+
 class TumourProject:
     """A Dagster project with one model on real data: 569 tumours, of which scikit-learn ships the figures.
 
@@ -153,6 +166,7 @@ class TumourProject:
         (root / "dg.toml").write_text('directory_type = "project"\n[project]\nroot_module = "clinic"\n')
         for package in (root / "clinic", root / "clinic" / "defs", self.folder):
             (package / "__init__.py").touch()
+        (root / "clinic" / "definitions.py").write_text(_DEFINITIONS)
         self.write_rows(rows := tumours())
         self.columns = list(rows[0])
         self.write_spec()

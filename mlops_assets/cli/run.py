@@ -1,5 +1,6 @@
 """``mlops-assets run``: one model's lifecycle."""
 
+from contextlib import nullcontext
 from typing import Annotated
 
 import typer
@@ -39,6 +40,7 @@ def add_to(app: typer.Typer) -> None:
         """
         from mlops_assets.cli.execution import open_instance, run_lifecycle
         from mlops_assets.cli.project import Project
+        from mlops_assets.gateway_process import gateway_underway
         from mlops_assets.home import Home
         from mlops_assets.registry.port import CHAMPION
         from mlops_assets.resources import Platform
@@ -47,18 +49,21 @@ def add_to(app: typer.Typer) -> None:
         project = Project.around()
         spec = project.spec(model)
         home = Home.from_environment().prepare()
-        # Asked first: nothing should be read and trained for an hour that cannot be registered then.
-        Platform().registry.by_alias(model, CHAMPION)
-        outcome = run_lifecycle(
-            project.definitions([spec]),
-            open_instance(home),
-            home,
-            model,
-            as_of=time,
-            window=window,
-            tags={"mlops/trigger": "manual"},
-            progress=quiet if json else say,
-        )
+        platform = Platform()
+        lasting = platform.gateway_url is not None
+        with nullcontext() if lasting else gateway_underway(home):
+            # Asked first: nothing should be read and trained for an hour that cannot be registered then.
+            platform.registry.by_alias(model, CHAMPION)
+            outcome = run_lifecycle(
+                project.definitions([spec]),
+                open_instance(home),
+                home,
+                model,
+                as_of=time,
+                window=window,
+                tags={"mlops/trigger": "manual"},
+                progress=quiet if json else say,
+            )
         deployed = outcome.metadata.get((model, "deployed_endpoint"), {})
         if json:
             print_json(
@@ -73,7 +78,9 @@ def add_to(app: typer.Typer) -> None:
             )
         elif outcome.success:
             since = "promoted now" if deployed["moved"] else "as before"
-            say(f"{model}: version {deployed['champion']} serves ({since})")
+            say(f"{model}: version {deployed['champion']} is the champion ({since})")
+            if not lasting:
+                say("no gateway is running; mlops-assets serve starts one")
         for refusal in outcome.refusals:
             typer.echo(f"refused by gate {refusal.gate} of {refusal.stage}: {refusal.summary}", err=True)
         if outcome.failure is not None:

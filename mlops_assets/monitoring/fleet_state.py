@@ -90,13 +90,20 @@ class FleetState:
             folder = Path(engine.url.database).parent
             with storage_errors(folder):
                 folder.mkdir(parents=True, exist_ok=True)
-        metadata = self._tables["audit"].metadata
         try:
-            metadata.create_all(engine)
+            self._make_tables(engine)
         except sa.exc.DBAPIError:
             # Another process may have made a table between our look and our making it; look again.
-            metadata.create_all(engine)
+            self._make_tables(engine)
         return engine
+
+    def _make_tables(self, engine: "sa.Engine") -> None:
+        """Make all tables and indexes or, if killed on the way, none: an index is never looked for again."""
+        with engine.begin() as connection:
+            if engine.dialect.name == "sqlite":
+                # Python's sqlite3 begins no transaction by itself for what defines tables.
+                connection.exec_driver_sql("BEGIN")
+            self._tables["audit"].metadata.create_all(connection)
 
     def record_assessment(self, assessment: Assessment) -> int:
         """File an assessment and return its id; an equal one of the same time is not filed twice."""

@@ -1,6 +1,8 @@
 """``python -m mlops_assets.serving``: the gateway without the command line's other imports."""
 
 import argparse
+import atexit
+import gc
 import os
 import select
 import signal
@@ -23,6 +25,8 @@ def main() -> None:
     if arguments.parent is not None:
         threading.Thread(target=_end_with, args=[arguments.parent], daemon=True).start()
     announce = _announcer()
+    # What is here at the end stays for good; to look through it for garbage would take most of a second.
+    atexit.register(gc.freeze)
     try:
         run_gateway(Home.from_environment(), arguments.host, arguments.port, on_ready=announce)
     except MlopsError as error:

@@ -16,7 +16,7 @@ from mlops_assets.errors import EndpointError, MlopsError
 from mlops_assets.gates.endpoint import PARITY, SMOKE, check_parity, check_smoke, endpoint_checks
 from mlops_assets.gates.gate import record_and_show
 from mlops_assets.gateway_client import GatewayClient
-from mlops_assets.gateway_process import running_gateway
+from mlops_assets.gateway_process import is_underway, running_gateway
 from mlops_assets.registry.port import CHALLENGER, CHAMPION
 from mlops_assets.registry.promotion import promote
 from mlops_assets.resources import Platform
@@ -97,7 +97,7 @@ def deployed_endpoint(spec: ModelSpec) -> dg.AssetsDefinition:
 def _endpoint(platform: Platform) -> Iterator[tuple[GatewayClient, str]]:
     """Yield the gateway to deploy to, or a temporary one if none runs on the embedded default."""
     url = platform.gateway_url
-    if url is not None:
+    if url is not None and not is_underway(platform.home):
         client = GatewayClient(url)
         if client.live():
             yield client, url

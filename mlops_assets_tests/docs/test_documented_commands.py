@@ -40,7 +40,7 @@ def test_adding_a_model_works_as_written(empty_project: Path) -> None:
         text=True,
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "progression: version 1 serves (promoted now)" in done.stdout
+    assert "progression: version 1 is the champion (promoted now)" in done.stdout
     assert (empty_project / "acme" / "defs" / "progression" / "defs.yaml").exists()
 
 

@@ -17,15 +17,6 @@ pytestmark = pytest.mark.slow
 # Only how long a daemon that does nothing is waited for.
 PATIENCE_SECONDS = 300
 
-DEFINITIONS = """\
-import dagster as dg
-
-
-@dg.definitions
-def defs():
-    return dg.load_from_defs_folder(project_root=__import__("pathlib").Path(__file__).parents[1])
-"""
-
 
 def runs_after(home: Path, done: Callable[[list[dg.DagsterRun]], bool]) -> list[dg.DagsterRun]:
     """Return the runs of a home once they are as they should be."""
@@ -43,7 +34,6 @@ def test_harm_starts_one_retraining_and_a_restart_starts_no_other(
     project: Any, home_with_champion: Path, start_up: Callable[..., Any]
 ) -> None:
     home = home_with_champion
-    (project.root / "clinic" / "definitions.py").write_text(DEFINITIONS)
     fleet = project.root / "clinic" / "defs" / "fleet"
     fleet.mkdir()
     (fleet / "defs.yaml").write_text("type: mlops_assets.FleetAutomation\n")
