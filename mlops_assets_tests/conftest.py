@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mlops_assets.data.features import FeatureView
+from mlops_assets.data.features import FeatureView, types_of
 from mlops_assets.governance.signatures import Signer
 from mlops_assets.specs.model_spec import ModelSpec
 from mlops_assets.training import onnx_form
@@ -120,6 +120,7 @@ def make_package(tmp_path_factory: pytest.TempPathFactory, signer: Signer) -> Ma
             task=spec.task,
             inputs=spec.data.features,
             feature_names=tuple(features.columns),
+            feature_types=types_of(features),
             feature_function=view.function,
             classes=classes,
             runtime=runtime,

@@ -62,7 +62,7 @@ def _predict(resident: Resident, rows: Rows) -> "np.ndarray[Any, Any]":
     import numpy as np
 
     try:
-        predicted = resident.predict(rows.frame)
+        predicted = resident.package.predict(rows.frame)
     except DataError as error:
         raise Refusal(422, str(error)) from error
     except Exception as error:

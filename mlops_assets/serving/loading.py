@@ -3,7 +3,6 @@
 import tempfile
 from pathlib import Path
 
-from mlops_assets.data.features import types_of
 from mlops_assets.errors import PackageError
 from mlops_assets.governance.signatures import Verifier
 from mlops_assets.registry.port import ModelVersion, Registry
@@ -11,7 +10,6 @@ from mlops_assets.serving.table import Resident
 from mlops_assets.training.package import PackagedModel, prediction_columns
 
 _REHEARSED_ROWS = 16
-_TYPED_ROWS = 1000
 _REHEARSAL_TOLERANCE = 1e-5
 
 
@@ -35,10 +33,9 @@ def load(registry: Registry, verifier: Verifier, model: str, version: str) -> Re
             _require_registered(package, registered)
             package.warm()
             _rehearse(package)
-            types = types_of(package.view.compute(package.reference().head(_TYPED_ROWS)))
         except PackageError as error:
             raise PackageError(str(error).replace(str(folder), f"{model} version {version}")) from error
-    return Resident(model, version, package, types)
+    return Resident(model, version, package)
 
 
 def _require_registered(package: PackagedModel, registered: ModelVersion) -> None:

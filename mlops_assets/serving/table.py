@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from mlops_assets.errors import did_you_mean
 from mlops_assets.registry.port import CHAMPION, PREVIOUS_CHAMPION
@@ -17,8 +17,7 @@ from mlops_assets.specs.durations import utc_now
 from mlops_assets.training.package import PackagedModel
 
 if TYPE_CHECKING:
-    import numpy as np
-    import pandas as pd
+    pass
 
 
 @dataclass(frozen=True)
@@ -56,18 +55,11 @@ class Resident:
         model: Model name.
         version: Version number.
         package: What predicts.
-        feature_types: Types of its features, which a few rows may not tell.
     """
 
     model: str
     version: str
     package: PackagedModel
-    feature_types: Mapping[str, str] = field(default_factory=dict)
-
-    def predict(self, rows: "pd.DataFrame") -> "np.ndarray[Any, Any]":
-        """Return predictions for raw rows, however few; see :meth:`PackagedModel.predict`."""
-        package = self.package
-        return package.predict_features(package.view.compute(rows, self.feature_types))
 
 
 @dataclass(frozen=True)

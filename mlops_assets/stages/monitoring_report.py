@@ -85,6 +85,7 @@ def _assess(
         as_of=as_of,
         window=(start, end),
         errors=platform.prediction_log.errors(spec.name, start, end),
+        refused=platform.prediction_log.refused(spec.name, start, end),
         unseen_rows=_unseen_rows(spec, folder, champion, as_of),
         report=platform.home.report(spec.name, f"{start:%Y-%m-%d}_{end:%Y-%m-%d}_v{champion.version}"),
     )
@@ -120,6 +121,7 @@ def _figures(assessment: Assessment) -> dict[str, float | int]:
         "drifted_features": len(assessment.drifted),
         "quality_findings": len(assessment.quality),
         "errors": assessment.errors,
+        **({} if assessment.refused is None else {"refused": assessment.refused}),
         "harm": int(assessment.harm),
         **({"prediction_drift": float(drift["score"])} if drift else {}),
         **{name: value for name, (value, _, _) in assessment.metrics.items()},

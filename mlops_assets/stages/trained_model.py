@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 
 from mlops_assets import digests
-from mlops_assets.data.features import FeatureView
+from mlops_assets.data.features import FeatureView, types_of
 from mlops_assets.data.snapshots import read_snapshot
 from mlops_assets.registry.training_run import find_finished, log_training
 from mlops_assets.resources import Platform
@@ -142,7 +142,7 @@ class _Candidate:
         require_target(target[older].to_numpy(), spec.task, spec.data.target, "rows to train on")
         self.older = older
         self._spec, self._raw, self._lineage = spec, raw, lineage
-        self._holdout = features[~older]
+        self._holdout, self._types = features[~older], types_of(features)
         self._estimator = fit(spec.training, spec.task, features[older], target[older])
 
     def write(self, folder: Path, platform: Platform) -> PackagedModel:
@@ -158,6 +158,7 @@ class _Candidate:
             task=spec.task,
             inputs=spec.data.features,
             feature_names=tuple(map(str, self._holdout.columns)),
+            feature_types=self._types,
             feature_function=view.function,
             classes=classes,
             runtime=runtime,

@@ -48,6 +48,7 @@ class Manifest:
         task: What it predicts.
         inputs: Raw columns a request must carry.
         feature_names: Columns of the feature matrix, in order.
+        feature_types: Their types, which the few rows of a request may not tell.
         feature_function: Name of the function in ``features.py``, or None.
         classes: Class labels in the order of the probabilities; empty for a regression.
         runtime: ``onnx`` or ``native``, and why.
@@ -61,6 +62,7 @@ class Manifest:
     task: Task
     inputs: tuple[Column, ...]
     feature_names: tuple[str, ...]
+    feature_types: dict[str, str]
     feature_function: str | None
     classes: tuple[Any, ...]
     runtime: str
@@ -187,7 +189,7 @@ class PackagedModel:
         Raises:
             DataError: The feature function refuses the rows.
         """
-        return self.predict_features(self.view.compute(rows))
+        return self.predict_features(self.view.compute(rows, self.manifest.feature_types))
 
     def predict_features(self, features: "pd.DataFrame") -> "np.ndarray[Any, Any]":
         """Return predictions for feature rows; see :meth:`predict`."""

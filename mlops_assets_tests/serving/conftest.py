@@ -21,7 +21,7 @@ from sklearn.datasets import load_diabetes, load_iris
 from sklearn.linear_model import LinearRegression, LogisticRegression
 
 from mlops_assets.data.columns import to_declared_types
-from mlops_assets.data.features import FeatureView
+from mlops_assets.data.features import FeatureView, types_of
 from mlops_assets.gateway_process import running_gateway
 from mlops_assets.governance.signatures import Signer
 from mlops_assets.home import Home
@@ -118,6 +118,7 @@ class Fleet:
             task=training.task,
             inputs=training.inputs,
             feature_names=tuple(features.columns),
+            feature_types=types_of(features),
             feature_function=view.function,
             classes=classes,
             runtime=runtime,
