@@ -119,7 +119,9 @@ class GatewayClient:
 
         def serves() -> bool:
             response = self._get(f"/v2/models/{model}")
-            return response.status_code == 200 and response.json()["parameters"]["champion"] == version
+            return (
+                response.status_code == 200 and self._content(response)["parameters"]["champion"] == version
+            )
 
         return self._wait(serves, f"{model} is not served by version {version}", timeout)
 
@@ -158,7 +160,15 @@ class GatewayClient:
             response = self._client.post(path, content=content, headers=headers)
         if response.status_code != 200:
             raise EndpointError(f"gateway answered {response.status_code}: {_said(response)}")
-        return orjson.loads(response.content)
+        return self._content(response)
+
+    def _content(self, response: "httpx.Response") -> Any:
+        import orjson
+
+        try:
+            return orjson.loads(response.content)
+        except orjson.JSONDecodeError as error:
+            raise EndpointError(f"what answers at {self.url} is no gateway: not JSON ({error})") from error
 
     def _wait(self, reached: Callable[[], bool], problem: str, timeout: float) -> float:
         started = time.perf_counter()

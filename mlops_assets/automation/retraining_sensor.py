@@ -12,6 +12,12 @@ from mlops_assets.stages.stage import LIFECYCLE
 
 Decided: TypeAlias = tuple[int, Assessment, Decision]
 
+_UNFINISHED = [
+    dg.DagsterRunStatus.QUEUED,
+    dg.DagsterRunStatus.NOT_STARTED,
+    dg.DagsterRunStatus.STARTING,
+    dg.DagsterRunStatus.STARTED,
+]
 _REASONS = 5  # more of them nobody reads in the list of ticks
 
 
@@ -35,12 +41,14 @@ def retraining_sensor(job: Any, interval_seconds: int) -> dg.SensorDefinition:
         filed = platform.state.assessments_after(cursor)
         if not filed:
             return dg.SkipReason("no new assessment")
-        newest = {assessment.model: (id_, assessment) for id_, assessment in filed}
+        newest = {assessment.model: (id_, assessment) for id_, assessment in filed if assessment}
+        for id_ in (id_ for id_, assessment in filed if assessment is None):
+            context.log.warning("assessment %s cannot be read and is passed over", id_)
         for model in sorted(newest.keys() - _fleet(context)):
             # Its spec is gone, and with it the stages that a request would name.
             context.log.warning("%s was assessed, but is no longer in the fleet", model)
             del newest[model]
-        decided = list(_decide_all(newest.values(), platform))
+        decided = list(_decide_all(newest.values(), platform, context.instance))
         requests = [retraining_request(*each) for each in decided if each[2].retrain]
         return dg.SensorResult(
             run_requests=requests,
@@ -58,17 +66,28 @@ def _fleet(context: dg.SensorEvaluationContext) -> set[str]:
     return {key.path[0] for key in keys if key.path[-1] == LIFECYCLE[0]}
 
 
-def _decide_all(newest: Iterable[tuple[int, Assessment]], platform: Platform) -> Iterator[Decided]:
+def _decide_all(
+    newest: Iterable[tuple[int, Assessment]], platform: Platform, instance: dg.DagsterInstance
+) -> Iterator[Decided]:
     """Decide on each model's newest assessment; older ones are overtaken by it."""
     last_trainings = platform.state.last_trainings()
+    running = _running(instance)
     for id_, assessment in newest:
         # What was decided once stays decided: a tick that is repeated asks for the same run again, and
         # its run key lets Dagster see that it is the same.
         decision = platform.state.decision(id_)
         if decision is None:
-            decision = decide(assessment, last_trainings.get(assessment.model))
+            decision = decide(
+                assessment, last_trainings.get(assessment.model), running=assessment.model in running
+            )
             platform.state.record_decision(id_, assessment.model, decision)
         yield id_, assessment, decision
+
+
+def _running(instance: dg.DagsterInstance) -> set[str]:
+    """Return the models that are queued for a lifecycle or in the middle of one."""
+    runs = instance.get_runs(dg.RunsFilter(statuses=_UNFINISHED))
+    return {run.tags["mlops/model"] for run in runs if "mlops/model" in run.tags}
 
 
 def _why_none(decided: list[Decided]) -> str:

@@ -96,6 +96,7 @@ class _Story:
         self._say(f"  {served:,} flights scored by version {champion}, labels fed back")
         run_monitoring(self._definitions, self._instance, [MODEL], as_of=as_of)
         id_, assessment = self._platform.state.assessments_after(int(self._cursor or 0))[-1]
+        assert assessment is not None
         requests = self._tick()
         decision = self._platform.state.decision(id_)
         assert decision is not None

@@ -70,7 +70,7 @@ def lifecycle_definitions(spec: ModelSpec, folder: Path) -> dg.Definitions:
             raw_data(spec, folder),
             validated_features(spec),
             trained_model(spec),
-            evaluation(spec),
+            evaluation(spec, folder),
             registered_version(spec),
             deployed_endpoint(spec),
             monitoring_report(spec, folder),

@@ -124,12 +124,12 @@ class FleetState:
             assert key is not None
             return int(key[0])
 
-    def assessments_after(self, cursor: int, limit: int = 500) -> list[tuple[int, Assessment]]:
-        """Return assessments filed after ``cursor``, oldest first, with their ids."""
+    def assessments_after(self, cursor: int, limit: int = 500) -> list[tuple[int, Assessment | None]]:
+        """Return assessments filed after ``cursor``, oldest first, with their ids; None if unreadable."""
         table = self._tables["assessments"]
         query = table.select().where(table.c.id > cursor).order_by(table.c.id).limit(limit)
         with self._begin() as connection:
-            return [(int(r.id), Assessment.model_validate_json(r.body)) for r in connection.execute(query)]
+            return [(int(r.id), _read(r.body)) for r in connection.execute(query)]
 
     def assessment(self, id_: int) -> Assessment:
         """Return the assessment of an id that :meth:`record_assessment` gave."""
@@ -143,7 +143,8 @@ class FleetState:
         table = self._tables["assessments"]
         query = table.select().where(table.c.model == model).order_by(table.c.as_of)
         with self._begin() as connection:
-            return [Assessment.model_validate_json(r.body) for r in connection.execute(query)]
+            read = [_read(row.body) for row in connection.execute(query)]
+        return [assessment for assessment in read if assessment]
 
     def latest_assessments(self) -> dict[str, Assessment]:
         """Return each model's newest assessment, in one query."""
@@ -156,7 +157,8 @@ class FleetState:
             latest, (table.c.model == latest.c.model) & (table.c.as_of == latest.c.as_of)
         )
         with self._begin() as connection:
-            return {r.model: Assessment.model_validate_json(r.body) for r in connection.execute(query)}
+            read = {row.model: _read(row.body) for row in connection.execute(query)}
+        return {model: assessment for model, assessment in read.items() if assessment}
 
     def record_decision(self, assessment_id: int, model: str, decision: Decision) -> None:
         """File what was decided after an assessment; a second decision takes the first's place."""
@@ -240,3 +242,14 @@ def _user() -> str:
         return getpass.getuser()
     except (KeyError, OSError):
         return f"uid {os.getuid()}"
+
+
+def _read(body: str) -> Assessment | None:
+    """Return a filed assessment, or None if it is of a version of the platform that wrote another form.
+
+    One that cannot be read must not keep the whole fleet from being watched.
+    """
+    try:
+        return Assessment.model_validate_json(body)
+    except ValueError:
+        return None

@@ -25,16 +25,19 @@ class Decision:
     reason: str
 
 
-def decide(assessment: Assessment, last_training: datetime | None) -> Decision:
+def decide(assessment: Assessment, last_training: datetime | None, *, running: bool = False) -> Decision:
     """Return what to do after an assessment.
 
     Args:
         assessment: The newest assessment of a model, with the spec's rules in it.
         last_training: As-of time of the model's newest training, whatever became of it.
+        running: Whether a lifecycle of the model is queued or running already.
     """
     trigger, reason = _trigger(assessment, last_training)
     if trigger is None:
         return Decision(None, False, reason)
+    if running:
+        return Decision(trigger, False, f"{reason}; a lifecycle is under way already")
     cooldown = assessment.rules.cooldown
     if last_training is not None and assessment.as_of - last_training < cooldown:
         return Decision(

@@ -1,11 +1,15 @@
 """Stage 4: the candidate's figures on rows newer than all it learnt from, and beside the champion's."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
 from mlops_assets import digests
+from mlops_assets.data.further_columns import with_further_columns
 from mlops_assets.data.snapshots import read_snapshot
+from mlops_assets.data.sources import Window
+from mlops_assets.errors import DataError
 from mlops_assets.evaluation.comparison import compare_with_champion
 from mlops_assets.evaluation.intervals import intervals, time_blocks
 from mlops_assets.evaluation.metrics import encode_target, metrics_of
@@ -24,15 +28,14 @@ from mlops_assets.stages.stage import (
     stage_asset,
     stage_key,
 )
-from mlops_assets.training.package import PackagedModel
 
 if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
 
 
-def evaluation(spec: ModelSpec) -> dg.AssetsDefinition:
-    """Return the asset that evaluates a candidate."""
+def evaluation(spec: ModelSpec, folder: Path) -> dg.AssetsDefinition:
+    """Return the asset that evaluates a candidate; ``folder`` is the spec's."""
     rules = spec.evaluation
 
     @stage_asset(
@@ -61,7 +64,7 @@ def evaluation(spec: ModelSpec) -> dg.AssetsDefinition:
             groups = measure_slices(
                 rules.primary_metric, holdout[list(rules.slices)], target, predicted, blocks
             )
-            comparison = _compare(spec, holdout, predicted, package, platform)
+            comparison = _compare(spec, folder, trained, holdout, predicted, platform)
             log_metrics(
                 platform.registry,
                 trained.run_id,
@@ -119,17 +122,28 @@ def _content(record: Evaluated) -> str:
 
 def _compare(
     spec: ModelSpec,
+    folder: Path,
+    trained: TrainedModel,
     holdout: "pd.DataFrame",
     predicted: "np.ndarray[Any, Any]",
-    challenger: PackagedModel,
     platform: Platform,
 ) -> Comparison:
+    challenger = platform.package(trained.run_id)
     champion = platform.registry.by_alias(spec.name, CHAMPION)
     if champion is None:
         return Comparison(champion=None)
     if champion.candidate == challenger.digest:
         return Comparison(champion=champion.version, same=True)
     package = platform.package(champion.run_id)
+    dropped = [column for column in package.manifest.inputs if column.name not in holdout]
+    if dropped:
+        window = Window(trained.holdout_start, trained.features.raw.end)
+        try:
+            holdout = with_further_columns(holdout, dropped, spec.data, window, folder)
+        except DataError as error:
+            names = ", ".join(column.name for column in dropped)
+            problem = f"the champion needs {names}, which the spec no longer reads: {error}"
+            return Comparison(champion=champion.version, problem=problem)
     found = compare_with_champion(spec, holdout, predicted, challenger.manifest.classes, package)
     difference = found.difference
     return Comparison(

@@ -1,11 +1,13 @@
 """One sensor decides for all models: harm, age and new data start a lifecycle, drift alone never."""
 
+import sqlite3
 from datetime import timedelta
 from typing import Any
 
 import dagster as dg
 import pytest
 
+from mlops_assets.home import Home
 from mlops_assets.stages.stage import LIFECYCLE
 from mlops_assets_tests.automation.conftest import NOW, Fleet, MakeFleet
 
@@ -121,6 +123,27 @@ def test_a_tick_that_is_repeated_asks_for_the_very_same_run(fleet: Fleet) -> Non
     first = only(fleet.tick())
     fleet.state.record_training("a", NOW)  # the run has begun, and the cooldown with it
     assert only(fleet.tick()) == first
+
+
+def test_no_second_lifecycle_is_asked_for_while_one_waits_or_runs(fleet: Fleet) -> None:
+    fleet.instance.add_run(
+        dg.DagsterRun("lifecycle", status=dg.DagsterRunStatus.STARTED, tags={"mlops/model": "a"})
+    )
+    fleet.assess("a", harm=True)
+    tick = fleet.tick()
+    assert not tick.run_requests
+    assert tick.skip_message == "1 assessed, none to retrain. a: worse; a lifecycle is under way already"
+
+
+def test_an_assessment_that_cannot_be_read_does_not_stop_the_others(fleet: Fleet) -> None:
+    fleet.assess("a", harm=True)
+    last = fleet.assess("b", harm=True)
+    with sqlite3.connect(Home.from_environment().root / "fleet.db") as database:
+        database.execute("UPDATE assessments SET body = '{\"of\": \"another version\"}' WHERE model = 'b'")
+    tick = fleet.tick()
+    assert only(tick).tags["mlops/model"] == "a"
+    assert tick.cursor == str(last)
+    assert list(fleet.state.latest_assessments()) == ["a"]
 
 
 def test_only_the_newest_assessment_of_a_model_counts(fleet: Fleet) -> None:

@@ -34,6 +34,16 @@ def test_a_column_that_is_no_longer_declared_is_not_missed_and_the_others_are_co
     assert judge(serving_clinic).refused_by == ["feature_verification"]
 
 
+def test_a_challenger_without_a_column_is_still_compared_with_the_champion(serving_clinic: Clinic) -> None:
+    serving_clinic.project.write_spec(data={"features": ["mean_texture", "mean_smoothness"]})
+    launched = serving_clinic.run("raw_data", "validated_features", "trained_model", "evaluation")
+    compared = serving_clinic.record("evaluation")["comparison"]
+    assert compared["champion"] == "1"
+    assert compared["problem"] is None
+    assert compared["gain"] < 0, "less of what it could know makes it no better"
+    assert launched.refused_by == ["champion_comparison"]
+
+
 def test_features_of_another_function_are_not_compared(serving_clinic: Clinic) -> None:
     (serving_clinic.project.folder / "features.py").write_text(
         "def compute(rows):\n    return rows[['mean_texture', 'mean_smoothness']] * 25.4\n"
