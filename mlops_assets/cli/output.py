@@ -31,8 +31,8 @@ def report_problems(fleet: "Fleet") -> None:
 
 
 def print_json(value: Any) -> None:
-    """Print a value as JSON; times become ISO 8601."""
-    print(json.dumps(value, indent=2, default=_plain))
+    """Print a value as JSON; times become ISO 8601. At once, as it may be waited for."""
+    print(json.dumps(value, indent=2, default=_plain), flush=True)
 
 
 def say(line: str) -> None:

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from mlops_assets.cli.output import say
+from mlops_assets.cli.output import Json, print_json, say
 
 
 def add_to(app: typer.Typer) -> None:
@@ -14,13 +14,21 @@ def add_to(app: typer.Typer) -> None:
     def serve(
         host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
         port: Annotated[int, typer.Option(help="Port; 0 for a free one.", min=0, max=65535)] = 8080,
+        json: Json = False,
     ) -> None:
         """Serve every model that has a champion: Open Inference Protocol v2 and MLflow's invocations.
 
         Follows the registry's aliases within a second, keeps the previous champion loaded, and logs each
-        prediction before it answers. Stops gracefully on Ctrl-C or SIGTERM.
+        prediction before it answers. Stops gracefully on Ctrl-C or SIGTERM. With --json it prints its URL
+        as soon as it answers.
         """
         from mlops_assets.home import Home
         from mlops_assets.serving.server import run_gateway
 
-        run_gateway(Home.from_environment(), host, port, on_ready=lambda url: say(f"serving at {url}"))
+        def announce(url: str) -> None:
+            if json:
+                print_json({"url": url})
+            else:
+                say(f"serving at {url}")
+
+        run_gateway(Home.from_environment(), host, port, on_ready=announce)

@@ -15,7 +15,7 @@ from typing import Annotated
 
 import typer
 
-from mlops_assets.cli.output import FINDING, say
+from mlops_assets.cli.output import FINDING, Json, print_json, quiet, say
 from mlops_assets.cli.project import Project
 from mlops_assets.errors import EndpointError, SpecError
 from mlops_assets.home import Home
@@ -49,11 +49,12 @@ def add_to(app: typer.Typer) -> None:
         dagster_port: Annotated[int, typer.Option(help="Port of the Dagster UI.", min=1, max=65535)] = 3000,
         mlflow_port: Annotated[int, typer.Option(help="Port of the MLflow UI.", min=1, max=65535)] = 5000,
         gateway_port: Annotated[int, typer.Option(help="Port of the gateway.", min=1, max=65535)] = 8080,
+        json: Json = False,
     ) -> None:
         """Start the Dagster UI and daemon, the MLflow UI and the gateway; Ctrl-C stops all.
 
         The monitoring schedule and the retraining sensor are on. With MLFLOW_TRACKING_URI set to a
-        server, that one is used and none is started.
+        server, that one is used and none is started. With --json the addresses are printed once all answer.
         """
         from mlops_assets.cli.execution import close_orphans, open_instance
         from mlops_assets.registry.mlflow_registry import MlflowRegistry
@@ -74,7 +75,7 @@ def add_to(app: typer.Typer) -> None:
         with open_instance(home) as instance:
             close_orphans(instance)
         MlflowRegistry(home).make_database()
-        raise typer.Exit(_Running(home, project, mlflow_ui).run(services))
+        raise typer.Exit(_Running(home, project, mlflow_ui, json).run(services))
 
 
 def _gateway(port: int) -> list[str]:
@@ -145,6 +146,7 @@ class _Running:
     home: Home
     project: Project
     mlflow_ui: str
+    json: bool
     processes: dict[str, "subprocess.Popen[bytes]"] = field(default_factory=dict)
     asked_to_stop: bool = False
 
@@ -160,7 +162,7 @@ class _Running:
             for service in services:
                 self._await(service)
             if not self._over():
-                say(f"State and logs are in {self.home.root}. Ctrl-C stops all.")
+                self._announce(services)
             while not self._over():
                 time.sleep(_LOOK_SECONDS)
             ended = None if self.asked_to_stop else self._ended()
@@ -172,6 +174,13 @@ class _Running:
         log = next(s for s in services if s.name == ended).log(self.home)
         typer.echo(f"{ended} ended by itself (exit code {code}), so all were stopped; see {log}", err=True)
         return FINDING
+
+    def _announce(self, services: list[_Service]) -> None:
+        if self.json:
+            urls = {service.name.lower(): service.url for service in services}
+            print_json({"mlflow": self.mlflow_ui, **urls, "home": self.home.root})
+        else:
+            say(f"State and logs are in {self.home.root}. Ctrl-C stops all.")
 
     # A flag and no event: a handler runs in the middle of anything, where taking a lock may be too much.
     def _ask_to_stop(self, *_: object) -> None:
@@ -210,7 +219,7 @@ class _Running:
         deadline = time.monotonic() + _PATIENCE_SECONDS
         while not self._over():
             if _answers(service.url + service.probe):
-                say(f"{service.name:8} {service.url}")
+                (quiet if self.json else say)(f"{service.name:8} {service.url}")
                 return
             if time.monotonic() > deadline:
                 raise EndpointError(

@@ -1,5 +1,6 @@
 """What end-to-end tests share: the real ``mlops-assets up`` on free ports, and who runs because of it."""
 
+import json
 import os
 import shutil
 import signal
@@ -9,6 +10,7 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -38,6 +40,16 @@ class Up:
             if words in line:
                 return
         pytest.fail(f"never said {words!r}: {said}{self.process.communicate()[1]}{self.logs()}")
+
+    def json(self) -> Any:
+        """Return the document it prints once it is up."""
+        assert self.process.stdout is not None
+        said = ""
+        for line in self.process.stdout:
+            said += line
+            if line == "}\n":
+                return json.loads(said)
+        pytest.fail(f"never said it all: {said}{self.process.communicate()[1]}{self.logs()}")
 
     def wait_until_up(self) -> None:
         self.wait_for("Ctrl-C stops all")
@@ -107,11 +119,11 @@ def start_up(free_ports: Callable[[], dict[str, int]]) -> Iterator[Callable[...,
     """Return a starter of ``mlops-assets up``; what still runs in the end is ended."""
     started: list[Up] = []
 
-    def start(home: Path, cwd: Path | None = None, **ports: int) -> Up:
+    def start(home: Path, *flags: str, cwd: Path | None = None, **ports: int) -> Up:
         chosen = {**free_ports(), **ports}
         options = [f"--{service.lower()}-port={port}" for service, port in chosen.items()]
         process = subprocess.Popen(
-            [*COMMAND, "up", *options],
+            [*COMMAND, "up", *flags, *options],
             cwd=cwd,
             env=environment(home),
             stdout=subprocess.PIPE,

@@ -14,6 +14,8 @@ import dagster as dg
 import pytest
 
 from mlops_assets.cli.execution import close_orphans
+from mlops_assets.gateway_client import GatewayClient
+from mlops_assets_tests.e2e.conftest import COMMAND, environment
 
 pytestmark = pytest.mark.slow
 
@@ -36,6 +38,31 @@ def test_an_empty_home_comes_up_and_ctrl_c_stops_it(start_up: Callable[..., Any]
     assert_nothing_is_left(up)
     assert "Traceback" not in (tmp_path / "home" / "gateway.log").read_text()
     assert "Traceback" not in (tmp_path / "home" / "mlflow.log").read_text()
+
+
+def test_with_json_it_says_where_everything_is_and_nothing_else(
+    start_up: Callable[..., Any], home: Path
+) -> None:
+    up = start_up(home, "--json")
+    told = up.json()
+    assert told == {"home": str(home), **{s.lower(): up.url(s) for s in ("Dagster", "MLflow", "gateway")}}
+    assert all(map(listens, up.ports.values()))
+    assert up.stop(signal.SIGTERM) == (0, "")
+
+
+def test_the_gateway_alone_says_where_it_is_too(home: Path) -> None:
+    with subprocess.Popen(
+        [*COMMAND, "serve", "--port", "0", "--json"],
+        env=environment(home),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        said = "".join(iter(process.stdout.readline, "}\n")) + "}"
+        assert GatewayClient(json.loads(said)["url"]).live()
+        process.terminate()
+    assert process.returncode == 0
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
