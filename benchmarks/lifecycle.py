@@ -53,7 +53,8 @@ import time
 started = time.perf_counter()
 import os, sys, tempfile
 from datetime import datetime
-from mlops_assets.cli.execution import open_instance, run_lifecycle
+from mlops_assets.cli.execution import run_lifecycle
+from mlops_assets.cli.instance import open_instance
 from mlops_assets.cli.project import Project
 from mlops_assets.home import Home
 from mlops_assets.defs.flight_delay import source

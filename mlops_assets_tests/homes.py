@@ -9,7 +9,7 @@ from typing import Any
 
 def prepare() -> None:
     """Make the databases of a home."""
-    from mlops_assets.cli.execution import open_instance
+    from mlops_assets.cli.instance import open_instance
     from mlops_assets.home import Home
     from mlops_assets.resources import Platform
 
@@ -25,7 +25,7 @@ def inspect(into: str) -> None:
 
 
 def _state() -> dict[str, Any]:
-    from mlops_assets.cli.execution import open_instance
+    from mlops_assets.cli.instance import open_instance
     from mlops_assets.home import Home
     from mlops_assets.resources import Platform
 

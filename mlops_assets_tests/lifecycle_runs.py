@@ -11,7 +11,7 @@ def launch(stages: list[str], as_of: str, checks: bool, into: str) -> None:
     """Run some stages in one Dagster run, with or without their gates, and write down how it ended."""
     import dagster as dg
 
-    from mlops_assets.cli.execution import open_instance
+    from mlops_assets.cli.instance import open_instance
     from mlops_assets.cli.project import Project, quiet_dagster
     from mlops_assets.home import Home
 

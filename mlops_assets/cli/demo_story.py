@@ -6,12 +6,8 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from mlops_assets.cli.execution import (
-    Outcome,
-    open_instance,
-    run_lifecycle,
-    run_monitoring,
-)
+from mlops_assets.cli.execution import Outcome, run_lifecycle, run_monitoring
+from mlops_assets.cli.instance import open_instance
 from mlops_assets.cli.project import Project
 from mlops_assets.errors import EndpointError, MlopsError
 from mlops_assets.gateway_client import GatewayClient

@@ -35,7 +35,8 @@ def add_to(app: typer.Typer) -> None:
         that cannot be looked at, or whose spec is wrong, is named at the end with exit code 2, and stops
         none of the others.
         """
-        from mlops_assets.cli.execution import open_instance, run_monitoring
+        from mlops_assets.cli.execution import run_monitoring
+        from mlops_assets.cli.instance import open_instance
         from mlops_assets.cli.project import Project
         from mlops_assets.errors import SpecError
         from mlops_assets.home import Home

@@ -38,7 +38,8 @@ def add_to(app: typer.Typer) -> None:
         Exits with 1 if a gate refused the candidate: the champion stays. Running it again after a kill
         or a failure goes on where it stopped and registers no candidate twice.
         """
-        from mlops_assets.cli.execution import open_instance, run_lifecycle
+        from mlops_assets.cli.execution import run_lifecycle
+        from mlops_assets.cli.instance import open_instance
         from mlops_assets.cli.project import Project
         from mlops_assets.gateway_process import gateway_underway
         from mlops_assets.home import Home

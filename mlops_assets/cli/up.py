@@ -56,7 +56,7 @@ def add_to(app: typer.Typer) -> None:
         The monitoring schedule and the retraining sensor are on. With MLFLOW_TRACKING_URI set to a
         server, that one is used and none is started. With --json the addresses are printed once all answer.
         """
-        from mlops_assets.cli.execution import close_orphans, open_instance
+        from mlops_assets.cli.instance import close_orphans, open_instance
         from mlops_assets.registry.mlflow_registry import MlflowRegistry
 
         home = Home.from_environment().prepare()

@@ -13,7 +13,7 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from mlops_assets.cli.execution import close_orphans
+from mlops_assets.cli.instance import close_orphans
 from mlops_assets.gateway_client import GatewayClient
 from mlops_assets_tests.e2e.conftest import COMMAND, environment
 
