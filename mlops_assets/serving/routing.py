@@ -23,6 +23,8 @@ from mlops_assets.serving.table import Problem, Resident, Route, Table
 log = logging.getLogger("mlops_assets.gateway")
 
 POLL_SECONDS = 0.25
+# Where it can be told for next to nothing whether the registry was written to, that is asked more often.
+GLANCE_SECONDS = 0.03
 RETRY_SECONDS = 5.0
 LONGEST_RETRY_SECONDS = 60.0
 # However still a registry seems to be, it is read that often.
@@ -49,7 +51,8 @@ class Router:
         registry: Where aliases and packages are.
         verifier: The platform's public key.
         on_incident: Told each new problem.
-        may_have_changed: Whether the registry may say something else than when this was last asked.
+        may_have_changed: Whether the registry may say something else than when this was last asked; None
+            if only reading it tells.
 
     Attributes:
         table: What serves now; replaced, never changed.
@@ -61,12 +64,13 @@ class Router:
         registry: Registry,
         verifier: Verifier,
         on_incident: Callable[[Problem], None] = lambda problem: None,
-        may_have_changed: Callable[[], bool] = lambda: True,
+        may_have_changed: Callable[[], bool] | None = None,
     ) -> None:
         self.table = Table()
         self.looked = threading.Event()
         self._registry, self._verifier, self._on_incident = registry, verifier, on_incident
-        self._may_have_changed, self._unread_until = may_have_changed, -math.inf
+        self._may_have_changed, self._changed = may_have_changed, False
+        self._unread_until = -math.inf
         self._wanted: dict[str, dict[str, str]] = {}
         self._resident: dict[str, dict[str, Resident]] = {}
         self._needed_at: dict[_Key, float] = {}
@@ -109,15 +113,29 @@ class Router:
                 self.follow()
             except Exception:  # the thread must live as long as the gateway
                 log.exception("the router stumbled; it goes on")
-            # A registry that takes long to answer is asked less often.
-            took = time.monotonic() - started
-            self._wake.wait(min(2 * POLL_SECONDS, max(POLL_SECONDS, 2 * took)))
+            self._wait(took=time.monotonic() - started)
+
+    def _wait(self, took: float) -> None:
+        """Wait until it is time to look, a version has loaded, or the registry was written to."""
+        # A registry that takes long to answer is asked less often, however much is written to it.
+        rest = min(2 * POLL_SECONDS, 2 * took)
+        until = time.monotonic() + max(rest, POLL_SECONDS)
+        glances = self._may_have_changed is not None and self._unread_until > -math.inf
+        pause = max(rest, GLANCE_SECONDS) if glances else max(rest, POLL_SECONDS)
+        while not self._wake.wait(pause):
+            if time.monotonic() >= until or self._is_changed():
+                return
+            pause = GLANCE_SECONDS
+
+    def _is_changed(self) -> bool:
+        self._changed = self._changed or self._may_have_changed is None or self._may_have_changed()
+        return self._changed
 
     def _look(self) -> Problem | None:
         """Read the aliases and have loaded what they name; return why they cannot be read."""
         # Asked before the registry is read: what is committed meanwhile is a change to the next look.
-        if self._may_have_changed() or time.monotonic() >= self._unread_until:
-            self._unread_until = -math.inf
+        if self._is_changed() or time.monotonic() >= self._unread_until:
+            self._changed, self._unread_until = False, -math.inf
             try:
                 aliases = self._registry.aliases()
             except Exception as error:  # whatever is wrong with it, what is loaded goes on serving

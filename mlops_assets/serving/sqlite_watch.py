@@ -14,18 +14,20 @@ from urllib.parse import quote
 _State = tuple[int, int, int]
 
 
-def change_detector(uri: str) -> Callable[[], bool]:
+def change_detector(uri: str) -> Callable[[], bool] | None:
     """Return a function that tells whether a registry may have changed since it was last called.
 
-    Where that cannot be told, for a server, another database or a file that cannot be read, it always
-    may have. To be called from one thread.
+    A file that cannot be read may always have. To be called from one thread.
 
     Args:
         uri: MLflow's registry URI.
+
+    Returns:
+        The function, or None where that cannot be told: for a server or another database.
     """
     path = uri.removeprefix("sqlite:///")
     if path == uri or path in ("", ":memory:"):
-        return lambda: True
+        return None
     return _SqliteWatch(Path(path).absolute()).may_have_changed
 
 
