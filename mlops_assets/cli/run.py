@@ -52,9 +52,9 @@ def add_to(app: typer.Typer) -> None:
         home = Home.from_environment().prepare()
         platform = Platform()
         lasting = platform.gateway_url is not None
+        # Asked first: nothing should be read and trained for an hour that cannot be registered then.
+        platform.registry.by_alias(model, CHAMPION)
         with nullcontext() if lasting else gateway_underway(home):
-            # Asked first: nothing should be read and trained for an hour that cannot be registered then.
-            platform.registry.by_alias(model, CHAMPION)
             outcome = run_lifecycle(
                 project.definitions([spec]),
                 open_instance(home),

@@ -99,10 +99,15 @@ class FleetState:
 
     def _make_tables(self, engine: "sa.Engine") -> None:
         """Make all tables and indexes or, if killed on the way, none: an index is never looked for again."""
+        import sqlalchemy as sa
+
+        if self._tables.keys() <= set(sa.inspect(engine).get_table_names()):
+            return
         with engine.begin() as connection:
             if engine.dialect.name == "sqlite":
-                # Python's sqlite3 begins no transaction by itself for what defines tables.
-                connection.exec_driver_sql("BEGIN")
+                # Python's sqlite3 begins no transaction by itself for what defines tables; and of two that
+                # begin by reading, neither could write.
+                connection.exec_driver_sql("BEGIN IMMEDIATE")
             self._tables["audit"].metadata.create_all(connection)
 
     def record_assessment(self, assessment: Assessment) -> int:

@@ -6,6 +6,7 @@ import signal
 import sys
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -130,6 +131,7 @@ def _fingerprint() -> str:
         for name in names:
             if not name.startswith((".", "gateway.", "prediction_log.")):
                 file = os.path.join(folder, name)
-                stat = os.stat(file)
-                stats.append((file, stat.st_size, stat.st_mtime_ns))
+                with suppress(FileNotFoundError):  # journals come and go
+                    stat = os.stat(file)
+                    stats.append((file, stat.st_size, stat.st_mtime_ns))
     return str(hash(tuple(sorted(stats))))
