@@ -168,7 +168,7 @@ class GatewayClient:
         try:
             return orjson.loads(response.content)
         except orjson.JSONDecodeError as error:
-            raise EndpointError(f"what answers at {self.url} is no gateway: not JSON ({error})") from error
+            raise EndpointError(f"{self.url} answered what is not JSON, so is no gateway: {error}") from error
 
     def _wait(self, reached: Callable[[], bool], problem: str, timeout: float) -> float:
         started = time.perf_counter()

@@ -5,8 +5,12 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from unittest import mock
 
 import pytest
+
+from mlops_assets.gateway_process import running_gateway
+from mlops_assets.home import Home
 
 ROOT = Path(__file__).parents[2]
 
@@ -42,6 +46,29 @@ def test_adding_a_model_works_as_written(empty_project: Path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
     assert "progression: version 1 is the champion (promoted now)" in done.stdout
     assert (empty_project / "acme" / "defs" / "progression" / "defs.yaml").exists()
+
+
+@pytest.mark.slow
+def test_the_tutorial_works_as_written(tmp_path: Path) -> None:
+    home = Home(tmp_path / "home").prepare()
+    foreign = ("MLOPS_", "MLFLOW_", "DAGSTER_")
+    environment = {k: v for k, v in os.environ.items() if not k.startswith(foreign)} | home.environment()
+    environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    script = "\n".join(_blocks("docs/tutorial.md"))
+    with mock.patch.dict(os.environ, environment, clear=True), running_gateway(home):
+        done = subprocess.run(
+            ["bash", "-euo", "pipefail", "-c", script], cwd=ROOT, capture_output=True, text=True
+        )
+    assert done.returncode == 0, done.stdout + done.stderr
+    said = re.sub(r"\s+", " ", done.stdout)
+    for words in (
+        "version 1 is the champion (promoted now)",
+        "✗ gate champion_comparison: does not beat champion 1",
+        "exit code 1",
+        "version 2 is the champion (promoted now)",
+        "gates at the airport disagree",
+    ):
+        assert words in said, words
 
 
 def test_every_command_in_the_documents_exists() -> None:

@@ -63,8 +63,14 @@ def one_prediction_off(answer: dict[str, Any]) -> dict[str, Any]:
     return answer
 
 
-def no_number(answer: dict[str, Any]) -> dict[str, Any]:
-    return {**answer, "outputs": [{**answer["outputs"][0], "data": [float("nan")] * 250, "shape": [250]}]}
+def all_being(value: Any) -> Alter:
+    """Return what makes every prediction of an answer the same value."""
+
+    def altered(answer: dict[str, Any]) -> dict[str, Any]:
+        (output,) = answer["outputs"]
+        return {**answer, "outputs": [{**output, "data": [value] * len(output["data"])}]}
+
+    return altered
 
 
 @pytest.fixture(scope="module")
@@ -110,12 +116,25 @@ def test_predictions_that_are_not_those_of_the_evaluation_are_refused_and_shown(
     assert clinic.check("deployed_endpoint", "smoke_test").passed
 
 
-def test_an_endpoint_that_answers_no_number_is_refused_by_both_gates(registered: tuple[Clinic, str]) -> None:
+@pytest.mark.parametrize(
+    ("value", "smoke", "parity"),
+    [
+        pytest.param(float("nan"), "not JSON", "not JSON", id="NaN"),
+        pytest.param(
+            "late", "the gateway's answer cannot be read", "the gateway's answer cannot be read", id="text"
+        ),
+        pytest.param(None, "version 2 answered nan", "0 of 241 rows agree within 1e-09", id="null"),
+    ],
+)
+def test_an_endpoint_that_answers_no_number_is_refused_by_both_gates(
+    registered: tuple[Clinic, str], value: Any, smoke: str, parity: str
+) -> None:
     clinic, gateway = registered
-    with between(gateway, no_number) as lying:
+    with between(gateway, all_being(value)) as lying:
         launched = deploy(clinic, lying)
     assert set(launched.refused_by) == {"smoke_test", "online_offline_parity"}
-    assert "the gateway's answer cannot be read" in launched.failures["tumour__deployed_endpoint"]
+    assert smoke in str(clinic.check("deployed_endpoint", "smoke_test").description)
+    assert parity in str(clinic.check("deployed_endpoint", "online_offline_parity").description)
     assert clinic.aliases == {"champion": "1"}
 
 
