@@ -3,6 +3,8 @@ PYTHON ?= python3
 BIN := .venv/bin
 # Empty on purpose for CI machines with their own package index settings.
 PIP := $(BIN)/pip --disable-pip-version-check
+# A file at a time on each core, in the order conftest.py puts them.
+AT_ONCE := -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 .PHONY: demo up test test-fast check format screenshots clean
 
@@ -13,10 +15,10 @@ up: .venv/ready
 	@$(BIN)/mlops-assets up
 
 test: .venv/dev check
-	$(BIN)/pytest
+	$(BIN)/pytest $(AT_ONCE)
 
 test-fast: .venv/dev
-	$(BIN)/pytest -m "not slow and not browser"
+	$(BIN)/pytest $(AT_ONCE) -m "not slow and not browser"
 
 check: .venv/dev
 	$(BIN)/ruff format --check .

@@ -22,6 +22,20 @@ pytest_plugins = ["mlops_assets_tests.whole_processes", "mlops_assets_tests.life
 hypothesis.settings.register_profile("repository", deadline=None, derandomize=True, max_examples=60)
 hypothesis.settings.load_profile("repository")
 
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put slow tests last, so that what breaks most often is heard of first.
+
+    Of the slow ones the kills go first: they take longest, and no worker should end alone with them.
+    """
+
+    def place(item: pytest.Item) -> tuple[bool, bool]:
+        slow = any(item.get_closest_marker(name) for name in ("slow", "browser"))
+        return slow, item.path.parent.name != "faults"
+
+    items.sort(key=place)
+
+
 MakeSpec = Callable[..., ModelSpec]
 MakePackage = Callable[..., PackagedModel]
 
