@@ -17,11 +17,14 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 from PIL import Image
 from playwright.sync_api import Locator, Page, sync_playwright
 
+from mlops_assets.defs.flight_delay.source import load
+from mlops_assets.gateway_client import GatewayClient
 from mlops_assets.home import Home
 from mlops_assets.registry.mlflow_registry import MlflowRegistry
 
@@ -115,7 +118,12 @@ def registry(page: Page, addresses: Addresses, version: str) -> None:
 
 
 def fleet(page: Page, addresses: Addresses) -> None:
-    """The gateway's own page."""
+    """The gateway's own page, after the last day's flights."""
+    flights = load(datetime(2013, 12, 30), datetime(2013, 12, 31)).drop(columns=["flight", "late"])
+    gateway = GatewayClient(addresses.gateway)
+    for first in range(0, len(flights), 5):
+        gateway.infer(_MODEL, flights.iloc[first : first + 5])
+    gateway.close()
     page.set_viewport_size({"width": 1100, "height": 600})
     page.goto(f"{addresses.gateway}/fleet")
     page.get_by_text(_MODEL).wait_for()
