@@ -38,5 +38,7 @@ def add_to(app: typer.Typer) -> None:
                 }
             )
         else:
-            say(f"{len(fleet.specs)} specs are right, {len(fleet.problems)} problems")
+            right, wrong = len(fleet.specs), len(fleet.problems)
+            specs = "1 spec is" if right == 1 else f"{right} specs are"
+            say(f"{specs} right, {wrong} problem{'' if wrong == 1 else 's'}")
         report_problems(fleet)

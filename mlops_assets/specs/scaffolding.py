@@ -23,6 +23,8 @@ _METRICS = {
     "multiclass_classification": ("accuracy", 0.3),
     "regression": ("r2", 0.0),
 }
+# Among so many rows a count, a category or a remark comes twice.
+_ENOUGH_TO_REPEAT = 100
 # Real data that scikit-learn ships, so that a new spec runs before the team's own data is there.
 _EXAMPLES = {
     "binary_classification": ("load_breast_cancer", "benign"),
@@ -42,7 +44,7 @@ attributes:
     source: {source}
     time_column: {time_column}
     target: {target}
-    label_delay: 0d                # how long after the event its label is known
+{key}    label_delay: 0d                # how long after the event its label is known
     window: {window}
     features:
 {features}
@@ -88,6 +90,7 @@ class _Draft:
     task: str
     features: list[str]
     rows: int
+    key: str | None = None
     window: str = "365d"
     holdout: str = "73d"
 
@@ -148,6 +151,7 @@ def draft_spec(
         source=draft.source,
         time_column=draft.time_column,
         target=draft.target,
+        key=f"    key: [{draft.key}]\n" if draft.key else "",
         window=draft.window,
         holdout=draft.holdout,
         features="\n".join(f"      - {f}" for f in draft.features),
@@ -190,7 +194,8 @@ def _from_csv(
     times = pd.to_datetime(rows[time_column], errors="coerce", utc=True, format="ISO8601")
     if not times.notna().any():
         raise DataError(f"{csv}: no row has a time in {time_column!r}; write times as ISO 8601")
-    features = [c for c in columns if c not in (target, time_column) and _may_be_feature(c, rows[c])]
+    key = next((c for c in columns if c not in (target, time_column) and _names_rows(rows[c])), None)
+    features = [c for c in columns if c not in (target, time_column, key) and _may_be_feature(c, rows[c])]
     if not features:
         raise DataError(f"{csv} has no column to predict {target!r} from")
     span = max(2, (times.max() - times.min()).days + 1)
@@ -202,6 +207,7 @@ def _from_csv(
         task=task or _guess_task(rows[target]),
         features=[_column(c, rows[c]) for c in features],
         rows=len(rows),
+        key=_flow(key) if key else None,
         window=f"{age + 2}d",
         holdout=f"{max(1, span // 5)}d",
     )
@@ -219,6 +225,16 @@ def _may_be_feature(name: str, column: "pd.Series[Any]") -> bool:
     """Return whether a column works as a feature as it is: not constant, and no time."""
     reserved = name == "prediction" or name.startswith("probability_")
     return column.nunique(dropna=False) > 1 and not reserved and not _holds_times(column)
+
+
+def _names_rows(column: "pd.Series[Any]") -> bool:
+    """Return whether a column is a row's name and not something measured: no value comes twice."""
+    import pandas as pd
+
+    if len(column) < _ENOUGH_TO_REPEAT:
+        return False
+    named = pd.api.types.is_integer_dtype(column.dtype) or pd.api.types.is_string_dtype(column.dtype)
+    return named and bool(column.notna().all()) and column.is_unique and not _holds_times(column)
 
 
 def _guess_task(target: "pd.Series[Any]") -> str:

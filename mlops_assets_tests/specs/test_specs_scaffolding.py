@@ -60,7 +60,8 @@ def orders(tmp_path: Path) -> pd.DataFrame:
             "gift": generator.random(n) < 0.3,
             "country": generator.choice(["NA", "NO", "no", "yes", ""], n),
             "currency": "EUR",
-            "#note": [f"order {i}" for i in range(n)],
+            "#note": [f"note {i % 40}" for i in range(n)],
+            "order: no": [f"order {i}" for i in range(n)],
             "returned": generator.integers(0, 2, n),
         }
     )
@@ -79,6 +80,7 @@ def test_a_draft_from_a_csv_file_checks_and_runs_whatever_its_columns_are_called
         "returned",
         "binary_classification",
     )
+    assert data.key == ("order: no",), "what names a row is no feature"
     declared = {c.name: (c.type, c.nullable) for c in data.features}
     assert declared == {
         "items: count": ("integer", False),
