@@ -1,7 +1,6 @@
 """The home is written whole or not at all, and says so in one line when it cannot be."""
 
 import errno
-import multiprocessing
 import os
 from pathlib import Path
 
@@ -9,6 +8,7 @@ import pytest
 
 from mlops_assets.errors import BusyError, StorageError
 from mlops_assets.home import Home, exclusive, replacing, storage_errors, write_atomically, write_secret_once
+from mlops_assets_tests.together import together
 
 
 def _write_half(file: Path) -> None:
@@ -65,8 +65,7 @@ def _write(arguments: tuple[Path, int]) -> bytes:
 
 def test_of_many_writers_of_a_secret_the_first_wins_and_all_see_its_content(tmp_path: Path) -> None:
     file = tmp_path / "keys" / "secret"
-    with multiprocessing.get_context("fork").Pool(8) as pool:
-        seen = set(pool.map(_write, [(file, n) for n in range(16)], chunksize=1))
+    seen = set(together(_write, [(file, n) for n in range(8)]))
     assert seen == {file.read_bytes()}
     assert file.stat().st_mode & 0o777 == 0o600
     assert file.parent.stat().st_mode & 0o777 == 0o700

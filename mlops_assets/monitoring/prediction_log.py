@@ -7,6 +7,7 @@ can be read while the gateway writes.
 import json
 import sqlite3
 import threading
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -49,6 +50,8 @@ CREATE TABLE IF NOT EXISTS errors (
 );
 CREATE INDEX IF NOT EXISTS errors_by_time ON errors (model, occurred_at);
 """
+
+_PATIENCE_SECONDS = 30.0
 
 # With these statuses the gateway answers requests whose input was valid: the model has no answer for
 # the rows, or something of ours broke. All other refusals are about the request.
@@ -105,8 +108,8 @@ class PredictionLog:
         self._path = path
         self._lock = threading.Lock()
         with self._storage_errors():
-            self._connection = sqlite3.connect(path, timeout=30, check_same_thread=False)
-            self._connection.execute("PRAGMA journal_mode = WAL")
+            self._connection = sqlite3.connect(path, timeout=_PATIENCE_SECONDS, check_same_thread=False)
+            _keep_in_wal(self._connection)
             self._connection.execute("PRAGMA synchronous = FULL")
             self._connection.executescript(_SCHEMA)
 
@@ -263,3 +266,17 @@ class PredictionLog:
         except sqlite3.Error as error:
             reason = storage_failure_in(str(error)) or error
             raise StorageError(f"prediction log {self._path}: {reason}") from error
+
+
+def _keep_in_wal(connection: sqlite3.Connection) -> None:
+    """Put a file into WAL mode, where it stays; of processes that begin together only one can."""
+    patience = time.monotonic() + _PATIENCE_SECONDS
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+            return
+        except sqlite3.OperationalError as error:
+            # SQLite's own waiting does not cover this change.
+            if "locked" not in str(error) or time.monotonic() > patience:
+                raise
+            time.sleep(0.01)

@@ -1,6 +1,5 @@
 """The fleet's state: filed once, in order, and read in one question whatever the database."""
 
-import multiprocessing
 import os
 from collections.abc import Iterator
 from datetime import datetime, timedelta
@@ -14,6 +13,7 @@ from mlops_assets.errors import StorageError
 from mlops_assets.monitoring.assessment import Assessment
 from mlops_assets.monitoring.fleet_state import FleetState
 from mlops_assets.monitoring.retraining import Decision
+from mlops_assets_tests.together import together
 
 DAY = datetime(2024, 1, 1)
 
@@ -136,8 +136,7 @@ def _file(arguments: tuple[str, int]) -> int:
 
 def test_processes_that_begin_together_share_one_database(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path / 'fleet.db'}"
-    with multiprocessing.get_context("spawn").Pool(4) as pool:
-        assert pool.map(_file, [(url, n) for n in range(4)], chunksize=1) == list(range(4))
+    assert together(_file, [(url, n) for n in range(4)]) == list(range(4))
     state = FleetState(url)
     assert len(state.assessments_after(0)) == 20
     assert state.last_trainings()["shared"] == DAY + timedelta(days=19)

@@ -1,6 +1,5 @@
 """The prediction log keeps what was answered through threads, processes and kills."""
 
-import multiprocessing
 import os
 import signal
 import subprocess
@@ -14,6 +13,7 @@ import pytest
 
 from mlops_assets.errors import StorageError
 from mlops_assets.monitoring.prediction_log import Label, Prediction, PredictionLog
+from mlops_assets_tests.together import together
 
 T0 = datetime(2024, 1, 1)
 FOREVER = datetime(2100, 1, 1)
@@ -154,8 +154,7 @@ def _append_from_process(arguments: tuple[Path, int]) -> None:
 
 def test_processes_may_begin_together_on_one_log(tmp_path: Path) -> None:
     file = tmp_path / "log.db"
-    with multiprocessing.get_context("fork").Pool(6) as pool:
-        pool.map(_append_from_process, [(file, n) for n in range(6)], chunksize=1)
+    together(_append_from_process, [(file, n) for n in range(6)])
     assert len(window(PredictionLog(file))) == 60
 
 
