@@ -6,7 +6,7 @@ import dagster as dg
 
 from mlops_assets.registry.port import CHAMPION
 from mlops_assets.resources import Platform
-from mlops_assets.stages.stage import MONITORING
+from mlops_assets.stages.stage import MONITORING, models_with, stage_config
 
 
 def monitoring_schedule(job: Any, cron: str) -> dg.ScheduleDefinition:
@@ -28,15 +28,14 @@ def monitoring_schedule(job: Any, cron: str) -> dg.ScheduleDefinition:
     def schedule(context: dg.ScheduleEvaluationContext, platform: Platform) -> dg.RunRequest | dg.SkipReason:
         # A model without a champion has nothing to watch, and would fail the run of all the others.
         serving = {model for model, aliases in platform.registry.aliases().items() if CHAMPION in aliases}
-        known = context.repository_def.asset_graph.materializable_asset_keys
-        watched = sorted(key for key in known if key.path[-1] == MONITORING and key.path[0] in serving)
+        watched = sorted(models_with(MONITORING, context.repository_def) & serving)
         if not watched:
             return dg.SkipReason("no model serves yet")
         # The tick's own time: a daemon that comes late looks at the window it was meant to.
         as_of = context.scheduled_execution_time.isoformat()
         return dg.RunRequest(
-            asset_selection=watched,
-            run_config={"ops": {"__".join(key.path): {"config": {"as_of": as_of}} for key in watched}},
+            asset_selection=[dg.AssetKey([model, MONITORING]) for model in watched],
+            run_config=stage_config(MONITORING, *watched, as_of=as_of),
             tags={"mlops/as_of": as_of},
         )
 

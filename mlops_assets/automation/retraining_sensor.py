@@ -8,7 +8,7 @@ import dagster as dg
 from mlops_assets.monitoring.assessment import Assessment
 from mlops_assets.monitoring.retraining import Decision, decide
 from mlops_assets.resources import Platform
-from mlops_assets.stages.stage import LIFECYCLE
+from mlops_assets.stages.stage import LIFECYCLE, models_with, stage_config
 
 Decided: TypeAlias = tuple[int, Assessment, Decision]
 
@@ -44,7 +44,8 @@ def retraining_sensor(job: Any, interval_seconds: int) -> dg.SensorDefinition:
         newest = {assessment.model: (id_, assessment) for id_, assessment in filed if assessment}
         for id_ in (id_ for id_, assessment in filed if assessment is None):
             context.log.warning("assessment %s cannot be read and is passed over", id_)
-        for model in sorted(newest.keys() - _fleet(context)):
+        assert context.repository_def is not None
+        for model in sorted(newest.keys() - models_with(LIFECYCLE[0], context.repository_def)):
             # Its spec is gone, and with it the stages that a request would name.
             context.log.warning("%s was assessed, but is no longer in the fleet", model)
             del newest[model]
@@ -57,13 +58,6 @@ def retraining_sensor(job: Any, interval_seconds: int) -> dg.SensorDefinition:
         )
 
     return sensor
-
-
-def _fleet(context: dg.SensorEvaluationContext) -> set[str]:
-    """Return the models that the code location defines."""
-    assert context.repository_def is not None
-    keys = context.repository_def.asset_graph.materializable_asset_keys
-    return {key.path[0] for key in keys if key.path[-1] == LIFECYCLE[0]}
 
 
 def _decide_all(
@@ -99,17 +93,17 @@ def _why_none(decided: list[Decided]) -> str:
 
 def retraining_request(id_: int, assessment: Assessment, decision: Decision) -> dg.RunRequest:
     """Return the request that runs one model's lifecycle as of an assessment's time."""
-    model = assessment.model
+    model, as_of = assessment.model, assessment.as_of.isoformat()
     return dg.RunRequest(
         # Run keys de-duplicate for ever, so the key names the assessment, not the model.
         run_key=f"retrain:{model}:{id_}",
         asset_selection=[dg.AssetKey([model, stage]) for stage in LIFECYCLE],
-        run_config={"ops": {f"{model}__raw_data": {"config": {"as_of": assessment.as_of.isoformat()}}}},
+        run_config=stage_config(LIFECYCLE[0], model, as_of=as_of),
         tags={
             "mlops/model": model,
             "mlops/trigger": str(decision.trigger),
             "mlops/reason": decision.reason,
-            "mlops/as_of": assessment.as_of.isoformat(),
+            "mlops/as_of": as_of,
             "mlops/assessment": str(id_),
         },
     )

@@ -86,9 +86,9 @@ def run_lifecycle(
     """
     import dagster as dg
 
-    from mlops_assets.stages.stage import LIFECYCLE
+    from mlops_assets.stages.stage import LIFECYCLE, stage_config
 
-    config = {"as_of": as_of.isoformat() if as_of else "", "window": window or ""}
+    time = as_of.isoformat() if as_of else ""
     with exclusive(home.root / "locks" / f"{model}.lock", f"{model} is being run"):
         close_orphans(instance)
         return _run(
@@ -96,7 +96,7 @@ def run_lifecycle(
             instance,
             "lifecycle",
             [dg.AssetKey([model, stage]) for stage in LIFECYCLE],
-            {"ops": {f"{model}__raw_data": {"config": config}}},
+            stage_config(LIFECYCLE[0], model, as_of=time, window=window or ""),
             {"mlops/model": model, **(tags or {})},
             progress,
         )
@@ -113,17 +113,17 @@ def run_monitoring(
     """Run one monitoring pass over some models, which must have a champion each."""
     import dagster as dg
 
-    from mlops_assets.stages.stage import MONITORING
+    from mlops_assets.stages.stage import MONITORING, stage_config
 
-    config = {"as_of": as_of.isoformat() if as_of else ""}
+    time = as_of.isoformat() if as_of else ""
     close_orphans(instance)
     return _run(
         definitions,
         instance,
         "monitor",
         [dg.AssetKey([model, MONITORING]) for model in models],
-        {"ops": {f"{model}__{MONITORING}": {"config": config} for model in models}},
-        {"mlops/as_of": config["as_of"]} if as_of else {},
+        stage_config(MONITORING, *models, as_of=time),
+        {"mlops/as_of": time} if as_of else {},
         progress,
     )
 

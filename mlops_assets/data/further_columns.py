@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mlops_assets.data.sources import Window, read_window
+from mlops_assets.data.sources import Window, in_canonical_order, read_window
 from mlops_assets.errors import DataError
 from mlops_assets.specs.model_spec import Column, Data
 
@@ -31,9 +31,8 @@ def with_further_columns(
         DataError: The source no longer has these columns, or no longer gives these very rows.
     """
     wider = data.model_copy(update={"features": (*data.features, *further)})
-    found = read_window(wider, window, folder)
-    order = list(dict.fromkeys([data.time_column, *data.key, *data.columns]))
-    found = found.sort_values(order, kind="stable", na_position="last").set_axis(rows.index[: len(found)])
+    found = in_canonical_order(read_window(wider, window, folder), data)
+    found = found.set_axis(rows.index[: len(found)])
     if len(found) != len(rows) or not found[list(rows.columns)].equals(rows):
         raise DataError(f"the source no longer gives the rows it gave for {window}")
     return found

@@ -81,7 +81,11 @@ def read_window(data: Data, window: Window, folder: Path) -> "pd.DataFrame":
     rows = rows[(times >= window.start) & (times < window.end)]
     if rows.empty:
         raise DataError(f"{_name(source)} has no rows from {window}; check the source and --as-of")
-    rows = _of_one_type(to_declared_types(rows, data.features), data, source)
+    return in_canonical_order(_of_one_type(to_declared_types(rows, data.features), data, source), data)
+
+
+def in_canonical_order(rows: "pd.DataFrame", data: Data) -> "pd.DataFrame":
+    """Return rows by time, key and then every other declared column, numbered anew."""
     order = list(dict.fromkeys([data.time_column, *data.key, *data.columns]))
     return rows.sort_values(order, kind="stable", na_position="last").reset_index(drop=True)
 

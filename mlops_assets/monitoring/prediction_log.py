@@ -212,21 +212,21 @@ class PredictionLog:
 
     def errors(self, model: str, start: datetime, end: datetime) -> int:
         """Return how many requests with valid input a model failed on, between two arrival times."""
-        return sum(self._statuses(model, start, end).get(status, 0) for status in MODEL_FAILED)
+        counts = self._statuses(model, start, end)
+        return sum(count for status, count in counts if status in MODEL_FAILED)
 
     def refused(self, model: str, start: datetime, end: datetime) -> int:
         """Return how many requests to a model were themselves wrong, between two arrival times."""
-        return sum(self._statuses(model, start, end).values()) - self.errors(model, start, end)
+        counts = self._statuses(model, start, end)
+        return sum(count for status, count in counts if status not in MODEL_FAILED)
 
-    def _statuses(self, model: str, start: datetime, end: datetime) -> dict[int, int]:
+    def _statuses(self, model: str, start: datetime, end: datetime) -> list[tuple[int, int]]:
         query = """
             SELECT status, count(*) FROM errors
              WHERE model = ? AND occurred_at >= ? AND occurred_at < ? GROUP BY status
         """
         with self._lock, self._storage_errors():
-            return dict(
-                self._connection.execute(query, (model, start.isoformat(), end.isoformat())).fetchall()
-            )
+            return self._connection.execute(query, (model, start.isoformat(), end.isoformat())).fetchall()
 
     def has_answered(self, model: str) -> bool:
         """Return whether a model ever answered."""

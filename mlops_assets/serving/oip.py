@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from mlops_assets.errors import did_you_mean
 from mlops_assets.serving.refusal import Refusal
-from mlops_assets.serving.rows import Rows, member, require_at_most, rows_of
+from mlops_assets.serving.rows import Rows, member, quoted_value, require_at_most, rows_of
 from mlops_assets.training.package import Manifest
 
 if TYPE_CHECKING:
@@ -79,17 +79,12 @@ def _values(tensor: dict[str, Any], where: str) -> list[Any]:
         if isinstance(value, list | dict):
             raise Refusal(400, f"{where}, row {row}: one value expected, not several; its shape is {shape}")
         if value is not None and not fits(value):
-            raise Refusal(400, f"{where}, row {row}: {_shown(value)} is not of datatype {datatype}")
+            raise Refusal(400, f"{where}, row {row}: {quoted_value(value)} is not of datatype {datatype}")
     return data
 
 
 def _meant(datatype: str) -> str:
     return did_you_mean(datatype[:64].upper(), TENSOR_TYPES)
-
-
-def _shown(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 80 else f"{text[:80]}…"
 
 
 def describe_inputs(manifest: Manifest) -> list[dict[str, Any]]:

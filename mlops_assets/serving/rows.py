@@ -20,6 +20,7 @@ MAX_ROWS = 10_000
 # Features are float32: a larger number would reach the model as an infinity.
 _LARGEST = 3.4028234e38
 _NAMED_AT_MOST = 5
+_LONGEST_QUOTED = 80
 
 
 @dataclass(frozen=True)
@@ -98,6 +99,12 @@ def member(value: Any, name: str, kind: type[Any], where: str = "the body") -> A
     return value[name]
 
 
+def quoted_value(value: Any) -> str:
+    """Return a value as a refusal quotes it: not at any length."""
+    text = repr(value)
+    return text if len(text) <= _LONGEST_QUOTED else f"{text[:_LONGEST_QUOTED]}…"
+
+
 def _but_sent(unknown: list[str], missing: list[str]) -> str:
     return f"; unknown columns: {_quoted(unknown, dict.fromkeys(missing))}" if unknown else ""
 
@@ -118,8 +125,7 @@ def _column(values: list[Any], column: Column) -> "pd.Series[Any]":
         raise _wrong(column, nested, "one value expected, not several")
     converted, bad = convert(series, column.type)
     if bad.any():
-        value = repr(values[_first(bad)])
-        shown = value if len(value) <= 80 else f"{value[:80]}…"
+        shown = quoted_value(values[_first(bad)])
         raise _wrong(column, bad, f"{shown} is not {'an' if column.type == 'integer' else 'a'} {column.type}")
     if column.type in ("number", "integer") and (large := converted.abs() > _LARGEST).any():
         raise _wrong(column, large, f"{values[_first(large)]!r} is larger than a model can take")

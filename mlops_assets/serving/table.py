@@ -8,16 +8,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from types import MappingProxyType
-from typing import TYPE_CHECKING
 
 from mlops_assets.errors import did_you_mean
 from mlops_assets.registry.port import CHAMPION, PREVIOUS_CHAMPION
 from mlops_assets.serving.refusal import Refusal
 from mlops_assets.specs.durations import utc_now
 from mlops_assets.training.package import PackagedModel
-
-if TYPE_CHECKING:
-    pass
 
 
 @dataclass(frozen=True)

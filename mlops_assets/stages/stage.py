@@ -33,6 +33,17 @@ def stage_key(spec: ModelSpec, stage: str) -> dg.AssetKey:
     return dg.AssetKey([spec.name, stage])
 
 
+def models_with(stage: str, repository: dg.RepositoryDefinition) -> set[str]:
+    """Return the models that have a stage in a code location."""
+    keys = repository.asset_graph.materializable_asset_keys
+    return {key.path[0] for key in keys if key.path[-1] == stage}
+
+
+def stage_config(stage: str, *models: str, **config: str) -> dict[str, Any]:
+    """Return the run config that gives a stage of some models its config."""
+    return {"ops": {f"{model}__{stage}": {"config": config} for model in models}}
+
+
 def stage_asset(
     spec: ModelSpec, stage: str, *parts: Any, kinds: set[str], **more: Any
 ) -> Callable[[Callable[..., Any]], dg.AssetsDefinition]:
