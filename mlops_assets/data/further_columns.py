@@ -32,7 +32,8 @@ def with_further_columns(
     """
     wider = data.model_copy(update={"features": (*data.features, *further)})
     found = in_canonical_order(read_window(wider, window, folder), data)
-    found = found.set_axis(rows.index[: len(found)])
-    if len(found) != len(rows) or not found[list(rows.columns)].equals(rows):
-        raise DataError(f"the source no longer gives the rows it gave for {window}")
-    return found
+    if len(found) == len(rows):
+        found = found.set_axis(rows.index)
+        if found[list(rows.columns)].equals(rows):
+            return found
+    raise DataError(f"the source no longer gives the rows it gave for {window}")

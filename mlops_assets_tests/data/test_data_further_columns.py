@@ -1,6 +1,7 @@
 """What a spec has dropped is read again beside the snapshot's rows, and never beside other rows."""
 
 import random
+from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 
@@ -61,13 +62,19 @@ def test_the_very_rows_come_back_with_the_column_beside_them(
     pd.testing.assert_frame_equal(found, expected, check_dtype=False)
 
 
-@pytest.mark.parametrize("change", ["a row less", "another value"])
+CHANGES: dict[str, Callable[[pd.DataFrame], pd.DataFrame]] = {
+    "a row less": lambda rows: rows.drop(index=40),
+    "a row more": lambda rows: pd.concat([rows, rows.loc[[40]]]),
+    "another value": lambda rows: rows.assign(y=1 - rows["y"]),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
 def test_rows_that_changed_meanwhile_are_not_taken_for_the_same(
     change: str, data: Data, source: pd.DataFrame, tmp_path: Path
 ) -> None:
     snapshot = read_window(data, WINDOW, tmp_path)
-    changed = source.drop(index=40) if change == "a row less" else source.assign(y=1 - source["y"])
-    changed.to_csv(tmp_path / "rows.csv", index=False)
+    CHANGES[change](source).to_csv(tmp_path / "rows.csv", index=False)
     with pytest.raises(DataError, match="no longer gives the rows"):
         with_further_columns(snapshot, DROPPED, data, WINDOW, tmp_path)
 
