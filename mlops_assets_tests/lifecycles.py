@@ -134,6 +134,13 @@ class Clinic:
         return dict(json.loads((self.root / "records" / "tumour" / f"{stage}.json").read_text()))
 
 
+def table_of(shown: dg.AssetCheckEvaluation, name: str) -> list[dict[str, Any]]:
+    """Return the rows of a table that a check shows."""
+    value = shown.metadata[name]
+    assert isinstance(value, dg.TableMetadataValue)
+    return [dict(record.data) for record in value.records]
+
+
 MakeClinic = Callable[..., Clinic]
 
 

@@ -11,6 +11,7 @@ import pytest
 
 from mlops_assets.gateway_process import running_gateway
 from mlops_assets.home import Home
+from mlops_assets_tests.whole_processes import clean_environment
 
 ROOT = Path(__file__).parents[2]
 
@@ -51,8 +52,7 @@ def test_adding_a_model_works_as_written(empty_project: Path) -> None:
 @pytest.mark.slow
 def test_the_tutorial_works_as_written(tmp_path: Path) -> None:
     home = Home(tmp_path / "home").prepare()
-    foreign = ("MLOPS_", "MLFLOW_", "DAGSTER_")
-    environment = {k: v for k, v in os.environ.items() if not k.startswith(foreign)} | home.environment()
+    environment = clean_environment() | home.environment()
     environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     script = "\n".join(_blocks("docs/tutorial.md"))
     with mock.patch.dict(os.environ, environment, clear=True), running_gateway(home):

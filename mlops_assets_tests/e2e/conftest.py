@@ -1,7 +1,6 @@
 """What end-to-end tests share: the real ``mlops-assets up`` on free ports, and who runs because of it."""
 
 import json
-import os
 import shutil
 import signal
 import socket
@@ -14,9 +13,9 @@ from typing import Any
 
 import pytest
 
+from mlops_assets_tests.whole_processes import clean_environment
+
 COMMAND = (sys.executable, "-m", "mlops_assets.cli.main")
-# What a developer's shell may hold and no test must see.
-FOREIGN = ("MLFLOW_", "MLOPS_", "DAGSTER_")
 SERVICES = ("gateway", "MLflow", "Dagster")
 
 
@@ -93,8 +92,7 @@ def _arguments(pid: int) -> list[str]:
 
 def environment(home: Path) -> dict[str, str]:
     """Return the environment of a command on a home."""
-    clean = {k: v for k, v in os.environ.items() if not k.startswith(FOREIGN)}
-    return {**clean, "MLOPS_HOME": str(home)}
+    return {**clean_environment(), "MLOPS_HOME": str(home)}
 
 
 @pytest.fixture(scope="session")

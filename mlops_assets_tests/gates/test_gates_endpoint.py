@@ -10,12 +10,11 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-import dagster as dg
 import pytest
 
 from mlops_assets.gateway_process import running_gateway
 from mlops_assets.stages.stage import LIFECYCLE
-from mlops_assets_tests.lifecycles import Clinic, MakeClinic
+from mlops_assets_tests.lifecycles import Clinic, MakeClinic, table_of
 
 pytestmark = pytest.mark.slow
 
@@ -88,12 +87,6 @@ def deploy(clinic: Clinic, gateway: str) -> Any:
     return clinic.run("deployed_endpoint", MLOPS_GATEWAY_URL=gateway)
 
 
-def rows_of(shown: dg.AssetCheckEvaluation, name: str) -> list[dict[str, Any]]:
-    value = shown.metadata[name]
-    assert isinstance(value, dg.TableMetadataValue)
-    return [dict(record.data) for record in value.records]
-
-
 def test_predictions_that_are_not_those_of_the_evaluation_are_refused_and_shown(
     registered: tuple[Clinic, str],
 ) -> None:
@@ -107,10 +100,10 @@ def test_predictions_that_are_not_those_of_the_evaluation_are_refused_and_shown(
     assert clinic.aliases == {"champion": "1"}
     shown = clinic.check("deployed_endpoint", "online_offline_parity")
     assert shown.description == "240 of 241 rows agree within 1e-09"
-    (offending,) = rows_of(shown, "offending")
+    (offending,) = table_of(shown, "offending")
     assert offending["row"] == "0"
     assert float(offending["online"]) - float(offending["offline"]) == pytest.approx(1e-6, rel=1e-3)
-    measured = {row["figure"]: row for row in rows_of(shown, "measured")}
+    measured = {row["figure"]: row for row in table_of(shown, "measured")}
     assert measured["rows"]["measured"] == "241"
     assert measured["largest_difference"]["limit"] == "1e-09"
     assert clinic.check("deployed_endpoint", "smoke_test").passed

@@ -7,7 +7,7 @@ import dagster as dg
 import pytest
 
 from mlops_assets.stages.stage import LIFECYCLE
-from mlops_assets_tests.lifecycles import Clinic, Launched, MakeClinic
+from mlops_assets_tests.lifecycles import Clinic, Launched, MakeClinic, table_of
 from mlops_assets_tests.whole_processes import tumours
 
 pytestmark = pytest.mark.slow
@@ -77,7 +77,7 @@ def test_the_check_shows_what_was_measured_the_limit_and_what_offends(refusal: R
     assert not shown.passed
     assert shown.severity == dg.AssetCheckSeverity.ERROR
     assert shown.description
-    measured, offending = (table(shown, name) for name in ("measured", "offending"))
+    measured, offending = (table_of(shown, name) for name in ("measured", "offending"))
     assert {"figure", "measured", "limit"} == set(measured[0])
     assert any(row["limit"] for row in measured)
     assert all(row["measured"] for row in measured)
@@ -91,12 +91,6 @@ OFFENDS: dict[str, dict[str, str]] = {
     "metric_thresholds": {"metric": "roc_auc", "limit": "≥ 0.9999"},
     "champion_comparison": {"metric": "roc_auc", "champion": "1"},
 }
-
-
-def table(shown: dg.AssetCheckEvaluation, name: str) -> list[dict[str, Any]]:
-    value = shown.metadata[name]
-    assert isinstance(value, dg.TableMetadataValue)
-    return [dict(record.data) for record in value.records]
 
 
 def test_a_later_run_of_what_is_downstream_is_refused(refusal: Refusal) -> None:

@@ -11,16 +11,13 @@ from mlflow.pyfunc import scoring_server
 
 from mlops_assets.gateway_client import GatewayClient
 from mlops_assets.registry.mlflow_registry import ARTIFACT_PATH
+from mlops_assets_tests.serving.visits_requests import columns_of
 
 MODELS = ("visits", "iris", "diabetes", "m")
 
 
 def _split(rows: list[dict[str, Any]]) -> Any:
     return {"columns": list(rows[0]), "data": [list(row.values()) for row in rows]}
-
-
-def _columns(rows: list[dict[str, Any]]) -> Any:
-    return {name: [row[name] for row in rows] for name in rows[0]}
 
 
 def _lists(rows: list[dict[str, Any]]) -> Any:
@@ -30,9 +27,9 @@ def _lists(rows: list[dict[str, Any]]) -> Any:
 FORMS: dict[str, Any] = {
     "dataframe_split": lambda rows: {"dataframe_split": _split(rows)},
     "dataframe_records": lambda rows: {"dataframe_records": rows},
-    "inputs, columns": lambda rows: {"inputs": _columns(rows)},
+    "inputs, columns": lambda rows: {"inputs": columns_of(rows)},
     "inputs, records": lambda rows: {"inputs": rows},
-    "instances, columns": lambda rows: {"instances": _columns(rows)},
+    "instances, columns": lambda rows: {"instances": columns_of(rows)},
     "instances, records": lambda rows: {"instances": rows},
 }
 LISTS: dict[str, Any] = {

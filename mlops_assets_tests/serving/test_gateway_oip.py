@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-INFER = "/v2/models/visits/infer"
+from mlops_assets_tests.serving.visits_requests import INFER
+
 _GOOD: dict[str, tuple[str, list[Any]]] = {
     "device": ("BYTES", ["tv", "mobile"]),
     "visited_at": ("BYTES", ["2024-03-01T10:30:00", "2024-03-02"]),
