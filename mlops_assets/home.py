@@ -90,7 +90,7 @@ class Home:
 
     @property
     def gateway_address(self) -> Path:
-        """File in which a running gateway writes its URL."""
+        """File in which a running gateway writes its URL; see :mod:`mlops_assets.gateway_address`."""
         return self.root / "gateway.url"
 
     def snapshot(self, model: str, digest: str) -> Path:

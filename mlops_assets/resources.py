@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 import dagster as dg
 from pydantic import BaseModel, PrivateAttr
 
+from mlops_assets.gateway_address import living_gateway
 from mlops_assets.governance.signatures import Signer, Verifier
 from mlops_assets.home import Home, write_atomically
 from mlops_assets.monitoring.fleet_state import FleetState
@@ -83,10 +84,7 @@ class Platform(dg.ConfigurableResource):  # type: ignore[type-arg]
         """URL of the gateway: ``MLOPS_GATEWAY_URL``, else that of one running on this home."""
         if url := os.environ.get("MLOPS_GATEWAY_URL"):
             return url
-        try:
-            return self.home.gateway_address.read_text().strip() or None
-        except FileNotFoundError:
-            return None
+        return living_gateway(self.home.gateway_address)
 
     @property
     def gateway_is_required(self) -> bool:

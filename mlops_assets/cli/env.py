@@ -5,6 +5,7 @@ import shlex
 import typer
 
 from mlops_assets.cli.output import Json, print_json, say
+from mlops_assets.gateway_address import living_gateway
 from mlops_assets.home import Home
 
 
@@ -19,8 +20,8 @@ def add_to(app: typer.Typer) -> None:
         """
         home = Home.from_environment().prepare()
         variables = home.environment()
-        if home.gateway_address.exists():
-            variables["MLOPS_GATEWAY_URL"] = home.gateway_address.read_text().strip()
+        if url := living_gateway(home.gateway_address):
+            variables["MLOPS_GATEWAY_URL"] = url
         if json:
             print_json(variables)
             return

@@ -9,13 +9,14 @@ import socket
 import sys
 import threading
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import ExitStack
 
 import uvicorn
 
 from mlops_assets.errors import EndpointError
+from mlops_assets.gateway_address import announced
 from mlops_assets.governance.signatures import Verifier
-from mlops_assets.home import Home, write_atomically
+from mlops_assets.home import Home
 from mlops_assets.monitoring.prediction_log import PredictionLog
 from mlops_assets.registry.mlflow_registry import MlflowRegistry
 from mlops_assets.serving.app import Gateway
@@ -70,17 +71,14 @@ def run_gateway(
     url = _url(host, listener.getsockname()[1])
     _exit_cleanly_on_signals()
 
-    def announce() -> None:
-        write_atomically(home.gateway_address, url.encode())
-        on_ready(url)
+    with ExitStack() as ending:
+        ending.callback(log.close)
 
-    try:
+        def announce() -> None:
+            ending.enter_context(announced(home.gateway_address, url))
+            on_ready(url)
+
         _Server(config, router, announce).run(sockets=[listener])
-    finally:
-        log.close()
-        with suppress(FileNotFoundError):
-            if home.gateway_address.read_text() == url:
-                home.gateway_address.unlink()
 
 
 class _Server(uvicorn.Server):
