@@ -1,51 +1,95 @@
-"""The ledger of verdicts: what is not there, or cannot be read, vouches for nothing."""
+"""A gate's figures against its limits: what is missing, not a number or beyond its limit does not pass."""
 
 import math
-from pathlib import Path
 
-from mlops_assets.verdict import Verdict, VerdictLedger
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-SUBJECT = "ab" * 32
+from mlops_assets.specs.gate_rules import FairnessRules, GateRules, MetricThresholdRules, ModelCardRules
+from mlops_assets.specs.tasks import Limit
+from mlops_assets.verdict import Figure, Measurement, judge
+from mlops_assets_tests.vouching import rules_of
 
-
-def verdict(gate: str, passed: bool) -> Verdict:
-    return Verdict(gate=gate, passed=passed, summary=f"{gate} says so", measured={"auc": 0.5})
-
-
-def test_only_a_verdict_that_passed_on_the_very_subject_vouches_for_it(tmp_path: Path) -> None:
-    ledger = VerdictLedger(tmp_path)
-    ledger.record("m", SUBJECT, verdict("one", True))
-    ledger.record("m", SUBJECT, verdict("two", False))
-    assert ledger.missing_or_failed("m", {"one": SUBJECT}) == []
-    assert ledger.missing_or_failed("m", {"one": "cd" * 32, "two": SUBJECT, "three": SUBJECT}) == [
-        "gate one has not judged cdcdcdcdcdcd",
-        "gate two refused abababababab: two says so",
-        "gate three has not judged abababababab",
-    ]
-    assert ledger.missing_or_failed("other", {"one": SUBJECT}) == ["gate one has not judged abababababab"]
+CARD = ModelCardRules(required=True, max_missing=1, sections=("purpose",))
+THRESHOLDS = MetricThresholdRules(
+    required=True,
+    confidence=0.9,
+    min_thresholds=1,
+    thresholds={"roc_auc": Limit(min=0.7), "brier": Limit(max=0.2)},
+)
 
 
-def test_a_later_verdict_takes_the_place_of_an_earlier_one(tmp_path: Path) -> None:
-    ledger = VerdictLedger(tmp_path)
-    for passed in (False, True):
-        ledger.record("m", SUBJECT, verdict("one", passed))
-    assert ledger.missing_or_failed("m", {"one": SUBJECT}) == []
+def measured(*figures: Figure, **more: str) -> Measurement:
+    return Measurement(gate="any", summary="looked", figures=figures, **more)
 
 
-def test_a_spoilt_or_renamed_file_vouches_for_nothing(tmp_path: Path) -> None:
-    ledger = VerdictLedger(tmp_path)
-    ledger.record("m", SUBJECT, verdict("one", True))
-    file = tmp_path / "m" / SUBJECT / "one.json"
-    file.rename(file.with_name("two.json"))
-    file.write_text('{"gate": "one", "passed"')
-    assert len(ledger.missing_or_failed("m", {"one": SUBJECT, "two": SUBJECT})) == 2
+def told(rules: GateRules, *figures: Figure, **more: str) -> str:
+    verdict = judge(measured(*figures, **more), rules)
+    assert verdict.passed == (verdict.summary == "looked")
+    return verdict.summary
 
 
-def test_figures_that_are_no_numbers_survive_the_disk(tmp_path: Path) -> None:
-    ledger = VerdictLedger(tmp_path)
-    written = Verdict(gate="one", passed=False, summary="", measured={"auc": math.nan, "shift": math.inf})
-    ledger.record("m", SUBJECT, written)
-    found = ledger.find("m", SUBJECT, "one")
-    assert found is not None
-    assert math.isnan(float(found.measured["auc"]))
-    assert math.isinf(float(found.measured["shift"]))
+@given(st.floats(allow_nan=False), st.floats(allow_nan=False, allow_infinity=False))
+def test_a_figure_passes_exactly_up_to_its_limit(value: float, limit: float) -> None:
+    at_most = CARD.model_copy(update={"max_missing": limit})
+    figure = Figure(name="missing", value=value, limit="max_missing")
+    assert judge(measured(figure), at_most).passed == (value <= limit)
+    at_least = THRESHOLDS.model_copy(update={"min_thresholds": limit, "thresholds": {}})
+    figure = Figure(name="thresholds", value=value, limit="min_thresholds")
+    assert judge(measured(figure), at_least).passed == (value >= limit)
+
+
+@pytest.mark.parametrize(
+    ("figures", "said"),
+    [
+        ((), "nothing was measured for max_missing"),
+        ((Figure(name="other", value=0),), "nothing was measured for max_missing"),
+        (
+            (Figure(name="missing", value=None, limit="max_missing", note="unreadable"),),
+            "missing: unreadable",
+        ),
+        ((Figure(name="missing", value=math.nan, limit="max_missing"),), "missing is not a number"),
+        ((Figure(name="missing", value=2, limit="max_missing"),), "missing 2 breaks ≤ 1"),
+    ],
+)
+def test_what_is_missing_or_no_number_or_beyond_its_limit_is_a_breach(
+    figures: tuple[Figure, ...], said: str
+) -> None:
+    assert told(CARD, *figures) == said
+
+
+def test_one_of_many_figures_beyond_the_limit_is_enough() -> None:
+    figures = [Figure(name=f"card {i}", value=i, limit="max_missing") for i in range(4)]
+    assert told(CARD, *figures) == "card 2 2 breaks ≤ 1; card 3 3 breaks ≤ 1"
+
+
+def test_the_bound_counts_where_the_gate_says_so() -> None:
+    interval = {"value": 0.72, "low": 0.68, "high": 0.76}
+    common = (
+        Figure(name="thresholds", value=2, limit="min_thresholds"),
+        Figure(name="brier", value=0.15, low=0.1, high=0.2, limit="brier.max", counts="high"),
+    )
+    auc = Figure(name="roc_auc", **interval, limit="roc_auc.min", counts="low")
+    assert told(THRESHOLDS, *common, auc) == "roc_auc 0.72 (lower bound 0.68) breaks ≥ 0.7"
+    assert told(THRESHOLDS, *common, auc.model_copy(update={"counts": "value"})) == "looked"
+
+
+def test_a_limit_of_null_demands_nothing() -> None:
+    rules = rules_of("minimal").gates.fairness
+    assert isinstance(rules, FairnessRules)
+    assert rules.max_tpr_gap is None
+    assert told(rules, Figure(name="groups", value=0, limit="min_groups")) == "looked"
+
+
+def test_a_gate_that_does_not_apply_says_why_and_passes() -> None:
+    assert told(CARD, not_applicable="a regression has no classes") == "looked"
+
+
+@given(st.floats())
+def test_what_was_measured_survives_the_file_also_where_it_is_no_number(value: float) -> None:
+    written = measured(Figure(name="any", value=value))
+    read = Measurement.model_validate_json(written.model_dump_json())
+    assert repr(read.figures[0].value) == repr(written.figures[0].value)
+    again = Measurement.model_validate(written.model_dump(mode="json"))
+    assert repr(again.figures[0].value) == repr(written.figures[0].value)

@@ -1,13 +1,16 @@
-"""``mlops-assets check``: are all specs right?"""
+"""``mlops-assets check``: are all specs and the policy right, and what does the policy demand of a model?"""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mlops_assets.cli.output import Json, print_json, report_problems, say
+from mlops_assets.cli.output import Json, print_json, report_problems, say, table
 from mlops_assets.cli.project import Project
-from mlops_assets.specs.loading import load_fleet
+from mlops_assets.specs.loading import Fleet, load_fleet
+
+if TYPE_CHECKING:
+    from mlops_assets.specs.resolution import Demand
 
 
 def add_to(app: typer.Typer) -> None:
@@ -19,26 +22,55 @@ def add_to(app: typer.Typer) -> None:
             list[Path] | None,
             typer.Argument(help="Spec files, or folders to search; the project's defs folder if none."),
         ] = None,
+        explain: Annotated[
+            str | None,
+            typer.Option(metavar="MODEL", help="Show all that the policy demands of a model, and where."),
+        ] = None,
         json: Json = False,
     ) -> None:
-        """Validate all specs: every file, every problem, each with its line.
+        """Validate all specs and the policy: every file, every problem, each with its line.
 
-        Also imports the functions and estimators that the specs name. Exits with 2 if anything is
-        wrong.
+        Also imports the functions and estimators that the specs name, and finds where a spec asks for less
+        than the policy. Exits with 2 if anything is wrong.
         """
         project = Project.around(paths[0].absolute() if paths else None)
-        fleet = load_fleet(paths or [project.folder], import_code=True)
+        if explain is not None:
+            _explain(project, explain, json)
+            return
+        fleet = load_fleet(paths or [project.folder], project.folder, import_code=True)
         if json:
-            print_json(
-                {
-                    "models": [{"name": x.spec.name, "file": str(x.file)} for x in fleet.specs],
-                    "problems": [
-                        {"file": str(p.file), "line": p.line, "message": p.message} for p in fleet.problems
-                    ],
-                }
-            )
+            print_json(_told(fleet))
         else:
             right, wrong = len(fleet.specs), len(fleet.problems)
             specs = "1 spec is" if right == 1 else f"{right} specs are"
             say(f"{specs} right, {wrong} problem{'' if wrong == 1 else 's'}")
         report_problems(fleet)
+
+
+def _told(fleet: Fleet) -> dict[str, Any]:
+    return {
+        "models": [{"name": x.spec.name, "file": str(x.file)} for x in fleet.specs],
+        "problems": [{"file": str(p.file), "line": p.line, "message": p.message} for p in fleet.problems],
+    }
+
+
+def _explain(project: Project, model: str, json: bool) -> None:
+    from mlops_assets.specs.policy_file import load_policy
+    from mlops_assets.specs.resolution import explained
+
+    loaded = project.spec(model)
+    demands = explained(loaded, load_policy(project.folder))
+    if json:
+        print_json({"model": model, "risk": loaded.spec.risk, "demands": [_as_json(d) for d in demands]})
+        return
+    rows = [[".".join(d.path), d.told, str(d.origin)] for d in demands]
+    table(["demand", "value", "written in"], rows, title=f"{model} ({loaded.spec.risk} risk)")
+
+
+def _as_json(demand: "Demand") -> dict[str, Any]:
+    return {
+        "path": ".".join(demand.path),
+        "value": demand.told,
+        "file": str(demand.origin.file),
+        "line": demand.origin.line,
+    }

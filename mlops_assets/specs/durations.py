@@ -4,7 +4,7 @@ import re
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema
+from pydantic import AfterValidator, BeforeValidator, PlainSerializer, WithJsonSchema
 
 _UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 _PATTERN = re.compile(r"(\d{1,9})\s*([mhdw])")
@@ -47,10 +47,21 @@ def parse_time(text: str) -> datetime:
         ValueError: ``text`` is not an ISO 8601 date or time.
     """
     try:
-        time = datetime.fromisoformat(text)
-        return time if time.tzinfo is None else time.astimezone(UTC).replace(tzinfo=None)
-    except (ValueError, OverflowError):
+        return naive_utc(datetime.fromisoformat(text))
+    except ValueError:
         raise ValueError(f"{text!r} is not a time; write it like 2013-04-01 or 2013-04-01T06:00") from None
+
+
+def naive_utc(time: datetime) -> datetime:
+    """Return ``time`` as naive UTC; one without a zone is taken as it stands.
+
+    Raises:
+        ValueError: In UTC it would lie before the year 1 or after 9999.
+    """
+    try:
+        return time if time.tzinfo is None else time.astimezone(UTC).replace(tzinfo=None)
+    except OverflowError:
+        raise ValueError(f"{time} is out of range") from None
 
 
 def utc_now() -> datetime:
@@ -63,4 +74,11 @@ Duration = Annotated[
     BeforeValidator(parse_duration),
     PlainSerializer(format_duration, return_type=str),
     WithJsonSchema({"type": "string", "pattern": r"^\d+\s*[mhdw]$", "examples": ["90d", "12h"]}),
+]
+
+UtcTime = Annotated[
+    datetime,
+    AfterValidator(naive_utc),
+    # What leaves us says its zone: others read it too.
+    PlainSerializer(lambda time: f"{time.isoformat()}Z", return_type=str, when_used="json"),
 ]

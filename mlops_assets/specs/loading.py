@@ -1,16 +1,16 @@
 """Find, read and judge all specs of a fleet: every file, every problem, each with its line."""
 
-import os
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ValidationError
-
 from mlops_assets.errors import MlopsError, SpecError, did_you_mean
-from mlops_assets.specs.model_spec import ContradictionError, ModelSpec
+from mlops_assets.specs.model_spec import ModelSpec
+from mlops_assets.specs.policy_file import Policy, load_policy, policy_problems
+from mlops_assets.specs.problems import judge_document, shown_path
 from mlops_assets.specs.references import is_reference, load_class, load_function
+from mlops_assets.specs.resolution import conflicts
 from mlops_assets.specs.yaml_positions import Document, KeyPath, Problem, read_document
 
 COMPONENT_TYPE = "mlops_assets.ModelLifecycle"
@@ -44,19 +44,25 @@ class Fleet:
         return self
 
 
-def load_fleet(paths: Iterable[Path], *, import_code: bool = False) -> Fleet:
-    """Read all model specs below ``paths``.
+def load_fleet(
+    paths: Iterable[Path], policy_folder: Path | None = None, *, import_code: bool = False
+) -> Fleet:
+    """Read all model specs below ``paths``, and hold them against the policy.
 
     Args:
         paths: Files, or folders that are searched for ``defs.yaml``.
+        policy_folder: The defs folder in which the project's policy may be; if None, the platform's own
+            policy holds.
         import_code: Also import the functions and estimators the specs name.
 
     Returns:
         The valid specs and all problems, sorted by file and line.
     """
     fleet = Fleet()
+    fleet.problems += policy_problems(policy_folder) if policy_folder else []
+    policy = None if fleet.problems else load_policy(policy_folder)
     for file in sorted(_spec_files(paths, fleet.problems)):
-        _load_file(file, fleet, import_code)
+        _load_file(file, fleet, policy, import_code)
     _report_duplicates(fleet)
     fleet.problems.sort(key=lambda p: (str(p.file), p.line))
     return fleet
@@ -74,8 +80,8 @@ def _spec_files(paths: Iterable[Path], problems: list[Problem]) -> set[Path]:
     return files
 
 
-def _load_file(file: Path, fleet: Fleet, import_code: bool) -> None:
-    shown = Path(os.path.relpath(file)) if file.is_absolute() else file
+def _load_file(file: Path, fleet: Fleet, policy: Policy | None, import_code: bool) -> None:
+    shown = shown_path(file)
     document = read_document(file, shown)
     if isinstance(document, Problem):
         fleet.problems.append(document)
@@ -93,106 +99,31 @@ def _load_file(file: Path, fleet: Fleet, import_code: bool) -> None:
         return
     problems, spec = _judge(document)
     problems.extend(_reference_problems(document, file.parent, import_code))
+    if spec is not None and policy is not None:
+        problems.extend(_against_policy(document, spec, policy))
     if spec is not None and not problems:
         fleet.specs.append(LoadedSpec(spec, shown, document.line(("attributes", "name"))))
     fleet.problems.extend(problems)
 
 
 def _judge(document: Document) -> tuple[list[Problem], ModelSpec | None]:
-    problems = [
-        *document.problems,
-        *(
-            Problem(
-                document.file,
-                document.line((key,)),
-                f"unknown key {key!r}{did_you_mean(str(key), _OUTER_KEYS)}",
-            )
-            for key in document.value
-            if key not in _OUTER_KEYS
-        ),
+    unknown = [
+        Problem(
+            document.file, document.line((key,)), f"unknown key {key!r}{did_you_mean(str(key), _OUTER_KEYS)}"
+        )
+        for key in document.value
+        if key not in _OUTER_KEYS
     ]
-    attributes = document.value.get("attributes")
-    try:
-        return problems, ModelSpec.model_validate(attributes if attributes is not None else {})
-    except ValidationError as error:
-        for detail in error.errors(include_url=False):
-            problems.extend(_explain(detail, document))
-        return problems, None
+    problems, spec = judge_document(document, ("attributes",), ModelSpec)
+    return [*problems, *unknown], spec
 
 
-def _explain(detail: Any, document: Document) -> Iterable[Problem]:
-    """Turn one pydantic error into a sentence at its line, or into several at theirs."""
-    path = _real_path(detail["loc"], document)
-    if isinstance(error := detail.get("ctx", {}).get("error"), ContradictionError):
-        for where, message in error.problems:
-            whole = (*path, *where)
-            named = ".".join(map(str, whole[1:]))
-            yield Problem(document.file, document.line(whole), f"{named}: {message}")
-        return
-    dotted = ".".join(str(p) for p in path[1:]) or "attributes"
-    line = document.line(path)
-    match detail["type"]:
-        case "missing":
-            message = f"{dotted} is required"
-        case "extra_forbidden":
-            known = _known_keys(detail["loc"][:-1])
-            message = f"unknown key {dotted!r}{did_you_mean(str(path[-1]), known)}"
-        case "value_error":
-            message = f"{dotted}: {detail['ctx']['error']}"
-        case "union_tag_invalid":
-            tag = str(detail["ctx"]["tag"])
-            message = (
-                f"{dotted}.type: unknown {tag!r}{did_you_mean(tag, _SOURCES)}; known: {', '.join(_SOURCES)}"
-            )
-        case "union_tag_not_found":
-            message = f"{dotted}.type is required: one of {', '.join(_SOURCES)}"
-        case "literal_error":
-            given = str(detail["input"])
-            allowed = [a.strip("' ") for a in detail["ctx"]["expected"].replace(" or ", ",").split(",")]
-            message = f"{dotted}: {given!r} is not one of {', '.join(allowed)}{did_you_mean(given, allowed)}"
-        case "model_type" | "model_attributes_type" | "dict_type":
-            message = f"{dotted}: must be a mapping of keys to values, not {detail['input']!r}"
-        case _:
-            message = f"{dotted}: {detail['msg']}, not {detail['input']!r}"
-    yield Problem(document.file, line, message)
-
-
-_SOURCES = ("python", "csv", "parquet", "sql")
-
-
-def _real_path(location: tuple[str | int, ...], document: Document) -> KeyPath:
-    """Drop what pydantic puts into a location but the file does not have: union tags, marks of keys."""
-    path: list[str | int] = ["attributes"]
-    value = document.value.get("attributes")
-    for step in location:
-        if step == "[key]" or (path[-1] == "source" and step in _SOURCES):
-            continue
-        path.append(step)
-        try:
-            value = value[step] if value is not None else None
-        except (KeyError, IndexError, TypeError):
-            value = None
-    return tuple(path)
-
-
-def _known_keys(location: tuple[str | int, ...]) -> list[str]:
-    """Return the keys a spec may have at ``location``."""
-    kinds: list[type[BaseModel]] = [ModelSpec]
-    for step in location:
-        kinds = [
-            nested
-            for kind in kinds
-            for name, declared in kind.model_fields.items()
-            for nested in _models_in(declared.annotation)
-            if name == step
-        ] or kinds
-    return [name for kind in kinds for name in kind.model_fields]
-
-
-def _models_in(annotation: Any) -> list[type[BaseModel]]:
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return [annotation]
-    return [m for inner in getattr(annotation, "__args__", ()) for m in _models_in(inner)]
+def _against_policy(document: Document, spec: ModelSpec, policy: Policy) -> Iterable[Problem]:
+    """Yield where a spec asks for less than the policy, naming both lines."""
+    for conflict in conflicts(spec, policy):
+        line = document.line(("attributes", *conflict.path))
+        written = policy.origins[spec.risk][conflict.policy_path]
+        yield Problem(document.file, line, f"{conflict.message} ({written})")
 
 
 def _reference_problems(document: Document, folder: Path, import_code: bool) -> Iterable[Problem]:

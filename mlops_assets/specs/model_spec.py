@@ -4,48 +4,23 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import (
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    WithJsonSchema,
-    model_validator,
-)
+from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
 
 from mlops_assets.errors import did_you_mean
 from mlops_assets.specs.durations import Duration, format_duration
+from mlops_assets.specs.part import ContradictionError, Part
+from mlops_assets.specs.policy import (
+    PartialApprovalRules,
+    PartialEvidenceRules,
+    PartialGates,
+    PartialRetentionRules,
+    PartialRolloutRules,
+    Risk,
+)
 from mlops_assets.specs.references import FunctionReference
+from mlops_assets.specs.tasks import METRICS, Limit, Metric, Task
 
-Task = Literal["binary_classification", "multiclass_classification", "regression"]
 ColumnType = Literal["number", "integer", "string", "boolean", "datetime"]
-Metric = Literal["roc_auc", "brier", "log_loss", "accuracy", "macro_recall", "r2", "mae", "rmse"]
-
-METRICS: dict[Task, tuple[Metric, ...]] = {
-    "binary_classification": ("roc_auc", "brier", "log_loss", "accuracy"),
-    "multiclass_classification": ("accuracy", "log_loss", "macro_recall"),
-    "regression": ("r2", "mae", "rmse"),
-}
-HIGHER_IS_BETTER = frozenset({"roc_auc", "accuracy", "macro_recall", "r2"})
-
-
-class ContradictionError(ValueError):
-    """Parts of a spec that are right by themselves but do not go together.
-
-    Args:
-        *problems: For each the path to the part that has to change, and what is wrong.
-    """
-
-    def __init__(self, *problems: tuple[tuple[str | int, ...], str]) -> None:
-        super().__init__("; ".join(message for _, message in problems))
-        self.problems = problems
-
-
-class Part(BaseModel):
-    """Base of all parts of a spec: immutable, and unknown keys are errors."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
 
 Bounds = Annotated[
     tuple[float | None, float | None],
@@ -229,19 +204,6 @@ class Training(Part):
         return self
 
 
-class Limit(Part):
-    """Bounds on a metric, both inclusive."""
-
-    min: float | None = None
-    max: float | None = None
-
-    @model_validator(mode="after")
-    def _some_bound(self) -> "Limit":
-        if self.min is None and self.max is None:
-            raise ValueError("give min, max or both")
-        return self
-
-
 class Evaluation(Part):
     """How a candidate is judged."""
 
@@ -249,6 +211,16 @@ class Evaluation(Part):
     thresholds: dict[Metric, Limit] = {}
     holdout: Duration = Field(timedelta(days=21), description="Newest part of the window, never trained on.")
     slices: tuple[str, ...] = Field((), description="Columns whose groups are measured apart.")
+    groups: tuple[str, ...] = Field(
+        (), description="Columns of groups of people, whose gaps are measured; sensitive ones always are."
+    )
+    decision_threshold: float = Field(
+        0.5,
+        gt=0.0,
+        lt=1.0,
+        description="Probability of the second class from which on it is decided for; where that class is "
+        "rare, .5 may decide for nobody.",
+    )
     confidence: float = Field(0.95, gt=0.5, lt=1.0)
     min_gain: float = Field(0.0, ge=0.0, description="Gain over the champion that must be shown.")
 
@@ -278,12 +250,20 @@ class Retraining(Part):
     cooldown: Duration = Field(timedelta(days=7), description="Least time between two retrainings.")
 
 
+class Card(Part):
+    """What a person has to be told of a model, besides its purpose and owner; shown in its model card."""
+
+    limits: str | None = Field(None, min_length=10, description="What it must not be used for, and why.")
+    groups: str | None = Field(None, min_length=10, description="Whom its decisions concern.")
+    residual_risks: str | None = Field(None, min_length=10, description="What can still go wrong.")
+
+
 class ModelSpec(Part):
     """The whole of what a team writes about one model."""
 
     name: str = Field(pattern=r"^[a-z][a-z0-9_]{0,62}$")
     owner: str = Field(pattern=r"^(team:[\w-]+|[^@\s]+@[^@\s]+\.[^@\s]+)$", description="Who is paged.")
-    risk: Literal["minimal", "limited", "high"]
+    risk: Risk
     purpose: str = Field(min_length=10)
     task: Task
     data: Data
@@ -291,6 +271,12 @@ class ModelSpec(Part):
     evaluation: Evaluation
     monitoring: Monitoring = Monitoring()
     retraining: Retraining = Retraining()
+    card: Card = Card()
+    gates: PartialGates | None = Field(None, description="Stricter than the policy's.")
+    approvals: PartialApprovalRules | None = Field(None, description="Stricter than the policy's.")
+    rollout: PartialRolloutRules | None = Field(None, description="Stricter than the policy's.")
+    evidence: PartialEvidenceRules | None = Field(None, description="Stricter than the policy's.")
+    retention: PartialRetentionRules | None = Field(None, description="Stricter than the policy's.")
 
     @model_validator(mode="after")
     def _parts_go_together(self) -> "ModelSpec":
@@ -303,10 +289,17 @@ class ModelSpec(Part):
             if metric not in known:
                 said = f"{metric!r} is no metric for {self.task}; known: {', '.join(known)}"
                 problems.append((("evaluation", *path), said))
-        for index, name in enumerate(rules.slices):
-            if name not in data.columns:
-                said = f"{name!r} is no declared column{did_you_mean(name, data.columns)}"
-                problems.append((("evaluation", "slices", index), said))
+        for part in ("slices", "groups"):
+            for index, name in enumerate(getattr(rules, part)):
+                if name not in data.columns:
+                    said = f"{name!r} is no declared column{did_you_mean(name, data.columns)}"
+                    problems.append((("evaluation", part, index), said))
+        if data.target in rules.groups:
+            said = f"the target {data.target!r} is no column of groups"
+            problems.append((("evaluation", "groups", rules.groups.index(data.target)), said))
+        if "decision_threshold" in rules.model_fields_set and self.task != "binary_classification":
+            said = f"decision_threshold is for a binary classification, and the task is {self.task}"
+            problems.append((("evaluation", "decision_threshold"), said))
         if data.window <= data.label_delay + rules.holdout:
             said = (
                 f"a window of {format_duration(data.window)} leaves nothing to train on after a label delay "

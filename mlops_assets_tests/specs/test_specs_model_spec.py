@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from mlops_assets.specs.model_spec import METRICS, Column, ModelSpec
+from mlops_assets.specs.model_spec import Column, ModelSpec
+from mlops_assets.specs.tasks import METRICS
 
 MakeSpec = Callable[..., ModelSpec]
 

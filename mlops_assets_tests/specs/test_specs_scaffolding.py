@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mlops_assets.data.feature_verification import verify_features
+from mlops_assets.data.feature_verification import measure_features
 from mlops_assets.data.features import FeatureView
 from mlops_assets.data.sources import read_window, training_window
 from mlops_assets.errors import DataError, SpecError
@@ -16,6 +16,8 @@ from mlops_assets.specs.loading import LoadedSpec, load_fleet
 from mlops_assets.specs.scaffolding import draft_spec
 from mlops_assets.training.split import holdout_start
 from mlops_assets.training.trainer import fit
+from mlops_assets.verdict import judge
+from mlops_assets_tests.vouching import rules_of
 
 
 def checked(folder: Path) -> LoadedSpec:
@@ -29,7 +31,8 @@ def run(loaded: LoadedSpec, folder: Path) -> None:
     rows = read_window(spec.data, training_window(spec.data, utc_now() + timedelta(minutes=1)), folder)
     assert len(rows) >= spec.data.contract.min_rows
     features = FeatureView.from_spec(spec.data).compute(rows)
-    assert verify_features(features, rows[spec.data.target]).passed
+    measured = measure_features(features, rows[spec.data.target])
+    assert judge(measured, rules_of(spec.risk).gates.feature_verification).passed
     older = rows[spec.data.time_column] < holdout_start(rows[spec.data.time_column], spec.evaluation.holdout)
     fit(spec.training, spec.task, features[older], rows.loc[older, spec.data.target])
 

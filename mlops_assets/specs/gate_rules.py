@@ -1,0 +1,257 @@
+"""What the policy may demand of each gate.
+
+A field marked with a limit is what figures are held against: null demands nothing. Every other field says
+how the gate measures. The values stand in ``policy.yaml``; ``docs/reference/gates.md`` tells of each gate
+what it finds and why.
+"""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from mlops_assets.specs.part import Part
+from mlops_assets.specs.spdx import SpdxLicence
+from mlops_assets.specs.strictness import AtLeast, AtMost, Stricter, Way, stricter_way
+from mlops_assets.specs.tasks import Limit, Metric
+
+Confidence = Annotated[float, Stricter("higher"), Field(gt=0.5, lt=1.0)]
+_FewestRows = Annotated[int, Stricter("lower"), Field(ge=1)]
+
+
+class GateRules(Part):
+    """What is demanded of every gate."""
+
+    required: Annotated[bool, Stricter("higher")] = Field(
+        description="Whether a candidate needs this gate's passing verdict."
+    )
+
+    def limits(self) -> dict[str, tuple[Way, float]]:
+        """Return the limits that are set: by name, which way they bind, and the value."""
+        return {
+            name: (mark.way, float(value))
+            for name in type(self).model_fields
+            if (mark := stricter_way(type(self), name)) and mark.limit
+            if (value := getattr(self, name)) is not None
+        }
+
+
+class DataContractRules(GateRules):
+    """The declared contract, through Great Expectations."""
+
+    max_failed: AtMost = Field(description="Expectations that may fail.")
+
+
+class FeatureVerificationRules(GateRules):
+    """Features that vary, do not give the target away, and are where they were."""
+
+    max_broken: AtMost = Field(description="Features that may be constant, infinite, gone or retyped.")
+    max_leakage: AtMost = Field(description="Strength with which one feature alone may tell the target.")
+    max_shift: AtMost = Field(description="Population stability index against the champion's window.")
+
+
+class LabelNoiseRules(GateRules):
+    """The screen for flipped labels and planted rows."""
+
+    max_flipped: AtMost = Field(
+        description="Share of one group's labels that seem flipped, or were changed since the last training."
+    )
+    max_purity: AtMost = Field(
+        description="How far the labels of one value are on the way from what is usual to being all alike."
+    )
+    max_copies: AtMost = Field(description="Share of rows that are there twice, beyond what chance explains.")
+    confidence: Confidence = Field(description="One-sided, of all groups together.")
+    min_rows: _FewestRows = Field(description="Rows a group needs to be looked at.")
+
+
+class ReproducibilityRules(GateRules):
+    """A second training from the record."""
+
+    max_difference: AtMost = Field(description="Largest difference of any prediction.")
+
+
+class MetricThresholdRules(GateRules):
+    """The spec's own thresholds, held by the bound and not by the point."""
+
+    confidence: Confidence = Field(description="One-sided: that of the bound that has to pass.")
+    min_thresholds: AtLeast = Field(description="Thresholds that a spec must set.")
+    thresholds: dict[Metric, Limit] = Field(
+        {}, description="Bounds by metric; a spec adds its own as evaluation.thresholds."
+    )
+
+    def limits(self) -> dict[str, tuple[Way, float]]:
+        """Return the limits that are set, those of ``roc_auc`` as ``roc_auc.min`` and ``roc_auc.max``."""
+        found = super().limits()
+        for metric, limit in self.thresholds.items():
+            if limit.min is not None:
+                found[f"{metric}.min"] = ("higher", limit.min)
+            if limit.max is not None:
+                found[f"{metric}.max"] = ("lower", limit.max)
+        return found
+
+
+class ChampionComparisonRules(GateRules):
+    """Better than what serves, on rows that neither has seen."""
+
+    confidence: AtLeast = Field(
+        description="That the gain is real, however often the same hold-out was used before."
+    )
+    min_gain: Annotated[float, Stricter("higher"), Field(ge=0)] = Field(
+        description="Gain of the primary metric that must be shown."
+    )
+    min_rows: AtLeast = Field(description="Common rows that a comparison needs.")
+
+
+class SliceRules(GateRules):
+    """What the model owes every group of rows alike: to tell its rows apart, and to be right on average."""
+
+    max_shortfall: AtMost = Field(
+        description="Share of the ordering that the model reaches elsewhere and a group may certainly lack: "
+        "at 1 predictions say nothing there, at 2 the opposite."
+    )
+    max_bias: AtMost = Field(
+        description="By how much more than elsewhere a group's mean prediction may certainly be off, in "
+        "standard deviations of the target."
+    )
+    confidence: Confidence = Field(description="Of the lower bounds of all groups together.")
+    min_rows: _FewestRows = Field(description="Rows a group needs to be judged.")
+
+
+class FairnessRules(GateRules):
+    """Gaps between groups of people, by their lower bounds.
+
+    Of values, which nobody is decided about, the gaps are those of the mean prediction, of the mean
+    underprediction (tpr) and of the mean overprediction (fpr), in standard deviations of the target.
+    """
+
+    min_groups: AtLeast = Field(description="Columns of groups that a spec must declare.")
+    max_demographic_parity_gap: AtMost = Field(description="Gap of the rate of positive decisions.")
+    max_tpr_gap: AtMost = Field(description="Gap of the true positive rate.")
+    max_fpr_gap: AtMost = Field(description="Gap of the false positive rate.")
+    max_equalized_odds_gap: AtMost = Field(description="The larger of the two.")
+    confidence: Confidence = Field(description="Of the bounds of all gaps of all columns together.")
+    min_rows: _FewestRows = Field(description="Rows a group needs to be judged.")
+
+
+class CalibrationRules(GateRules):
+    """Whether a prediction means what it says."""
+
+    max_error: AtMost = Field(
+        description="Expected calibration error that chance does not explain; of values in units of two "
+        "standard deviations of the target."
+    )
+    confidence: Confidence = Field(description="One-sided, of all lower bounds together.")
+
+
+class RobustnessRules(GateRules):
+    """What small and large faults of the input do."""
+
+    max_noise_loss: AtMost = Field(description="Loss of the primary metric under small noise, relative.")
+    max_noise_change: AtMost = Field(
+        description="How far small noise moves predictions, relative to how much they differ."
+    )
+    max_missing_loss: AtMost = Field(description="Loss when a nullable value is missing, relative.")
+    max_silent_unit_errors: AtMost = Field(
+        description="Features in which a unit error does harm and the declared range does not stop it."
+    )
+    max_stress_change: AtMost = Field(description="Share of predictions one feature alone may overturn.")
+    max_evasion: AtMost = Field(description="Share of decisions a small change of a row turns.")
+    query_budget: Annotated[int, Stricter("higher"), Field(ge=1)] = Field(
+        description="Predictions the evasion attack may ask for, for each row."
+    )
+    confidence: Confidence = Field(description="Of the bounds that have to be beyond a limit.")
+
+
+class ExplanationRules(GateRules):
+    """What the predictions rest on."""
+
+    max_top_share: AtMost = Field(description="Share of all attribution that one feature may have.")
+    min_stability: AtLeast = Field(description="Rank correlation of the importances with the champion's.")
+
+
+class ServingBudgetRules(GateRules):
+    """Latency and size on the runtime that serves."""
+
+    max_p99_ms: AtMost = Field(description="99th percentile of one row's prediction, milliseconds.")
+    max_size_mb: AtMost = Field(description="Size of the packaged model, megabytes.")
+
+
+class CostRules(GateRules):
+    """What predictions cost."""
+
+    max_per_1000: AtMost = Field(description="Cost of 1,000 predictions, in the currency of the price.")
+    price_per_cpu_hour: Annotated[float, Stricter("unchanged"), Field(ge=0)]
+
+
+class ComponentRules(GateRules):
+    """The environment's components, their licences and known vulnerabilities."""
+
+    max_denied: AtMost = Field(description="Components under a denied licence.")
+    max_vulnerable: AtMost = Field(
+        description="Components with a known vulnerability; needs a file of advisories."
+    )
+    denied_licences: Annotated[tuple[SpdxLicence, ...], Stricter("more")] = Field(
+        description="SPDX identifiers."
+    )
+    advisories: Annotated[Path | None, Stricter("unchanged")] = Field(
+        description="File of known vulnerabilities (OSV, JSON), relative to the policy's folder."
+    )
+
+
+CardSection = Literal["purpose", "owner", "limits", "groups", "residual_risks"]
+
+
+class ModelCardRules(GateRules):
+    """What a person has to be told of a model."""
+
+    max_missing: AtMost = Field(description="Demanded sections that may be missing.")
+    sections: Annotated[tuple[CardSection, ...], Stricter("more")]
+
+
+class SmokeTestRules(GateRules):
+    """The endpoint answers."""
+
+    max_failed: AtMost = Field(description="Requests that may fail.")
+
+
+class ParityRules(GateRules):
+    """The endpoint answers what the offline evaluation computed."""
+
+    max_difference: AtMost = Field(description="Largest difference of any prediction.")
+
+
+class Gates(Part):
+    """The gates, in the order models meet them."""
+
+    data_contract: DataContractRules
+    feature_verification: FeatureVerificationRules
+    label_noise: LabelNoiseRules
+    reproducibility: ReproducibilityRules
+    components: ComponentRules
+    metric_thresholds: MetricThresholdRules
+    champion_comparison: ChampionComparisonRules
+    slices: SliceRules
+    fairness: FairnessRules
+    calibration: CalibrationRules
+    robustness: RobustnessRules
+    explanations: ExplanationRules
+    serving_budget: ServingBudgetRules
+    cost: CostRules
+    model_card: ModelCardRules
+    smoke_test: SmokeTestRules
+    online_offline_parity: ParityRules
+
+    def of(self, gate: str) -> GateRules:
+        """Return what is demanded of a gate.
+
+        Raises:
+            KeyError: There is no such gate.
+        """
+        if gate not in type(self).model_fields:
+            raise KeyError(gate)
+        rules: GateRules = getattr(self, gate)
+        return rules
+
+
+AT_THE_ENDPOINT = ("smoke_test", "online_offline_parity")
+EVIDENT = tuple(name for name in Gates.model_fields if name not in AT_THE_ENDPOINT)

@@ -1,0 +1,21 @@
+"""What all parts of a spec and of the policy have in common."""
+
+from pydantic import BaseModel, ConfigDict
+
+
+class ContradictionError(ValueError):
+    """Parts of a spec that are right by themselves but do not go together.
+
+    Args:
+        *problems: For each the path to the part that has to change, and what is wrong.
+    """
+
+    def __init__(self, *problems: tuple[tuple[str | int, ...], str]) -> None:
+        super().__init__("; ".join(message for _, message in problems))
+        self.problems = problems
+
+
+class Part(BaseModel):
+    """Base of all parts: immutable, and unknown keys are errors."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)

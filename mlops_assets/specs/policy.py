@@ -1,0 +1,120 @@
+"""What the platform demands of every model, by risk."""
+
+from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias
+
+from pydantic import AfterValidator, Field
+
+from mlops_assets.specs.approver import Approver, distinct
+from mlops_assets.specs.durations import Duration
+from mlops_assets.specs.gate_rules import Gates
+from mlops_assets.specs.part import Part
+from mlops_assets.specs.strictness import Stricter, partial
+
+Risk = Literal["minimal", "limited", "high"]
+RISKS: tuple[Risk, ...] = ("minimal", "limited", "high")
+
+_Shorter = Annotated[Duration, Stricter("lower")]
+
+
+class ApprovalRules(Part):
+    """Whose consent a version needs before it serves. Nobody may consent to work of their own."""
+
+    needed: Annotated[int, Stricter("higher"), Field(ge=0)] = Field(
+        description="People who have to approve; 0 for none."
+    )
+    teams: Annotated[tuple[str, ...], Stricter("unchanged")] = Field(
+        description="Teams whose members may approve; anyone listed as an approver if empty."
+    )
+    timeout: _Shorter = Field(description="How long a version waits for approvals.")
+
+
+class RolloutRules(Part):
+    """How a version comes to serve."""
+
+    shadow: Annotated[Duration, Stricter("higher")] = Field(
+        description="How long it answers unseen beside the champion."
+    )
+    canary: Annotated[tuple[int, ...], Stricter("more")] = Field(
+        description="Percentages of the traffic it has to pass through."
+    )
+
+
+class EvidenceRules(Part):
+    """How long a candidate's evidence holds."""
+
+    lifetime: _Shorter = Field(description="Age at which its evidence no longer lets a version load.")
+
+
+class MonitoringRules(Part):
+    """How closely an endpoint is watched, at the least."""
+
+    window: Annotated[Duration, Stricter("lower")] = Field(description="Longest window between two looks.")
+    max_tolerance: Annotated[float, Stricter("lower")] = Field(
+        description="Loss of the primary metric that may count as no harm."
+    )
+
+
+class RetrainingRules(Part):
+    """How often a model may be retrained without anybody asking."""
+
+    budget: Annotated[int, Stricter("lower"), Field(ge=0)] = Field(
+        description="Automatic retrainings in 30 days."
+    )
+    min_cooldown: Annotated[Duration, Stricter("higher")] = Field(description="Least time between two.")
+
+
+class RetentionRules(Part):
+    """How long what is needed to answer for a decision is kept."""
+
+    predictions: Annotated[Duration, Stricter("higher")]
+    evidence: Annotated[Duration, Stricter("higher")]
+
+
+class Rules(Part):
+    """All that is demanded of a model."""
+
+    sensitive_features: Annotated[bool, Stricter("lower")] = Field(
+        description="Whether a model of this risk may use columns declared as sensitive."
+    )
+    gates: Gates
+    approvals: ApprovalRules
+    rollout: RolloutRules
+    evidence: EvidenceRules
+    monitoring: MonitoringRules
+    retraining: RetrainingRules
+    retention: RetentionRules
+
+
+# The same with every value optional, for what is written over it. A type checker knows no made classes.
+if TYPE_CHECKING:
+    PartialRules: TypeAlias = Part
+    PartialGates: TypeAlias = Part
+    PartialApprovalRules: TypeAlias = Part
+    PartialRolloutRules: TypeAlias = Part
+    PartialEvidenceRules: TypeAlias = Part
+    PartialRetentionRules: TypeAlias = Part
+else:
+    PartialRules = partial(Rules)
+    PartialGates = partial(Gates)
+    PartialApprovalRules = partial(ApprovalRules)
+    PartialRolloutRules = partial(RolloutRules)
+    PartialEvidenceRules = partial(EvidenceRules)
+    PartialRetentionRules = partial(RetentionRules)
+
+
+class Tiers(Part):
+    """What each risk demands beyond what all do."""
+
+    minimal: PartialRules = PartialRules()
+    limited: PartialRules = PartialRules()
+    high: PartialRules = PartialRules()
+
+
+class PolicyFile(Part):
+    """A policy as it is written; what it leaves out is as in the policy that comes with the platform."""
+
+    all: PartialRules = PartialRules()
+    tiers: Tiers = Tiers()
+    approvers: Annotated[tuple[Approver, ...], AfterValidator(distinct)] = Field(
+        (), description="Who may approve a release."
+    )
