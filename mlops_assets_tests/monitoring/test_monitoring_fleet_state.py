@@ -33,7 +33,7 @@ def state(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[FleetState
     url = os.environ.get("MLOPS_TEST_POSTGRES_URL")
     if not url:
         pytest.skip("MLOPS_TEST_POSTGRES_URL names no database")
-    tables = ("assessments", "decisions", "trainings", "audit")
+    tables = ("assessments", "decisions", "trainings")
     drop = "; ".join(f"DROP TABLE IF EXISTS {table}" for table in tables)
     with sa.create_engine(url).begin() as connection:
         connection.execute(sa.text(drop))
@@ -98,31 +98,6 @@ def test_the_newest_training_never_goes_back(state: FleetState) -> None:
         state.record_training("m", DAY + timedelta(days=day))
     state.record_training("n", DAY)
     assert state.last_trainings() == {"m": DAY + timedelta(days=9), "n": DAY}
-
-
-def test_the_audit_tells_who_did_what_in_order(state: FleetState) -> None:
-    state.record_change("promote", "m", version="2", previous=None)
-    state.record_change("rollback", "m", actor="ops", version="1", reason="é")
-    state.record_change("promote", "n")
-    changes = state.changes("m")
-    assert [c["action"] for c in changes] == ["promote", "rollback"]
-    assert changes[1]["actor"] == "ops"
-    assert changes[1]["detail"] == {"version": "1", "reason": "é"}
-    assert changes[0]["actor"]
-
-
-def test_a_user_without_a_name_is_audited_by_number(
-    state: FleetState, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for name in ("LOGNAME", "USER", "LNAME", "USERNAME"):
-        monkeypatch.delenv(name, raising=False)
-
-    def nobody(uid: int) -> None:
-        raise KeyError(f"getpwuid(): uid not found: {uid}")
-
-    monkeypatch.setattr("pwd.getpwuid", nobody)
-    state.record_change("promote", "m")
-    assert state.changes("m")[0]["actor"] == f"uid {os.getuid()}"
 
 
 def _file(arguments: tuple[str, int]) -> int:
