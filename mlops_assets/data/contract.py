@@ -11,7 +11,7 @@ from mlops_assets.data.columns import refused
 from mlops_assets.errors import SpecError
 from mlops_assets.specs.durations import format_duration
 from mlops_assets.specs.model_spec import Column, Data
-from mlops_assets.verdict import Verdict
+from mlops_assets.verdict import Figure, Measurement
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -37,8 +37,8 @@ class _Expectation:
     says: str | None = None
 
 
-def check_contract(rows: "pd.DataFrame", data: Data, as_of: datetime, folder: Path) -> Verdict:
-    """Judge a snapshot against the declared columns, its size, its keys and its freshness.
+def measure_contract(rows: "pd.DataFrame", data: Data, as_of: datetime, folder: Path) -> Measurement:
+    """Hold a snapshot against the declared columns, its size, its keys and its freshness.
 
     Args:
         rows: A raw data snapshot.
@@ -47,8 +47,8 @@ def check_contract(rows: "pd.DataFrame", data: Data, as_of: datetime, folder: Pa
         folder: The spec's folder, to which the suite file's path refers.
 
     Returns:
-        A verdict of gate ``data_contract`` whose findings name expectation, column, offending
-        values and rows.
+        What gate ``data_contract`` measured; its findings name expectation, column, offending values and
+        rows.
 
     Raises:
         SpecError: The suite file is no suite of Great Expectations.
@@ -56,18 +56,16 @@ def check_contract(rows: "pd.DataFrame", data: Data, as_of: datetime, folder: Pa
     expectations = [*_expectations(rows, data, as_of), *_suite(data, folder)]
     results = _validate(_with_stand_ins(rows, data), expectations)
     findings = [_finding(e, result) for e, result in results if not result["success"]]
-    return Verdict(
+    told = "; ".join(f["problem"] for f in findings[:3])
+    return Measurement(
         gate="data_contract",
-        passed=not findings,
-        summary=(
-            f"{len(results)} expectations hold on {len(rows):,} rows"
-            if not findings
-            else f"{len(findings)} of {len(results)} expectations failed: "
-            + "; ".join(f["problem"] for f in findings[:3])
+        summary=f"{len(results) - len(findings)} of {len(results)} expectations hold on {len(rows):,} rows",
+        figures=(
+            Figure(name="failed expectations", value=len(findings), limit="max_failed", note=told),
+            Figure(name="expectations", value=len(results)),
+            Figure(name="rows", value=len(rows)),
         ),
-        measured={"rows": len(rows), "expectations": len(results), "failed": len(findings)},
-        limits={"failed": 0},
-        findings=findings,
+        findings=tuple(findings),
     )
 
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from mlops_assets.errors import DataError
 from mlops_assets.evaluation.intervals import PairedDifference, paired_difference, time_blocks
-from mlops_assets.evaluation.judgement import FEWEST_COMMON_ROWS
 from mlops_assets.evaluation.metrics import encode_target, measure
+from mlops_assets.specs.gate_rules import ChampionComparisonRules
 from mlops_assets.specs.model_spec import ModelSpec
 
 if TYPE_CHECKING:
@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from mlops_assets.training.package import PackagedModel
+
+
+_FEWEST_ROWS = 2
 
 
 @dataclass(frozen=True)
@@ -41,6 +44,7 @@ def compare_with_champion(
     challenger: "np.ndarray[Any, Any]",
     classes: tuple[Any, ...],
     champion: "PackagedModel",
+    rules: ChampionComparisonRules,
 ) -> ChampionComparison:
     """Return how much better the challenger is on the part of the hold-out unseen by the champion.
 
@@ -50,11 +54,12 @@ def compare_with_champion(
         challenger: The challenger's predictions for them.
         classes: The classes it predicts.
         champion: The packaged champion, which computes its own features.
+        rules: What the policy demands of the comparison.
     """
     times = holdout[spec.data.time_column]
     unseen = (times >= datetime.fromisoformat(champion.manifest.lineage["trained_until"])).to_numpy()
     rows = int(unseen.sum())
-    if rows < FEWEST_COMMON_ROWS:
+    if rows < max(_FEWEST_ROWS, rules.min_rows or 0):
         return ChampionComparison(rows, problem="too few rows that neither model was trained on")
     common = holdout[unseen]
     missing = [c.name for c in champion.manifest.inputs if c.name not in common]
@@ -81,7 +86,7 @@ def compare_with_champion(
         _over(either, classes, challenger[unseen]),
         served,
         time_blocks(times[unseen]),
-        margin=spec.evaluation.min_gain,
+        margin=rules.min_gain,
         confidence=spec.evaluation.confidence,
     )
     return ChampionComparison(rows, difference, value)

@@ -49,7 +49,8 @@ class PairedDifference:
         low: Lower bound of the gain's two-sided interval.
         high: Its upper bound.
         p_value: One-sided p-value of "not better by more than the margin", from the share of resamples
-            in which it is not; 1 where the metric is not defined.
+            in which it is not, and where there is none from their spread; 1 where the metric is not
+            defined.
     """
 
     gain: float
@@ -178,4 +179,8 @@ def _p_value(draws: "Array", margin: float, n_blocks: int) -> float:
         return 1.0
     # The +1 keeps a finite number of resamples from ever claiming certainty.
     share = (1 + int((draws <= margin).sum())) / (1 + len(draws))
-    return float(t.sf(norm.isf(share) / math.sqrt(n_blocks / (n_blocks - 1)), n_blocks - 1))
+    distance = float(norm.isf(share))
+    if share * (1 + len(draws)) == 1 and (spread := float(draws.std(ddof=1))) > 0:
+        # Beyond the furthest resample only the shape of all of them tells how far it still is.
+        distance = max(distance, (float(draws.mean()) - margin) / spread)
+    return float(t.sf(distance / math.sqrt(n_blocks / (n_blocks - 1)), n_blocks - 1))

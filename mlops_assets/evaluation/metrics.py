@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from mlops_assets.errors import DataError
-from mlops_assets.specs.model_spec import HIGHER_IS_BETTER, METRICS, Task
+from mlops_assets.specs.tasks import HIGHER_IS_BETTER, METRICS, Task
 
 if TYPE_CHECKING:
     import numpy as np

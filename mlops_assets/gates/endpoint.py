@@ -6,24 +6,28 @@ import dagster as dg
 
 from mlops_assets.errors import EndpointError
 from mlops_assets.gateway_client import GatewayClient
+from mlops_assets.governance.approvals import ApprovalState
 from mlops_assets.specs.model_spec import ModelSpec
 from mlops_assets.stages.stage import stage_key
 from mlops_assets.training.package import PackagedModel
-from mlops_assets.verdict import Verdict
+from mlops_assets.verdict import Figure, Measurement
 
 if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
 
-SMOKE, PARITY = "smoke_test", "online_offline_parity"
-TOLERANCE = 1e-9
+SMOKE, PARITY, APPROVALS = "smoke_test", "online_offline_parity", "approvals"
 _BATCH = 250
+_DIFFERENCE = "largest difference of a prediction"
 
 
 def endpoint_checks(spec: ModelSpec) -> list[dg.AssetCheckSpec]:
     """Return the specs of the checks that the deployment itself carries out."""
     key = stage_key(spec, "deployed_endpoint")
     return [
+        dg.AssetCheckSpec(
+            APPROVALS, asset=key, blocking=True, description="The people whom the policy asks consent."
+        ),
         dg.AssetCheckSpec(SMOKE, asset=key, blocking=True, description="The version answers a real row."),
         dg.AssetCheckSpec(
             PARITY,
@@ -34,27 +38,46 @@ def endpoint_checks(spec: ModelSpec) -> list[dg.AssetCheckSpec]:
     ]
 
 
-def check_smoke(gateway: GatewayClient, spec: ModelSpec, version: str, rows: "pd.DataFrame") -> Verdict:
-    """Return whether the version answers one real row over HTTP with a finite prediction."""
+def shown_approvals(state: ApprovalState, evidence: str) -> dg.AssetCheckResult:
+    """Return what people decided as Dagster shows it."""
+    return dg.AssetCheckResult(
+        passed=state.approved,
+        check_name=APPROVALS,
+        severity=dg.AssetCheckSeverity.ERROR,
+        description=state.summary,
+        metadata={
+            "evidence": evidence,
+            "needed": state.needed,
+            "given": state.given,
+            "approved_by": ", ".join(state.approved_by) or "nobody",
+            **({"rejected_by": ", ".join(state.rejected_by)} if state.rejected_by else {}),
+            **({"does_not_count": "; ".join(state.objections)} if state.objections else {}),
+        },
+    )
+
+
+def measure_smoke(gateway: GatewayClient, spec: ModelSpec, version: str, rows: "pd.DataFrame") -> Measurement:
+    """Ask the version over HTTP for one real row; the answer has to be a finite prediction."""
     import numpy as np
 
     try:
         answer = _ask(gateway, spec, version, rows.head(1))
-        passed = bool(np.isfinite(answer).all())
-        summary = f"version {version} answered {answer[0, 0]:.4f}"
+        failed = not np.isfinite(answer).all()
+        said = f"version {version} answered {answer[0, 0]:.4f}"
     except EndpointError as error:
-        passed, summary = False, str(error)
-    return Verdict(gate=SMOKE, passed=passed, summary=summary, measured={"rows": 1})
+        failed, said = True, str(error)
+    figure = Figure(name="failed requests", value=int(failed), limit="max_failed", note=said)
+    return Measurement(gate=SMOKE, summary=said, figures=(figure,))
 
 
-def check_parity(
+def measure_parity(
     gateway: GatewayClient,
     spec: ModelSpec,
     version: str,
     rows: "pd.DataFrame",
     package: PackagedModel,
-) -> Verdict:
-    """Return whether online predictions equal offline ones, row by row."""
+) -> Measurement:
+    """Compare online predictions with offline ones, row by row."""
     import numpy as np
 
     offline = package.predict(rows).reshape(len(rows), -1)
@@ -66,18 +89,25 @@ def check_parity(
                 f"the gateway answers {online.shape[1]} figures a row where offline are {offline.shape[1]}"
             )
     except EndpointError as error:
-        return Verdict(gate=PARITY, passed=False, summary=str(error), measured={"rows": len(rows)})
+        unknown = Figure(name=_DIFFERENCE, value=None, limit="max_difference", note=str(error))
+        return Measurement(gate=PARITY, summary=str(error), figures=(unknown,))
     distance = np.abs(online - offline).max(axis=1)
-    apart = np.flatnonzero(~(distance <= TOLERANCE))
-    return Verdict(
+    # Where a prediction is not a number, so is the difference, and that is the largest.
+    furthest = np.argsort(-np.nan_to_num(distance, nan=np.inf), kind="stable")[:5]
+    largest, same = float(distance[furthest[0]]), int((distance == 0).sum())
+    return Measurement(
         gate=PARITY,
-        passed=len(apart) == 0,
-        summary=f"{len(rows) - len(apart):,} of {len(rows):,} rows agree within {TOLERANCE:g}",
-        measured={"rows": len(rows), "largest_difference": float(np.nanmax(distance))},
-        limits={"largest_difference": TOLERANCE},
-        findings=[
-            {"row": int(i), "online": _told(online[i]), "offline": _told(offline[i])} for i in apart[:5]
-        ],
+        summary=f"{same:,} of {len(rows):,} rows are the same to the last digit",
+        figures=(
+            Figure(name=_DIFFERENCE, value=largest, limit="max_difference"),
+            Figure(name="rows", value=len(rows)),
+            Figure(name="rows that are the same", value=same),
+        ),
+        findings=tuple(
+            {"row": int(i), "online": _told(online[i]), "offline": _told(offline[i])}
+            for i in furthest
+            if distance[i] != 0
+        ),
     )
 
 

@@ -1,61 +1,121 @@
-"""What all gates have in common: they are blocking, they record, and they show what they measured."""
+"""What all gates have in common: they block, their record is signed and filed, and they show it."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import dagster as dg
 
+from mlops_assets.governance.evidence import GateRecord
 from mlops_assets.resources import Platform
+from mlops_assets.specs.durations import utc_now
 from mlops_assets.specs.model_spec import ModelSpec
+from mlops_assets.specs.policy import Rules
 from mlops_assets.stages.stage import plain, rounded, stage_key, with_known_signature
-from mlops_assets.verdict import Verdict
+from mlops_assets.verdict import Figure, Measurement, Verdict, judge
 
 
-def gate_check(
-    spec: ModelSpec, stage: str, name: str, description: str
+def gate_checks(
+    spec: ModelSpec, stage: str, input_name: str, gates: Mapping[str, str]
 ) -> Callable[[Callable[..., Any]], dg.AssetChecksDefinition]:
-    """Return the decorator that makes a function a gate on a stage: a blocking asset check."""
-    decorate = dg.asset_check(asset=stage_key(spec, stage), name=name, description=description, blocking=True)
+    """Return the decorator that makes a function the gates on a stage: blocking asset checks.
+
+    Gates on one stage are one op, because they look at the same things, which are then read once, and
+    because every op of every model costs whoever loads the fleet.
+
+    Args:
+        spec: The model's spec.
+        stage: The stage whose output they judge.
+        input_name: The function's parameter that takes the stage's record.
+        gates: What each gate looks for, by name.
+    """
+    key = stage_key(spec, stage)
+    decorate = dg.multi_asset_check(
+        name=f"{spec.name}__{stage}_gates",
+        specs=[dg.AssetCheckSpec(n, asset=key, description=d, blocking=True) for n, d in gates.items()],
+        ins={input_name: dg.AssetIn(key)},
+        can_subset=True,
+    )
     return lambda function: decorate(with_known_signature(function))
 
 
-def record_and_show(
-    platform: Platform, spec: ModelSpec, subject: str, verdict: Verdict
+def selected(context: dg.AssetCheckExecutionContext, gates: Iterable[str]) -> list[str]:
+    """Return the gates that a run asked for, in the order models meet them."""
+    asked = {key.name for key in context.selected_asset_check_keys}
+    return [gate for gate in gates if gate in asked]
+
+
+def file_and_show(
+    platform: Platform, spec: ModelSpec, rules: Rules, subject: str, measurement: Measurement, run: str
 ) -> dg.AssetCheckResult:
-    """File a verdict in the ledger, where registration looks, and return it for the UI.
+    """File what a gate measured, signed, where registration looks for it, and return it for the UI.
 
     Args:
         platform: Where the ledger is.
         spec: The model's spec.
+        rules: What is demanded of it.
         subject: Digest of what was judged.
-        verdict: What the gate found.
+        measurement: What the gate measured.
+        run: The Dagster run.
     """
-    platform.verdicts.record(spec.name, subject, verdict)
-    return shown(verdict, subject)
+    platform.ledger.file(gate_record(spec, rules, subject, measurement, run))
+    return shown(judge(measurement, rules.gates.of(measurement.gate)), subject)
 
 
-def shown(verdict: Verdict, subject: str, check_name: str | None = None) -> dg.AssetCheckResult:
+def gate_record(
+    spec: ModelSpec, rules: Rules, subject: str, measurement: Measurement, run: str
+) -> GateRecord:
+    """Return what a gate measured, with what it was measured on and under which rules."""
+    return GateRecord(
+        model=spec.name,
+        subject=subject,
+        measurement=measurement,
+        rules=rules.gates.of(measurement.gate).model_dump(mode="json"),
+        at=utc_now(),
+        run=run,
+    )
+
+
+def shown(verdict: Verdict, subject: str) -> dg.AssetCheckResult:
     """Return a verdict as Dagster shows it: what was measured, the limits, what offended."""
-    figures = [
-        {"figure": name, "measured": "–" if value is None else value, "limit": verdict.limits.get(name, "")}
-        for name, value in verdict.measured.items()
-    ]
+    measurement = verdict.measurement
+    findings = [*(b.model_dump() for b in verdict.breaches)]
     return dg.AssetCheckResult(
         passed=verdict.passed,
-        check_name=check_name,
+        check_name=verdict.gate,
         severity=dg.AssetCheckSeverity.ERROR,
         description=verdict.summary,
         metadata={
             "subject": subject,
-            "measured": _table(figures),
-            **({"offending": _table(verdict.findings[:50])} if verdict.findings else {}),
-            **{
-                name: rounded(value)
-                for name, value in verdict.measured.items()
-                if isinstance(value, int | float) and not isinstance(value, bool)
-            },
+            "measured": _table([_row(figure, verdict) for figure in measurement.figures]),
+            **({"breaches": _table(findings)} if findings else {}),
+            **({"offending": _table(measurement.findings[:50])} if measurement.findings else {}),
+            **{f.name: rounded(f.value) for f in measurement.figures[:20] if f.value is not None},
         },
     )
+
+
+def not_measured(gate: str, subject: str, error: Exception) -> dg.AssetCheckResult:
+    """Return the refusal by a gate that could not measure; nothing is filed, so nothing is vouched for."""
+    return dg.AssetCheckResult(
+        passed=False,
+        check_name=gate,
+        severity=dg.AssetCheckSeverity.ERROR,
+        description=f"could not be measured: {' '.join(str(error).split()) or type(error).__name__}",
+        metadata={"subject": subject},
+    )
+
+
+def _row(figure: Figure, verdict: Verdict) -> dict[str, Any]:
+    interval = "" if figure.low is None else f"{plain(figure.low)} … {plain(figure.high)}"
+    limit = verdict.limits.get(figure.limit)
+    counts = {"low": " (lower bound)", "high": " (upper bound)"}.get(figure.counts, "")
+    return {
+        "figure": figure.name,
+        "measured": "–" if figure.value is None else plain(figure.value),
+        "interval": interval,
+        "limit": "" if limit is None else f"{figure.limit} {limit:g}{counts}",
+        "note": figure.note,
+    }
 
 
 def _table(rows: Sequence[Mapping[Any, Any]]) -> dg.TableMetadataValue:

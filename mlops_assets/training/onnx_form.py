@@ -7,7 +7,7 @@ where both forms give the same outputs on the hold-out.
 from typing import TYPE_CHECKING, Any
 
 from mlops_assets.home import settle_libraries
-from mlops_assets.specs.model_spec import Task
+from mlops_assets.specs.tasks import Task
 
 if TYPE_CHECKING:
     import numpy as np

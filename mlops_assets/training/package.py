@@ -27,8 +27,9 @@ from mlops_assets.data.features import FeatureView
 from mlops_assets.errors import PackageError
 from mlops_assets.governance.signatures import Signer, Verifier
 from mlops_assets.home import storage_errors
-from mlops_assets.specs.model_spec import Column, Task
+from mlops_assets.specs.model_spec import Column
 from mlops_assets.specs.references import is_installed
+from mlops_assets.specs.tasks import Task
 from mlops_assets.training import onnx_form
 
 if TYPE_CHECKING:
@@ -161,7 +162,8 @@ class PackagedModel:
         return onnx_form.open_session(self._content("estimator.onnx"))
 
     @cached_property
-    def _estimator(self) -> Any:
+    def estimator(self) -> Any:
+        """The native estimator, from the very bytes that were signed; what explains predictions."""
         import pickle
 
         return pickle.loads(self._content("estimator.pkl"))  # noqa: S301  (signed, and unaltered)
@@ -174,7 +176,7 @@ class PackagedModel:
     def warm(self) -> None:
         """Load what the first prediction would load."""
         _ = self.view
-        _ = self._session if self.uses_onnx else self._estimator
+        _ = self._session if self.uses_onnx else self.estimator
 
     def predict(self, rows: "pd.DataFrame") -> "np.ndarray[Any, Any]":
         """Return predictions for raw rows, as served.
@@ -198,7 +200,7 @@ class PackagedModel:
         if self.uses_onnx:
             raw = onnx_form.run(self._session, task, ordered.to_numpy(dtype="float32"))
         else:
-            raw = onnx_form.native(self._estimator, task, ordered)
+            raw = onnx_form.native(self.estimator, task, ordered)
         return raw[:, 1] if task == "binary_classification" else raw
 
     def reference(self) -> "pd.DataFrame":

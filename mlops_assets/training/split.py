@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from mlops_assets.errors import DataError
 from mlops_assets.specs.durations import format_duration
-from mlops_assets.specs.model_spec import Task
+from mlops_assets.specs.tasks import Task
 
 if TYPE_CHECKING:
     import numpy as np

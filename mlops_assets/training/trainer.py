@@ -1,15 +1,15 @@
 """Fit what the spec names: any scikit-learn compatible estimator, or the team's own function."""
 
-import importlib.metadata
 import random
 import sys
-from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from mlops_assets import digests
 from mlops_assets.errors import MlopsError, TrainingError
-from mlops_assets.specs.model_spec import Task, Training
+from mlops_assets.governance.components import inventory
+from mlops_assets.specs.model_spec import Training
 from mlops_assets.specs.references import load_class, load_function
+from mlops_assets.specs.tasks import Task
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -94,15 +94,10 @@ def _pipeline(estimator: Any, features: "pd.DataFrame") -> Any:
     return make_pipeline(columns, estimator)
 
 
-@cache
 def environment() -> dict[str, str]:
     """Return the Python version and every installed distribution's, by name."""
-    installed = {
-        d.metadata["Name"].lower(): d.version
-        for d in importlib.metadata.distributions()
-        if d.metadata["Name"]
-    }
-    return {"python": sys.version.split()[0], **dict(sorted(installed.items()))}
+    installed = {component.name: component.version for component in inventory()}
+    return {"python": sys.version.split()[0], **installed}
 
 
 def environment_digest() -> str:

@@ -13,11 +13,13 @@ import pandas as pd
 import pytest
 
 from mlops_assets.data.columns import to_declared_types
-from mlops_assets.data.contract import check_contract
+from mlops_assets.data.contract import measure_contract
 from mlops_assets.data.snapshots import read_snapshot, write_snapshot
 from mlops_assets.errors import SpecError
 from mlops_assets.specs.model_spec import Data
 from mlops_assets.verdict import Verdict
+from mlops_assets.verdict import judge as held
+from mlops_assets_tests.vouching import rules_of
 
 AS_OF = datetime(2024, 1, 14)
 ROWS = 300
@@ -74,14 +76,15 @@ def judge(frame: pd.DataFrame, folder: Path, data: Data | None = None) -> Verdic
     frame = to_declared_types(frame, data.features)
     frame = frame.astype({"t": "datetime64[us]", "id": "float64", "y": "float64"})
     digest, path = write_snapshot(frame, lambda d: folder / d)
-    return check_contract(read_snapshot(path, digest), data, AS_OF, folder)
+    measured = measure_contract(read_snapshot(path, digest), data, AS_OF, folder)
+    return held(measured, rules_of().gates.data_contract)
 
 
 def test_rows_that_keep_the_contract_pass(tmp_path: Path) -> None:
     verdict = judge(rows(), tmp_path)
-    assert verdict.passed, verdict.findings
-    assert verdict.measured["rows"] == ROWS
-    assert verdict.findings == []
+    assert verdict.passed, verdict.summary
+    assert verdict.summary.endswith(f"expectations hold on {ROWS:,} rows")
+    assert verdict.measurement.findings == ()
 
 
 @pytest.mark.parametrize(
@@ -113,7 +116,7 @@ def test_one_wrong_value_is_found_and_nothing_else(
     frame.at[row, column] = value
     verdict = judge(frame, tmp_path)
     assert not verdict.passed
-    (finding,) = verdict.findings
+    (finding,) = verdict.measurement.findings
     assert finding["problem"].startswith(said)
     assert finding["column"] == column
     assert json.loads(finding["values"]) == values
@@ -124,16 +127,16 @@ def test_one_wrong_value_is_found_and_nothing_else(
 def test_a_row_named_twice_is_found(tmp_path: Path) -> None:
     frame = rows()
     frame.loc[4, ["t", "id"]] = frame.loc[3, ["t", "id"]]
-    (finding,) = judge(frame, tmp_path).findings
+    (finding,) = judge(frame, tmp_path).measurement.findings
     assert finding["column"] == "t, id"
     assert json.loads(finding["rows"]) == [3, 4]
-    (finding,) = judge(frame, tmp_path, contract(key=["id"])).findings
+    (finding,) = judge(frame, tmp_path, contract(key=["id"])).measurement.findings
     assert (finding["column"], json.loads(finding["values"])) == ("id", [3.0, 3.0])
 
 
 def test_too_few_and_too_old_rows_are_found(tmp_path: Path) -> None:
     verdict = judge(rows().head(100), tmp_path)
-    assert [f["problem"] for f in verdict.findings] == [
+    assert [f["problem"] for f in verdict.measurement.findings] == [
         "table: table row count to be between: observed 100",
         "t: newest row not older than 3d: observed 2024-01-05T03:00:00",
     ]
@@ -157,7 +160,7 @@ def test_a_column_of_nothing_but_gaps_is_no_wrong_type(tmp_path: Path) -> None:
 def test_many_faults_are_all_told(tmp_path: Path) -> None:
     frame = rows()
     frame.at[1, "a"], frame.at[2, "a"], frame.at[3, "i"], frame.at[4, "s"] = 50.0, "x", 0.5, "q"
-    findings = judge(frame, tmp_path).findings
+    findings = judge(frame, tmp_path).measurement.findings
     assert sorted(f["column"] for f in findings) == ["a", "a", "i", "s"]
 
 
@@ -187,15 +190,15 @@ def test_the_teams_suite_is_judged_too(with_suite: Callable[[Any], Verdict]) -> 
             ]
         }
     )
-    assert [f["column"] for f in verdict.findings] == ["a", "gaps", "gone"]
-    assert "does not exist" in verdict.findings[2]["problem"]
+    assert [f["column"] for f in verdict.measurement.findings] == ["a", "gaps", "gone"]
+    assert "does not exist" in verdict.measurement.findings[2]["problem"]
 
 
 def test_the_teams_suite_cannot_loosen_the_spec(with_suite: Callable[[Any], Verdict]) -> None:
     verdict = with_suite(
         {"expectations": [expectation("expect_column_values_to_be_between", column="a", min_value=-1e9)]}
     )
-    (finding,) = verdict.findings
+    (finding,) = verdict.measurement.findings
     assert json.loads(finding["values"]) == [99.0]
 
 

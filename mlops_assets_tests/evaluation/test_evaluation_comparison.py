@@ -9,12 +9,15 @@ import pytest
 from sklearn.metrics import accuracy_score, roc_auc_score
 
 from mlops_assets.evaluation.comparison import compare_with_champion
+from mlops_assets.specs.gate_rules import ChampionComparisonRules
 from mlops_assets.specs.model_spec import ModelSpec
 from mlops_assets.training.package import PackagedModel
 
 MakeSpec = Callable[..., ModelSpec]
 MakeRows = Callable[..., pd.DataFrame]
 MakePackage = Callable[..., PackagedModel]
+
+RULES = ChampionComparisonRules(required=True, confidence=0.95, min_gain=0, min_rows=200)
 
 
 @pytest.fixture
@@ -30,7 +33,7 @@ def test_only_rows_unseen_by_both_count(
     holdout = rows[rows["t"] >= "2024-01-21"]
     unseen = holdout["t"] >= "2024-01-31"
     perfect = holdout["y"].to_numpy(dtype=float)
-    found = compare_with_champion(spec, holdout, perfect, (0, 1), champion)
+    found = compare_with_champion(spec, holdout, perfect, (0, 1), champion, RULES)
     assert found.problem is None
     assert found.rows == unseen.sum() == 480
     served = champion.predict(holdout[unseen])
@@ -39,7 +42,7 @@ def test_only_rows_unseen_by_both_count(
     assert found.difference.gain == pytest.approx(1.0 - found.champion_value)
     # What the challenger says of rows the champion was trained on is of no consequence.
     other = np.where(unseen, perfect, 1 - perfect)
-    assert compare_with_champion(spec, holdout, other, (0, 1), champion) == found
+    assert compare_with_champion(spec, holdout, other, (0, 1), champion, RULES) == found
 
 
 @pytest.mark.parametrize("metric", ["brier", "roc_auc"])
@@ -51,7 +54,7 @@ def test_a_worse_challenger_does_not_gain(
     champion = make_package(spec, rows, trained_until="2024-01-11")
     holdout = rows[rows["t"] >= "2024-01-11"]
     noise = np.random.default_rng(0).random(len(holdout))
-    found = compare_with_champion(spec, holdout, noise, (0, 1), champion)
+    found = compare_with_champion(spec, holdout, noise, (0, 1), champion, RULES)
     assert found.difference is not None
     assert found.difference.high < 0
     assert found.difference.p_value > 0.9
@@ -63,7 +66,7 @@ def test_too_few_common_rows_are_told(
     rows = make_rows(1000)
     champion = make_package(spec, rows, trained_until="2024-02-05")
     holdout = rows[rows["t"] >= "2024-01-11"]
-    found = compare_with_champion(spec, holdout, np.zeros(len(holdout)), (0, 1), champion)
+    found = compare_with_champion(spec, holdout, np.zeros(len(holdout)), (0, 1), champion, RULES)
     assert found.difference is None
     assert found.problem == "too few rows that neither model was trained on"
 
@@ -74,7 +77,7 @@ def test_a_champion_that_needs_a_column_that_is_gone_is_told(
     rows = make_rows(1000)
     champion = make_package(spec, rows, trained_until="2024-01-11")
     holdout = rows[rows["t"] >= "2024-01-11"].drop(columns="b")
-    found = compare_with_champion(spec, holdout, np.zeros(len(holdout)), (0, 1), champion)
+    found = compare_with_champion(spec, holdout, np.zeros(len(holdout)), (0, 1), champion, RULES)
     assert found.problem == "the champion needs columns that are gone: b"
 
 
@@ -84,7 +87,7 @@ def test_a_metric_that_is_not_defined_on_the_common_rows_is_told(
     rows = make_rows(1000)
     champion = make_package(spec, rows, trained_until="2024-01-11")
     holdout = rows[rows["t"] >= "2024-01-11"].assign(y=1)
-    found = compare_with_champion(spec, holdout, np.linspace(0, 1, len(holdout)), (0, 1), champion)
+    found = compare_with_champion(spec, holdout, np.linspace(0, 1, len(holdout)), (0, 1), champion, RULES)
     assert found.problem == "roc_auc is not defined on the 760 common rows"
 
 
@@ -94,7 +97,7 @@ def test_models_that_tell_other_things_apart_are_not_compared(
     rows = make_rows(1000)
     champion = make_package(spec, rows, trained_until="2024-01-11")
     holdout = rows[rows["t"] >= "2024-01-11"].assign(y="yes")
-    found = compare_with_champion(spec, holdout, np.zeros(len(holdout)), ("no", "yes"), champion)
+    found = compare_with_champion(spec, holdout, np.zeros(len(holdout)), ("no", "yes"), champion, RULES)
     assert found.problem == "the champion tells (0, 1) apart, not ('no', 'yes')"
 
 
@@ -110,7 +113,7 @@ def test_a_class_that_only_one_model_knows_is_one_the_other_never_expects(
     holdout = rows[rows["t"] >= "2024-01-11"]
     classes = ("low", "mid", "top")
     perfect = (holdout["y"].to_numpy()[:, None] == np.array(classes)).astype(float)
-    found = compare_with_champion(spec, holdout, perfect, classes, champion)
+    found = compare_with_champion(spec, holdout, perfect, classes, champion, RULES)
     assert found.problem is None
     guessed = np.array(champion.manifest.classes)[champion.predict(holdout).argmax(axis=1)]
     assert found.champion_value == pytest.approx(accuracy_score(holdout["y"], guessed))
@@ -119,7 +122,7 @@ def test_a_class_that_only_one_model_knows_is_one_the_other_never_expects(
     # And for a challenger that lost a class the champion knows.
     champion = make_package(spec, rows, trained_until="2024-01-11")
     torn = np.where(perfect[:, :1] == 1, [[0.6, 0.4]], perfect[:, 1:])
-    lost = compare_with_champion(spec, holdout, torn, classes[1:], champion)
+    lost = compare_with_champion(spec, holdout, torn, classes[1:], champion, RULES)
     assert lost.difference is not None
     assert lost.champion_value is not None
     right = accuracy_score(holdout["y"], np.array(classes[1:])[torn.argmax(axis=1)])
@@ -135,7 +138,7 @@ def test_a_class_neither_model_knows_is_told(
     champion = make_package(spec, rows, trained_until="2024-01-11")
     holdout = rows[rows["t"] >= "2024-01-11"].assign(y="unheard of")
     found = compare_with_champion(
-        spec, holdout, np.zeros((len(holdout), 3)), champion.manifest.classes, champion
+        spec, holdout, np.zeros((len(holdout), 3)), champion.manifest.classes, champion, RULES
     )
     assert found.problem == (
         "the champion cannot score these rows: the target holds 'unheard of', "

@@ -99,14 +99,21 @@ def test_predictions_that_are_not_those_of_the_evaluation_are_refused_and_shown(
     )
     assert clinic.aliases == {"champion": "1"}
     shown = clinic.check("deployed_endpoint", "online_offline_parity")
-    assert shown.description == "240 of 241 rows agree within 1e-09"
+    assert str(shown.description).startswith("largest difference of a prediction 1e-06 breaks ≤ 1e-09")
     (offending,) = table_of(shown, "offending")
     assert offending["row"] == "0"
     assert float(offending["online"]) - float(offending["offline"]) == pytest.approx(1e-6, rel=1e-3)
     measured = {row["figure"]: row for row in table_of(shown, "measured")}
     assert measured["rows"]["measured"] == "241"
-    assert measured["largest_difference"]["limit"] == "1e-09"
+    assert measured["rows that are the same"]["measured"] == "240"
+    assert measured["largest difference of a prediction"]["limit"] == "max_difference 1e-09"
     assert clinic.check("deployed_endpoint", "smoke_test").passed
+    (tried,) = clinic.audit.entries("tumour", last=1)
+    assert (tried.action, tried.detail["version"]) == ("refuse", "2")
+    assert tried.reason.startswith("online_offline_parity: largest difference of a prediction 1e-06 breaks")
+    version = clinic.registry.version("tumour", "2")
+    assert version is not None
+    assert tried.evidence == version.tags["mlops.evidence"]
 
 
 @pytest.mark.parametrize(
@@ -116,7 +123,9 @@ def test_predictions_that_are_not_those_of_the_evaluation_are_refused_and_shown(
         pytest.param(
             "late", "the gateway's answer cannot be read", "the gateway's answer cannot be read", id="text"
         ),
-        pytest.param(None, "version 2 answered nan", "0 of 241 rows agree within 1e-09", id="null"),
+        pytest.param(
+            None, "version 2 answered nan", "largest difference of a prediction is not a number", id="null"
+        ),
     ],
 )
 def test_an_endpoint_that_answers_no_number_is_refused_by_both_gates(

@@ -22,7 +22,7 @@ def test_a_source_that_delivers_another_unit_is_refused(serving_clinic: Clinic) 
     serving_clinic.project.write_rows([in_another_unit(row) for row in tumours()])
     assert judge(serving_clinic).refused_by == ["feature_verification"]
     shown = serving_clinic.check("validated_features", "feature_verification")
-    assert "mean_texture: moved since last training" in (shown.description or "")
+    assert "shift of mean_texture since the last training" in (shown.description or "")
 
 
 def test_a_column_that_is_no_longer_declared_is_not_missed_and_the_others_are_compared(
@@ -53,13 +53,13 @@ def test_features_of_another_function_are_not_compared(serving_clinic: Clinic) -
 
 
 def test_the_champions_own_features_keep_the_verdict_they_were_admitted_with(serving_clinic: Clinic) -> None:
-    before = serving_clinic.verdicts.find(
+    before = serving_clinic.ledger.find(
         "tumour", serving_clinic.data_version("validated_features"), "feature_verification"
     )
     assert before is not None
-    assert before.measured["largest_shift"] is None  # there was nothing yet to compare with
+    assert any(f.note == "nothing to compare" for f in before.measurement.figures)
     assert judge(serving_clinic).success
-    again = serving_clinic.verdicts.find(
+    again = serving_clinic.ledger.find(
         "tumour", serving_clinic.data_version("validated_features"), "feature_verification"
     )
     assert again == before

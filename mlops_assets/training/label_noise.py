@@ -1,0 +1,160 @@
+"""The screen of training data for labels that were flipped and rows that were planted."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from mlops_assets.specs.gate_rules import LabelNoiseRules
+from mlops_assets.specs.model_spec import ModelSpec
+from mlops_assets.specs.tasks import Task
+from mlops_assets.training.changed_labels import changed_labels
+from mlops_assets.training.flipped_labels import confident_denials, cross_fitted, flipped_shares
+from mlops_assets.training.groups import PERIOD, GroupFigure, groups_of
+from mlops_assets.training.planted_rows import Copies, copies, marked_rows
+from mlops_assets.verdict import Figure, Finding, Measurement
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+
+    Array = np.ndarray[Any, Any]
+
+_PROBABILITIES = 130_000  # rows times classes: enough to see one flipped label in twenty of a large group
+_MOST_CLASSES = 8
+_FEWEST_OF_A_CLASS = 20
+_SHOWN = 10
+
+
+def measure_label_noise(
+    features: "pd.DataFrame",
+    target: "pd.Series[Any]",
+    rows: "pd.DataFrame",
+    times: "pd.Series[Any]",
+    spec: ModelSpec,
+    rules: LabelNoiseRules,
+    previous: "pd.DataFrame | None" = None,
+) -> Measurement:
+    """Look for labels that were flipped and rows that were planted among those to train on.
+
+    Four things are measured: in each group the share of labels that seem flipped
+    (:mod:`mlops_assets.training.flipped_labels`), and of those that were changed since the last training
+    (:mod:`mlops_assets.training.changed_labels`); how far the labels that go with one value are all alike
+    where those of the column's other values are not, and rows that are there twice
+    (:mod:`mlops_assets.training.planted_rows`).
+
+    Groups are the values of columns, quarters of the numbers, and periods. A number to predict is screened
+    as the third of all numbers that it belongs to. Labels that are flipped in one direction only look like
+    those of a group that honestly differs, unless the features tell much or the rows were seen before.
+
+    Args:
+        features: Feature columns of the rows to train on.
+        target: The column to predict.
+        rows: The same rows as they came, with all declared columns.
+        times: Time of each row.
+        spec: The model's spec.
+        rules: How sure a bound has to be, and how many rows a group needs.
+        previous: Rows of the last training as they came, if there was one.
+
+    Returns:
+        What gate ``label_noise`` measured.
+    """
+    codes, labels = _classes(target, spec.task)
+    groups = groups_of(rows, times, spec)
+    bounds: dict[str, Any] = {"confidence": rules.confidence, "min_rows": rules.min_rows}
+    sample = _sample(codes)
+    probabilities = cross_fitted(features.iloc[sample], times.iloc[sample], codes[sample])
+    screened = {name: values.iloc[sample] for name, values in groups.items()}
+    flipped = flipped_shares(probabilities, codes[sample], labels, screened, **bounds)
+    changed = changed_labels(rows, previous, spec.data, groups, **bounds) if previous is not None else []
+    values = {c.name: rows[c.name] for c in spec.data.features} | {PERIOD: groups[PERIOD]}
+    marked = marked_rows(codes, labels, values, **bounds)
+    twice = copies(rows, times, rules.confidence)
+    denied, expected = confident_denials(probabilities, codes[sample])
+    return Measurement(
+        gate="label_noise",
+        summary=f"{_largest('labels that seem flipped', flipped)}; "
+        + (f"{_largest('labels changed since the last training', changed)}; " if changed else "")
+        + f"{_largest('labels alike beyond what is usual', marked)}; "
+        + f"{twice.share:.2%} of the rows are copies",
+        figures=(
+            *_worst("labels flipped", flipped, "max_flipped", unknown=f"no group of {rules.min_rows} rows"),
+            *(_worst("labels changed", changed, "max_flipped") if changed else ()),
+            *_worst("labels alike", marked, "max_purity", unknown="no column with enough values"),
+            Figure(name="copies", value=twice.share, low=twice.low, limit="max_copies", counts="low"),
+            Figure(name="labels denied with confidence", value=float(denied.mean())),
+            Figure(name="labels expected to be denied", value=float(expected.mean())),
+        ),
+        findings=(
+            *_offending("labels seem flipped", flipped),
+            *_offending("labels were changed since the last training", changed),
+            *_offending("labels are alike", marked),
+            *_copied(rows, times, twice),
+        ),
+    )
+
+
+def _classes(target: "pd.Series[Any]", task: Task) -> "tuple[Array, tuple[Any, ...]]":
+    """Return the number of each row's class, and the classes: of a number to predict, the thirds."""
+    import numpy as np
+
+    if task == "regression":
+        edges = np.unique(np.quantile(target, [1 / 3, 2 / 3]))
+        codes: Array = np.searchsorted(edges, target)
+        names = [*(f"≤ {e:.4g}" for e in edges), "more"]
+    else:
+        common = target.value_counts()
+        names = sorted(common.index[:_MOST_CLASSES], key=str)
+        known = {name: code for code, name in enumerate(names)}
+        codes = target.map(known).fillna(len(names)).to_numpy(dtype=int)
+        names += ["any other"]
+    present, codes = np.unique(codes, return_inverse=True)
+    return codes, tuple(str(names[code]) for code in present)
+
+
+def _sample(codes: "Array") -> "Array":
+    """Return the positions of rows to screen: all, or as many as can be screened in some seconds."""
+    import numpy as np
+
+    most = _PROBABILITIES // max(2, int(codes.max()) + 1)
+    if len(codes) <= most:
+        return np.arange(len(codes))
+    return np.sort(np.random.default_rng(0).choice(len(codes), most, replace=False))
+
+
+def _worst(name: str, found: Sequence[GroupFigure], limit: str, unknown: str = "") -> Iterator[Figure]:
+    """Yield the group of each column that is most surely beyond what is right."""
+    if not found:
+        yield Figure(name=name, value=0.0, low=0.0, high=1.0, limit=limit, counts="low", note=unknown)
+    for column in dict.fromkeys(group.column for group in found):
+        group = max((g for g in found if g.column == column), key=_surely)
+        yield Figure(
+            name=f"{name} where {column} is {group.value}",
+            value=group.estimate,
+            low=group.low,
+            high=group.high,
+            limit=limit,
+            counts="low",
+            note=group.note,
+        )
+
+
+def _surely(group: GroupFigure) -> tuple[float, float]:
+    return group.low, group.estimate
+
+
+def _largest(what: str, found: Sequence[GroupFigure]) -> str:
+    if not found:
+        return f"{what}: no group to look at"
+    group = max(found, key=_surely)
+    return f"{what}: {group.estimate:.1%} or less, surely {group.low:.1%} ({group.column} {group.value})"
+
+
+def _offending(problem: str, found: Sequence[GroupFigure]) -> Iterator[Finding]:
+    for group in sorted(found, key=_surely, reverse=True)[:_SHOWN]:
+        if group.low > 0:
+            yield {"problem": problem, **{k: v for k, v in asdict(group).items() if v is not None}}
+
+
+def _copied(rows: "pd.DataFrame", times: "pd.Series[Any]", twice: Copies) -> Iterator[Finding]:
+    for position in twice.twins.nonzero()[0][:_SHOWN]:
+        yield {"problem": "row is there twice", "row": int(position), "time": str(times.iloc[position])}
