@@ -29,6 +29,14 @@ class PackageError(MlopsError):
     """A packaged model is missing, altered, unsigned or unreadable."""
 
 
+class EvidenceError(MlopsError):
+    """A statement that something rests on is missing, forged, out of date or about something else."""
+
+
+class ApprovalError(MlopsError):
+    """A human decision cannot be signed, read or judged: a wrong key, a malformed record."""
+
+
 class RegistryError(MlopsError):
     """The model registry cannot be reached or refused."""
 
@@ -39,6 +47,10 @@ class EndpointError(MlopsError):
 
 class StorageError(MlopsError):
     """The home folder cannot be written: full disk, missing rights."""
+
+
+class AuditError(MlopsError):
+    """An audit entry cannot be written as it is."""
 
 
 class BusyError(MlopsError):

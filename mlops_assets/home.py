@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 from mlops_assets.errors import BusyError, StorageError
 
@@ -84,9 +85,19 @@ class Home:
         return os.environ.get("MLOPS_STATE_URL") or f"sqlite:///{self.root / 'fleet.db'}"
 
     @property
+    def audit_checkpoints(self) -> Path:
+        """Folder of the audit chain's checkpoints: ``MLOPS_AUDIT_CHECKPOINTS``, else in the home."""
+        return Path(os.environ.get("MLOPS_AUDIT_CHECKPOINTS") or self.root / "audit").absolute()
+
+    @property
     def prediction_log(self) -> Path:
         """The gateway's prediction log."""
         return self.root / "prediction_log.db"
+
+    @property
+    def served(self) -> Path:
+        """What the gateway remembers of the releases it served; see :mod:`mlops_assets.serving.marks`."""
+        return self.root / "served.json"
 
     @property
     def gateway_address(self) -> Path:
@@ -144,6 +155,14 @@ class Home:
 def settle_libraries() -> None:
     """Have no library phone home or spin while it waits, in this process and its children."""
     os.environ.update(_LIBRARIES)
+
+
+def settle_matplotlib() -> None:
+    """Have matplotlib keep its list of fonts in the home: the user's own folder is often read-only.
+
+    To be called before anything imports it, as shap does.
+    """
+    os.environ.setdefault("MPLCONFIGDIR", str(Home.from_environment().root / "matplotlib"))
 
 
 @contextmanager
@@ -241,12 +260,27 @@ def exclusive(path: Path, what: str) -> Iterator[None]:
     Raises:
         BusyError: Another process holds it.
     """
-    with storage_errors(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle = path.open("w")
-    with handle:
+    with _lock_file(path) as handle:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise BusyError(f"{what} in another process; wait for it to end, then run again") from None
         yield
+
+
+@contextmanager
+def in_turn(path: Path) -> Iterator[None]:
+    """Hold such a lock as :func:`exclusive` does, after waiting for whoever holds it.
+
+    Args:
+        path: Lock file; created if missing.
+    """
+    with _lock_file(path) as handle:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+
+
+def _lock_file(path: Path) -> IO[str]:
+    with storage_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return path.open("w")

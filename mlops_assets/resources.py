@@ -10,15 +10,21 @@ import dagster as dg
 from pydantic import BaseModel, PrivateAttr
 
 from mlops_assets.gateway_address import living_gateway
+from mlops_assets.governance.audit_chain import AuditChain
+from mlops_assets.governance.ledger import Ledger
 from mlops_assets.governance.signatures import Signer, Verifier
 from mlops_assets.home import Home, write_atomically
 from mlops_assets.monitoring.fleet_state import FleetState
 from mlops_assets.monitoring.prediction_log import PredictionLog
+from mlops_assets.registry.authority import Authority
+from mlops_assets.registry.decisions import Decisions
 from mlops_assets.registry.mlflow_registry import MlflowRegistry
+from mlops_assets.registry.port import ModelVersion
+from mlops_assets.specs.policy_file import current_policy
 from mlops_assets.training.package import PackagedModel
-from mlops_assets.verdict import VerdictLedger
 
 _Part = TypeVar("_Part")
+_Record = TypeVar("_Record", bound=BaseModel)
 
 
 class Platform(dg.ConfigurableResource):  # type: ignore[type-arg]
@@ -39,13 +45,37 @@ class Platform(dg.ConfigurableResource):  # type: ignore[type-arg]
 
     @property
     def state(self) -> FleetState:
-        """Assessments, decisions, trainings and the audit log."""
+        """Assessments, decisions and trainings."""
         return self._once("state", lambda: FleetState(self.home.state_url))
 
     @property
-    def verdicts(self) -> VerdictLedger:
-        """The gates' verdicts."""
-        return self._once("verdicts", lambda: VerdictLedger(self.home.root / "verdicts"))
+    def audit(self) -> AuditChain:
+        """What changed production or tried to."""
+
+        def chain() -> AuditChain:
+            home = self.home
+            return AuditChain(home.state_url, home.audit_checkpoints, lambda: Signer.if_given(home.root))
+
+        return self._once("audit", chain)
+
+    @property
+    def ledger(self) -> Ledger:
+        """The gates' records."""
+        return self._once("ledger", lambda: Ledger(self.home.root / "verdicts", self.signer))
+
+    @property
+    def authority(self) -> Authority:
+        """What changes production."""
+        return Authority(self.registry, self.verifier, self.audit, lambda: self.signer, self.decisions)
+
+    @property
+    def decisions(self) -> Decisions:
+        """What people decided, counted by the policy as it stands now."""
+        return Decisions(self.registry, self.verifier, self.audit, current_policy())
+
+    def champion(self, model: str) -> ModelVersion | None:
+        """Return the version that serves by right, whatever its alias says."""
+        return self.authority.champion(model)
 
     @property
     def signer(self) -> Signer:
@@ -134,6 +164,12 @@ class RecordIOManager(dg.ConfigurableIOManager):
 
     def _path(self, key: dg.AssetKey) -> Any:
         return Home.from_environment().root.joinpath("records", *key.path).with_suffix(".json")
+
+
+def latest_record(home: Home, model: str, stage: str, kind: type[_Record]) -> _Record | None:
+    """Return what a stage of a model handed on last, or None if it never did."""
+    path = home.root.joinpath("records", model, stage).with_suffix(".json")
+    return kind.model_validate_json(path.read_bytes()) if path.exists() else None
 
 
 # One object each, so that the definitions of any number of components merge without a conflict.

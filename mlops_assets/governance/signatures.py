@@ -56,6 +56,18 @@ class Signer:
             raise PackageError(f"{_named(pem, file)} must hold an Ed25519 key")
         return cls(key)
 
+    @classmethod
+    def if_given(cls, root: Path) -> "Signer | None":
+        """Return the signer of a home, or None to a process that was given the public key only.
+
+        Raises:
+            PackageError: As for :meth:`for_home`.
+            StorageError: As for :meth:`for_home`.
+        """
+        if os.environ.get("MLOPS_VERIFY_KEY") and not os.environ.get("MLOPS_SIGNING_KEY"):
+            return None
+        return cls.for_home(root)
+
     def sign(self, content: bytes) -> bytes:
         """Return the 64-byte signature of ``content``."""
         return self._key.sign(content)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mlops_assets.errors import MlopsError, RegistryError
-from mlops_assets.home import Home, settle_libraries, storage_failure
+from mlops_assets.home import Home, settle_libraries, storage_errors, storage_failure
 from mlops_assets.registry.port import CANDIDATE_TAG, ModelVersion
 
 if TYPE_CHECKING:
@@ -172,6 +172,30 @@ class MlflowRegistry:
             folder = self.client.download_artifacts(run_id, ARTIFACT_PATH, str(into) if into else None)
         return Path(folder) / "data" / "package"
 
+    def write_statement(self, run_id: str, path: str, content: bytes) -> None:
+        """Keep a signed statement beside what a run made."""
+        with tempfile.TemporaryDirectory() as scratch, storage_errors(Path(scratch)):
+            file = Path(scratch) / Path(path).name
+            file.write_bytes(content)
+            with self.errors():
+                self.client.log_artifact(run_id, str(file), str(Path(path).parent))
+
+    def read_statement(self, run_id: str, path: str) -> bytes | None:
+        """Return a statement that was kept beside what a run made, or None."""
+        with tempfile.TemporaryDirectory() as scratch, self.errors():
+            try:
+                return Path(self.client.download_artifacts(run_id, path, scratch)).read_bytes()
+            except (OSError, _mlflow_exception()) as error:
+                if storage_failure(error):
+                    raise
+                if self._is_there(run_id, path):
+                    raise
+                return None
+
+    def _is_there(self, run_id: str, path: str) -> bool:
+        found = self.client.list_artifacts(run_id, str(Path(path).parent))
+        return any(item.path == path for item in found)
+
     @contextmanager
     def errors(self) -> Iterator[None]:
         """Turn MLflow's and the database's failures into one clear line."""
@@ -207,6 +231,13 @@ def _client_class() -> Any:
     for name in ("mlflow", "alembic"):
         logging.getLogger(name).setLevel(logging.WARNING)
     return MlflowClient
+
+
+def _mlflow_exception() -> type[Exception]:
+    from mlflow.exceptions import MlflowException
+
+    kind: type[Exception] = MlflowException
+    return kind
 
 
 def _version(found: Any) -> ModelVersion:

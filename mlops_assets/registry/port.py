@@ -10,6 +10,8 @@ CHALLENGER = "challenger"
 PREVIOUS_CHAMPION = "previous_champion"
 
 CANDIDATE_TAG = "mlops.candidate"
+EVIDENCE_TAG = "mlops.evidence"
+RELEASE_TAG = "mlops.release"
 
 
 @dataclass(frozen=True)
@@ -86,4 +88,12 @@ class Registry(Protocol):
 
     def fetch_package(self, version: ModelVersion, into: Path | None = None) -> Path:
         """Return a local folder with the version's packaged model, a copy below ``into`` if given."""
+        ...
+
+    def write_statement(self, run_id: str, path: str, content: bytes) -> None:
+        """Keep a signed statement beside what a run made."""
+        ...
+
+    def read_statement(self, run_id: str, path: str) -> bytes | None:
+        """Return a statement that was kept beside what a run made, or None."""
         ...

@@ -22,10 +22,11 @@ from mlops_assets.serving.inference import Answer, answer_rows
 from mlops_assets.serving.information import MODEL_PATHS, Information
 from mlops_assets.serving.meters import Meters
 from mlops_assets.serving.mlflow_forms import read_mlflow
+from mlops_assets.serving.problems import Problem
 from mlops_assets.serving.refusal import Refusal
 from mlops_assets.serving.routing import Router
 from mlops_assets.serving.rows import Rows
-from mlops_assets.serving.table import Problem, Resident
+from mlops_assets.serving.table import Resident
 from mlops_assets.specs.durations import utc_now
 from mlops_assets.training.package import Manifest
 

@@ -12,8 +12,8 @@ from mlops_assets.registry.port import CHAMPION
 from mlops_assets.serving import fleet_page, oip, openapi
 from mlops_assets.serving.bodies import json_response
 from mlops_assets.serving.meters import Meters
+from mlops_assets.serving.problems import Problem
 from mlops_assets.serving.routing import Router
-from mlops_assets.serving.table import Problem
 from mlops_assets.version import __version__
 
 MODEL_PATHS = ("/v2/models/{model}", "/v2/models/{model}/versions/{version}")

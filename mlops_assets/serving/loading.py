@@ -4,8 +4,8 @@ import tempfile
 from pathlib import Path
 
 from mlops_assets.errors import PackageError
-from mlops_assets.governance.signatures import Verifier
 from mlops_assets.registry.port import ModelVersion, Registry
+from mlops_assets.serving.proving import Prover
 from mlops_assets.serving.table import Resident
 from mlops_assets.training.package import PackagedModel, prediction_columns
 
@@ -13,11 +13,12 @@ _REHEARSED_ROWS = 16
 _REHEARSAL_TOLERANCE = 1e-5
 
 
-def load(registry: Registry, verifier: Verifier, model: str, version: str) -> Resident:
-    """Return a version that the platform signed for this very registration, warm.
+def load(registry: Registry, prover: Prover, model: str, version: str) -> Resident:
+    """Return a version that has valid evidence, warm.
 
     Raises:
         PackageError: It is not what it should be; nothing of it was unpickled.
+        Refused: Its evidence does not let it load; nothing of it was unpickled.
         RegistryError: It cannot be fetched.
         Exception: Whatever its estimator raises when it is loaded or predicts.
     """
@@ -29,13 +30,14 @@ def load(registry: Registry, verifier: Verifier, model: str, version: str) -> Re
     with tempfile.TemporaryDirectory(prefix="mlops-gateway-") as private:
         folder = registry.fetch_package(registered, into=Path(private))
         try:
-            package = PackagedModel.open(folder, verifier)
+            package = PackagedModel.open(folder, prover.verifier)
             _require_registered(package, registered)
+            evidence = prover.evidence(registry, registered, package.digest)
             package.warm()
             _rehearse(package)
         except PackageError as error:
             raise PackageError(str(error).replace(str(folder), f"{model} version {version}")) from error
-    return Resident(model, version, package)
+    return Resident(model, version, package, evidence)
 
 
 def _require_registered(package: PackagedModel, registered: ModelVersion) -> None:

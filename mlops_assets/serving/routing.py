@@ -14,11 +14,14 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 
-from mlops_assets.errors import MlopsError, PackageError
-from mlops_assets.governance.signatures import Verifier
-from mlops_assets.registry.port import CHALLENGER, CHAMPION, PREVIOUS_CHAMPION, Registry
+from mlops_assets.governance.evidence import Objection
+from mlops_assets.registry.port import CHALLENGER, CHAMPION, PREVIOUS_CHAMPION, RELEASE_TAG, Registry
+from mlops_assets.registry.proof import Refused, refused
 from mlops_assets.serving.loading import load
-from mlops_assets.serving.table import Problem, Resident, Route, Table
+from mlops_assets.serving.marks import Mark, Marks
+from mlops_assets.serving.problems import Problem, kind_of, missing_champions, told
+from mlops_assets.serving.proving import Prover
+from mlops_assets.serving.table import Resident, Route, Table
 
 log = logging.getLogger("mlops_assets.gateway")
 
@@ -49,7 +52,8 @@ class Router:
 
     Args:
         registry: Where aliases and packages are.
-        verifier: The platform's public key.
+        prover: Holds versions against their evidence and release.
+        marks: Up to which release each model has come.
         on_incident: Told each new problem.
         may_have_changed: Whether the registry may say something else than when this was last asked; None
             if only reading it tells.
@@ -62,13 +66,17 @@ class Router:
     def __init__(
         self,
         registry: Registry,
-        verifier: Verifier,
+        prover: Prover,
+        marks: Marks | None = None,
         on_incident: Callable[[Problem], None] = lambda problem: None,
         may_have_changed: Callable[[], bool] | None = None,
     ) -> None:
         self.table = Table()
         self.looked = threading.Event()
-        self._registry, self._verifier, self._on_incident = registry, verifier, on_incident
+        self._registry, self._prover, self._on_incident = registry, prover, on_incident
+        self._marks = marks or Marks()
+        self._accepted: dict[str, str] = {}
+        self._disputed: dict[_Key, Problem] = {}
         self._may_have_changed, self._changed = may_have_changed, False
         self._unread_until = -math.inf
         self._wanted: dict[str, dict[str, str]] = {}
@@ -96,11 +104,14 @@ class Router:
         self._collect()
         unreachable = self._look()
         routes = dict(self._routes())
+        if self._disputed:  # then what served before has to be loaded, which nobody knew until now
+            self._load_what_is_due()
         problems = [unreachable] if unreachable else []
         problems += [failed.problem for failed in self._failed.values()]
-        problems += _missing_champions(routes, self._wanted)
+        problems += self._disputed.values()
+        problems += missing_champions(routes, self._wanted)
         self._forget_unneeded(routes)
-        settled = self.table.settled or not (unreachable or self._loading)
+        settled = self.table.settled or not (unreachable or self._loading or self._untried())
         self._publish(Table(MappingProxyType(routes), self._reported(problems), settled))
         if settled or unreachable:
             self.looked.set()
@@ -139,13 +150,15 @@ class Router:
             try:
                 aliases = self._registry.aliases()
             except Exception as error:  # whatever is wrong with it, what is loaded goes on serving
-                return Problem("registry_unreachable", None, None, _told(error))
+                return Problem("registry_unreachable", None, None, told(error))
             self._heed(aliases)
             self._unread_until = time.monotonic() + LONGEST_UNREAD_SECONDS
         self._load_what_is_due()
         return None
 
     def _heed(self, aliases: Mapping[str, Mapping[str, str]]) -> None:
+        # Whatever was written may be the release that was missing.
+        self._disputed = {}
         gone = self._wanted.keys() - aliases.keys()
         self._wanted = {
             model: {alias: named[alias] for alias in _ALIASES if alias in named}
@@ -154,27 +167,52 @@ class Router:
         if gone:
             # A model registered anew under this name counts its versions from 1 again.
             self._resident = {model: kept for model, kept in self._resident.items() if model not in gone}
+            self._accepted = {
+                model: version for model, version in self._accepted.items() if model not in gone
+            }
             self._loading = {key: future for key, future in self._loading.items() if key[0] not in gone}
         self._failed = {
             (model, version): failed
             for (model, version), failed in self._failed.items()
-            if version in self._wanted.get(model, {}).values()
+            if version in self._due(model)
         }
 
     def _load_what_is_due(self) -> None:
         now = time.monotonic()
-        for alias in _ALIASES:
-            for model, wanted in self._wanted.items():
-                version = wanted.get(alias)
-                if version is None or version in self._resident.get(model, {}):
+        due = {model: self._due(model) for model in self._wanted}
+        for place in range(max(map(len, due.values()), default=0)):
+            for model, versions in due.items():
+                if place >= len(versions) or versions[place] in self._resident.get(model, {}):
                     continue
-                key = (model, version)
+                key = (model, versions[place])
                 failed = self._failed.get(key)
                 if key in self._loading or (failed is not None and now < failed.retry_at):
                     continue
-                loading = self._loaders.submit(load, self._registry, self._verifier, model, version)
+                loading = self._loaders.submit(load, self._registry, self._prover, *key)
                 loading.add_done_callback(lambda _: self._wake.set())
                 self._loading[key] = loading
+
+    def _due(self, model: str) -> list[str]:
+        """Return the versions of a model that have to be loaded, the most urgent first.
+
+        That is what the aliases name, and where the one named as champion may not serve, the version that
+        served last by right.
+        """
+        wanted = self._wanted.get(model, {})
+        due = [wanted[alias] for alias in _ALIASES if alias in wanted]
+        mark, champion = self._marks.of(model), wanted.get(CHAMPION)
+        key = (model, champion or "")
+        if mark is not None and champion != mark.version and (key in self._failed or key in self._disputed):
+            due.insert(0, mark.version)
+        return list(dict.fromkeys(due))
+
+    def _untried(self) -> bool:
+        """Return whether some version that is due was neither loaded nor refused yet."""
+        return any(
+            version not in self._resident.get(model, {}) and (model, version) not in self._failed
+            for model in self._wanted
+            for version in self._due(model)
+        )
 
     def _collect(self) -> None:
         for key, loading in list(self._loading.items()):
@@ -190,10 +228,10 @@ class Router:
                 self._failed.pop(key, None)
                 log.info("%s version %s is loaded (%s)", *key, resident.package.manifest.runtime)
                 continue
-            kind = "package_refused" if isinstance(error, PackageError) else "load_failed"
+            kind = kind_of(error)
             before = self._failed.get(key)
             delay = min(LONGEST_RETRY_SECONDS, 2 * before.delay) if before else RETRY_SECONDS
-            problem = Problem(kind, model, version, _told(error))
+            problem = Problem(kind, model, version, told(error))
             self._failed[key] = _Failure(problem, delay, time.monotonic() + delay)
 
     def _routes(self) -> Iterator[tuple[str, Route]]:
@@ -201,20 +239,71 @@ class Router:
             before, wanted = self.table.routes.get(model), self._wanted.get(model, {})
             loaded = dict(self._resident.get(model, {}))
             champion = wanted.get(CHAMPION)
-            if champion not in loaded:
+            if champion not in loaded or not self._may_serve(loaded[champion]):
                 # Not loaded yet, refused, or gone: what was proven goes on serving.
                 champion = before.champion if before else None
                 if before is not None and champion is not None:
                     loaded.setdefault(champion, before.loaded[champion])
+                elif (mark := self._marks.of(model)) and mark.version in loaded:
+                    champion = mark.version if self._may_serve(loaded[mark.version]) else None
             if wanted or champion is not None:
                 yield model, Route(champion, MappingProxyType(wanted), MappingProxyType(loaded))
+
+    def _may_serve(self, resident: Resident) -> bool:
+        """Return whether a loaded version carries the release that holds; if not, that is a problem."""
+        key = (resident.model, resident.version)
+        # Only the last one accepted: an alias that comes back to an earlier one has to be asked again.
+        if self._accepted.get(resident.model) == resident.version:
+            return True
+        if key in self._disputed:
+            return False
+        try:
+            mark = self._release(resident)
+        except Refused as error:
+            kinds = {objection.kind for objection in error.objections}
+            kind = "out_of_band" if "out_of_band" in kinds else "evidence_refused"
+            self._disputed[key] = Problem(kind, *key, told(error))
+            return False
+        except Exception as error:  # the registry is down: ask again when it is looked at again
+            self._disputed[key] = Problem("registry_unreachable", *key, told(error))
+            self._unread_until = -math.inf
+            return False
+        self._accepted[resident.model] = resident.version
+        self._marks.set(resident.model, mark)
+        return True
+
+    def _release(self, resident: Resident) -> Mark:
+        """Return how far the model has come with a version, if it may serve.
+
+        Raises:
+            Refused: It carries no release, or not the one that holds.
+            RegistryError: The registry cannot be reached.
+        """
+        version = self._registry.version(resident.model, resident.version)
+        if version is None:
+            raise Refused(
+                f"{resident.model} version {resident.version}",
+                (Objection("out_of_band", "it is gone from the registry"),),
+            )
+        mark = self._marks.of(resident.model)
+        if mark is not None and mark.version == version.version and RELEASE_TAG not in version.tags:
+            # Who takes the tag away takes nothing back.
+            version = replace(version, tags={**version.tags, RELEASE_TAG: mark.release})
+        release = self._prover.release(self._registry, version, resident.package.digest, resident.evidence)
+        if mark is not None and release.serial < mark.serial:
+            said = (
+                f"its alias was moved out of band: release {release.serial} of version {release.version} was "
+                f"followed by release {mark.serial} of version {mark.version}"
+            )
+            raise refused(version, "out_of_band", said)
+        return Mark(release.version, release.serial, version.tags[RELEASE_TAG])
 
     def _forget_unneeded(self, routes: Mapping[str, Route]) -> None:
         now = time.monotonic()
         for model, residents in self._resident.items():
             route = routes.get(model)
             for version in list(residents):
-                if route and version in (route.champion, *route.wanted.values()):
+                if route and version in (route.champion, *self._due(model)):
                     self._needed_at[model, version] = now
                 elif now - self._needed_at[model, version] >= LINGER_SECONDS:
                     del residents[version]
@@ -242,23 +331,3 @@ class Router:
             if route.champion != served:
                 log.info("%s is served by version %s (before: %s)", model, route.champion, served)
         self.table = table
-
-
-def _missing_champions(
-    routes: Mapping[str, Route], known: Mapping[str, Mapping[str, str]]
-) -> Iterator[Problem]:
-    for model, route in routes.items():
-        if CHAMPION in route.wanted:
-            continue
-        if route.champion is not None:
-            lacks = "has no champion in" if model in known else "is gone from"
-            message = f"{model} {lacks} the registry; version {route.champion} goes on serving"
-            yield Problem("champion_missing", model, None, message)
-        elif PREVIOUS_CHAMPION in route.wanted:
-            message = f"{model} has a previous champion but no champion in the registry; promote a version"
-            yield Problem("champion_missing", model, None, message)
-
-
-def _told(error: BaseException) -> str:
-    text = str(error) if isinstance(error, MlopsError) else f"{type(error).__name__}: {error}"
-    return " ".join(text.split())[:500]

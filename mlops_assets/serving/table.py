@@ -6,41 +6,14 @@ request, never half of this one.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
 from types import MappingProxyType
 
 from mlops_assets.errors import did_you_mean
+from mlops_assets.governance.evidence import Evidence
 from mlops_assets.registry.port import CHAMPION, PREVIOUS_CHAMPION
+from mlops_assets.serving.problems import Problem
 from mlops_assets.serving.refusal import Refusal
-from mlops_assets.specs.durations import utc_now
 from mlops_assets.training.package import PackagedModel
-
-
-@dataclass(frozen=True)
-class Problem:
-    """What is wrong now.
-
-    Attributes:
-        kind: ``registry_unreachable``, ``package_refused``, ``load_failed``, ``champion_missing`` or
-            ``log_unwritable``.
-        model: The model concerned, if it is one.
-        version: The version concerned, if it is one.
-        message: What happened, in words.
-        since: When it was first seen, naive UTC.
-    """
-
-    kind: str
-    model: str | None
-    version: str | None
-    message: str = field(compare=False)
-    since: datetime = field(compare=False, default_factory=utc_now)
-
-    @property
-    def subject(self) -> str:
-        """What is concerned, in a word or two."""
-        if self.model is None:
-            return "gateway"
-        return self.model if self.version is None else f"{self.model} version {self.version}"
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,11 +24,13 @@ class Resident:
         model: Model name.
         version: Version number.
         package: What predicts.
+        evidence: What speaks for it.
     """
 
     model: str
     version: str
     package: PackagedModel
+    evidence: Evidence
 
 
 @dataclass(frozen=True)

@@ -13,18 +13,22 @@ import dagster as dg
 
 from mlops_assets.data.snapshots import read_snapshot
 from mlops_assets.errors import EndpointError, MlopsError
-from mlops_assets.gates.endpoint import PARITY, SMOKE, check_parity, check_smoke, endpoint_checks
-from mlops_assets.gates.gate import record_and_show
+from mlops_assets.gates.endpoint import endpoint_checks, measure_parity, measure_smoke, shown_approvals
+from mlops_assets.gates.gate import gate_record, shown
 from mlops_assets.gateway_client import GatewayClient
 from mlops_assets.gateway_process import is_underway, running_gateway
-from mlops_assets.registry.port import CHALLENGER, CHAMPION
-from mlops_assets.registry.promotion import promote
+from mlops_assets.governance.evidence import Evidence
+from mlops_assets.registry.port import CHALLENGER, EVIDENCE_TAG, ModelVersion
+from mlops_assets.registry.proof import require_evidence
 from mlops_assets.resources import Platform
+from mlops_assets.specs.durations import utc_now
 from mlops_assets.specs.model_spec import ModelSpec
+from mlops_assets.specs.policy import Rules
 from mlops_assets.stages.records import Deployed, Registered
-from mlops_assets.stages.registered_version import require_admission
-from mlops_assets.stages.stage import Result, readable_errors, stage_asset, stage_key
+from mlops_assets.stages.registered_version import outdated_comparison
+from mlops_assets.stages.stage import Result, actor_of, readable_errors, stage_asset, stage_key
 from mlops_assets.training.package import PackagedModel
+from mlops_assets.verdict import judge
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -33,7 +37,7 @@ _PARITY_ROWS = 1_000
 _LOAD_SECONDS = 30.0
 
 
-def deployed_endpoint(spec: ModelSpec) -> dg.AssetsDefinition:
+def deployed_endpoint(spec: ModelSpec, rules: Rules) -> dg.AssetsDefinition:
     """Return the asset that promotes a version."""
 
     @stage_asset(
@@ -48,34 +52,40 @@ def deployed_endpoint(spec: ModelSpec) -> dg.AssetsDefinition:
         context: dg.AssetExecutionContext, registered: Registered, platform: Platform
     ) -> Iterator[dg.AssetCheckResult | Result]:
         with readable_errors():
-            require_admission(spec, registered.evaluated, platform)
-            with _endpoint(platform) as (gateway, where), _on_trial(spec, registered, platform):
-                context.log.info("Version %s is tried on %s", registered.version, where)
-                gateway.wait_for_version(spec.name, registered.version, timeout=_LOAD_SECONDS)
-                package, rows = _holdout(spec, registered, platform)
-                candidate = registered.evaluated.trained.candidate
-                verdicts = (
-                    check_smoke(gateway, spec, registered.version, rows),
-                    check_parity(gateway, spec, registered.version, rows, package),
+            version, evidence = _proven(spec, rules, registered, platform)
+            state = platform.decisions.state(version, evidence, rules)
+            yield shown_approvals(state, evidence.digest)
+            if not state.approved:
+                raise MlopsError(
+                    f"version {version.version} is not promoted: {state.summary}; see mlops-assets approve"
                 )
-                for verdict, name in zip(verdicts, (SMOKE, PARITY), strict=True):
-                    shown = record_and_show(platform, spec, candidate, verdict)
-                    yield shown._replace(check_name=name)
+            with _endpoint(platform) as (gateway, where), _on_trial(version, platform):
+                context.log.info("Version %s is tried on %s", version.version, where)
+                gateway.wait_for_version(spec.name, version.version, timeout=_LOAD_SECONDS)
+                package, rows = _holdout(spec, registered, platform)
+                measured = (
+                    measure_smoke(gateway, spec, version.version, rows),
+                    measure_parity(gateway, spec, version.version, rows, package),
+                )
+                records = [gate_record(spec, rules, package.digest, m, context.run_id) for m in measured]
+                verdicts = [judge(m, rules.gates.of(m.gate)) for m in measured]
+                for verdict in verdicts:
+                    yield shown(verdict, package.digest)
                 if refused := [v for v in verdicts if not v.passed]:
-                    raise MlopsError(
-                        f"version {registered.version} is not promoted: "
-                        + "; ".join(f"{v.gate}: {v.summary}" for v in refused)
-                    )
-                move = promote(platform.registry, spec.name, registered.version)
-                # Not only if it moved just now: a kill may have come between the move and its entry.
-                if platform.state.recorded_champion(spec.name) != move.champion:
-                    platform.state.record_change(
-                        "promote",
+                    why = "; ".join(f"{v.gate}: {v.summary}" for v in refused)
+                    platform.audit.append(
+                        "refuse",
                         spec.name,
-                        version=move.champion,
-                        previous=move.previous,
-                        dagster_run=context.run_id,
+                        actor=actor_of(context),
+                        reason=why,
+                        evidence=version.tags.get(EVIDENCE_TAG, ""),
+                        version=version.version,
+                        run=context.run_id,
                     )
+                    raise MlopsError(f"version {version.version} is not promoted: {why}")
+                move = platform.authority.promote(
+                    version, rules, records, actor=actor_of(context), run=context.run_id
+                )
                 followed = gateway.wait_for_champion(spec.name, move.champion, timeout=_LOAD_SECONDS)
         yield dg.MaterializeResult(
             value=Deployed(registered=registered, champion=move.champion, previous=move.previous),
@@ -91,6 +101,27 @@ def deployed_endpoint(spec: ModelSpec) -> dg.AssetsDefinition:
         )
 
     return stage
+
+
+def _proven(
+    spec: ModelSpec, rules: Rules, registered: Registered, platform: Platform
+) -> tuple[ModelVersion, Evidence]:
+    """Return the version and its evidence, if that holds under today's rules and against today's champion.
+
+    Raises:
+        Refused: Says every reason why not.
+        MlopsError: It is gone, or was compared with a champion that no longer serves.
+    """
+    version = platform.registry.version(spec.name, registered.version)
+    if version is None:
+        raise MlopsError(f"{spec.name} version {registered.version} is gone from the registry")
+    digest = platform.package(version.run_id).digest
+    evidence = require_evidence(
+        platform.registry, version, digest, platform.verifier, lambda _: rules, utc_now()
+    )
+    if outdated := outdated_comparison(spec, digest, evidence.gates, platform):
+        raise MlopsError(f"{spec.name} candidate {digest[:12]} is refused: {outdated}")
+    return version, evidence
 
 
 @contextmanager
@@ -112,17 +143,17 @@ def _endpoint(platform: Platform) -> Iterator[tuple[GatewayClient, str]]:
 
 
 @contextmanager
-def _on_trial(spec: ModelSpec, registered: Registered, platform: Platform) -> Iterator[None]:
+def _on_trial(version: ModelVersion, platform: Platform) -> Iterator[None]:
     """Have the gateway load the version aside, under the alias ``challenger``, which a failure takes away."""
-    champion = platform.registry.by_alias(spec.name, CHAMPION)
-    if champion is not None and champion.version == registered.version:
+    champion = platform.champion(version.model)
+    if champion is not None and champion.version == version.version:
         yield
         return
-    platform.registry.set_alias(spec.name, CHALLENGER, registered.version)
+    platform.registry.set_alias(version.model, CHALLENGER, version.version)
     try:
         yield
     except Exception:
-        platform.registry.delete_alias(spec.name, CHALLENGER)
+        platform.registry.delete_alias(version.model, CHALLENGER)
         raise
 
 

@@ -14,10 +14,11 @@ from mlops_assets.evaluation.comparison import compare_with_champion
 from mlops_assets.evaluation.intervals import intervals, time_blocks
 from mlops_assets.evaluation.metrics import encode_target, metrics_of
 from mlops_assets.evaluation.slices import measure_slices
-from mlops_assets.registry.port import CHAMPION
 from mlops_assets.registry.training_run import log_metrics
 from mlops_assets.resources import Platform
+from mlops_assets.specs.gate_rules import ChampionComparisonRules
 from mlops_assets.specs.model_spec import ModelSpec
+from mlops_assets.specs.policy import Rules
 from mlops_assets.stages import plots
 from mlops_assets.stages.records import Comparison, Evaluated, Figure, TrainedModel
 from mlops_assets.stages.stage import (
@@ -34,8 +35,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-def evaluation(spec: ModelSpec, folder: Path) -> dg.AssetsDefinition:
-    """Return the asset that evaluates a candidate; ``folder`` is the spec's."""
+def evaluation(spec: ModelSpec, folder: Path, demanded: Rules) -> dg.AssetsDefinition:
+    """Return the asset that evaluates a candidate; ``folder`` is the spec's, ``demanded`` the policy's."""
     rules = spec.evaluation
 
     @stage_asset(
@@ -64,7 +65,8 @@ def evaluation(spec: ModelSpec, folder: Path) -> dg.AssetsDefinition:
             groups = measure_slices(
                 rules.primary_metric, holdout[list(rules.slices)], target, predicted, blocks
             )
-            comparison = _compare(spec, folder, trained, holdout, predicted, platform)
+            against = demanded.gates.champion_comparison
+            comparison = _compare(spec, folder, trained, holdout, predicted, against, platform)
             log_metrics(
                 platform.registry,
                 trained.run_id,
@@ -126,10 +128,11 @@ def _compare(
     trained: TrainedModel,
     holdout: "pd.DataFrame",
     predicted: "np.ndarray[Any, Any]",
+    rules: ChampionComparisonRules,
     platform: Platform,
 ) -> Comparison:
     challenger = platform.package(trained.run_id)
-    champion = platform.registry.by_alias(spec.name, CHAMPION)
+    champion = platform.champion(spec.name)
     if champion is None:
         return Comparison(champion=None)
     if champion.candidate == challenger.digest:
@@ -144,7 +147,7 @@ def _compare(
             names = ", ".join(column.name for column in dropped)
             problem = f"the champion needs {names}, which the spec no longer reads: {error}"
             return Comparison(champion=champion.version, problem=problem)
-    found = compare_with_champion(spec, holdout, predicted, challenger.manifest.classes, package)
+    found = compare_with_champion(spec, holdout, predicted, challenger.manifest.classes, package, rules)
     difference = found.difference
     return Comparison(
         champion=champion.version,

@@ -12,7 +12,7 @@ from mlops_assets.data.sources import Window, read_window
 from mlops_assets.errors import DataError
 from mlops_assets.monitoring.assessment import Assessment, assess
 from mlops_assets.monitoring.windows import last_complete_window
-from mlops_assets.registry.port import CHAMPION, ModelVersion
+from mlops_assets.registry.port import ModelVersion
 from mlops_assets.registry.training_run import TrainingRun, log_monitoring
 from mlops_assets.resources import Platform
 from mlops_assets.specs.model_spec import ModelSpec
@@ -53,7 +53,7 @@ def monitoring_report(spec: ModelSpec, folder: Path) -> dg.AssetsDefinition:
     def stage(context: dg.AssetExecutionContext, config: MonitoringConfig, platform: Platform) -> Result:
         with readable_errors():
             as_of = asked_time(config.as_of)
-            champion = platform.registry.by_alias(spec.name, CHAMPION)
+            champion = platform.champion(spec.name)
             if champion is None:
                 raise DataError(f"{spec.name} has no champion to watch; run its lifecycle first")
             assessment = _assess(spec, folder, champion, as_of, platform)

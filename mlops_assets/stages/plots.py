@@ -2,12 +2,12 @@
 
 import base64
 import io
-import os
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
-from mlops_assets.home import Home
+from mlops_assets.home import settle_matplotlib
 
 if TYPE_CHECKING:
     import numpy as np
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 
 _WINDOWS = 24
+_FEATURES = 15
 
 
 def _picture(figure: "Figure", title: str) -> dg.MarkdownMetadataValue:
@@ -30,8 +31,7 @@ def _picture(figure: "Figure", title: str) -> dg.MarkdownMetadataValue:
 
 
 def _figure(width: float = 4.5, height: float = 2.8) -> tuple["Figure", Any]:
-    # Otherwise it keeps its list of fonts in the user's own folder, which in a container is often read-only.
-    os.environ.setdefault("MPLCONFIGDIR", str(Home.from_environment().root / "matplotlib"))
+    settle_matplotlib()
     # The object interface: pyplot keeps every figure alive and is not safe in threads.
     from matplotlib.figure import Figure
 
@@ -100,6 +100,27 @@ def drift(columns: list[dict[str, Any]]) -> dg.MarkdownMetadataValue:
     axes.set_xlabel("drift score / threshold")
     axes.tick_params(labelsize=7)
     return _picture(figure, "drift")
+
+
+def importances(shares: Mapping[str, float], champion: Mapping[str, float]) -> dg.MarkdownMetadataValue:
+    """Plot the shares of the 15 features that predictions rest on most, the champion's as a mark.
+
+    Args:
+        shares: Share of each feature, strongest first.
+        champion: The champion's share of each feature it has; empty if there is none.
+    """
+    shown = list(shares.items())[:_FEATURES][::-1]
+    figure, axes = _figure(4.5, 0.6 + 0.22 * len(shown))
+    axes.barh([name for name, _ in shown], [share for _, share in shown], color="C0")
+    known = [(place, champion[name]) for place, (name, _) in enumerate(shown) if name in champion]
+    if known:
+        axes.plot(
+            [share for _, share in known], [place for place, _ in known], "|", color="C1", label="champion"
+        )
+        axes.legend(fontsize=7)
+    axes.set_xlabel("share of all that moves predictions")
+    axes.tick_params(labelsize=7)
+    return _picture(figure, "importances")
 
 
 def history(found: "list[Assessment]", metric: str) -> dg.MarkdownMetadataValue:

@@ -4,6 +4,9 @@ from datetime import datetime
 
 from pydantic import BaseModel, ConfigDict
 
+from mlops_assets.evaluation.comparison import ChampionComparison
+from mlops_assets.evaluation.intervals import PairedDifference
+
 
 class Record(BaseModel):
     """Base of all records: written once, as JSON."""
@@ -63,6 +66,14 @@ class Comparison(Record):
     p_value: float | None = None
     champion_value: float | None = None
     problem: str | None = None
+
+    def found(self) -> ChampionComparison:
+        """Return what the comparison found, as the core knows it."""
+        gain, low, high, p_value = self.gain, self.low, self.high, self.p_value
+        difference = None
+        if gain is not None and low is not None and high is not None and p_value is not None:
+            difference = PairedDifference(gain, low, high, p_value)
+        return ChampionComparison(self.rows, difference, self.champion_value, self.problem)
 
 
 class Evaluated(Record):

@@ -1,37 +1,60 @@
-"""Stage 5: a version in the registry, for a candidate that every gate vouches for."""
+"""Stage 5: the evidence is signed, and with it the candidate becomes a version in the registry."""
+
+from collections.abc import Sequence
+from datetime import timedelta
+from pathlib import Path
 
 import dagster as dg
 
-from mlops_assets.errors import MlopsError
-from mlops_assets.registry.admission import objections
+from mlops_assets import digests
+from mlops_assets.errors import EvidenceError, MlopsError
+from mlops_assets.governance.authorship import authors_of
+from mlops_assets.governance.evidence import Evidence, GateRecord, Subject, gate_objections, objections
+from mlops_assets.registry.port import EVIDENCE_TAG, ModelVersion
+from mlops_assets.registry.proof import Refused, read_evidence, write_evidence
 from mlops_assets.resources import Platform
+from mlops_assets.specs.durations import utc_now
+from mlops_assets.specs.gate_rules import EVIDENT
 from mlops_assets.specs.model_spec import ModelSpec
+from mlops_assets.specs.policy import Rules
+from mlops_assets.specs.references import source_of
 from mlops_assets.stages.records import Evaluated, Registered
 from mlops_assets.stages.stage import (
     Result,
+    actor_of,
     markdown_table,
     readable_errors,
     stage_asset,
     stage_key,
+    started_by,
 )
 
+# Evidence that would hold hardly longer is not written anew.
+_RENEWED_AFTER = timedelta(days=1)
+_SPECS = ("defs.yaml", "defs.yml")
 
-def registered_version(spec: ModelSpec) -> dg.AssetsDefinition:
-    """Return the asset that registers a candidate."""
+
+def registered_version(spec: ModelSpec, rules: Rules, folder: Path) -> dg.AssetsDefinition:
+    """Return the asset that registers a candidate; ``folder`` is the spec's."""
 
     @stage_asset(
         spec,
         "registered_version",
         kinds={"mlflow"},
         ins={"evaluated": dg.AssetIn(stage_key(spec, "evaluation"))},
-        description="A version in MLflow whose tags tell its data, code, scores and Dagster run.",
+        description="A version in MLflow with signed evidence; its tags tell its data, code and scores.",
     )
     def stage(context: dg.AssetExecutionContext, evaluated: Evaluated, platform: Platform) -> Result:
         trained = evaluated.trained
         with readable_errors():
-            require_admission(spec, evaluated, platform)
-            tags = _lineage_tags(spec, evaluated, context.run_id)
-            version = platform.registry.register(
+            evidence = _evidence(spec, rules, folder, evaluated, platform, context)
+            known = _registered(spec, evaluated, platform)
+            if known is None or not _still_good(known, evidence, rules, platform):
+                write_evidence(platform.registry, trained.run_id, evidence, platform.signer)
+                if known is not None:
+                    platform.registry.set_tag(spec.name, known.version, EVIDENCE_TAG, evidence.digest)
+            tags = {**_lineage_tags(spec, evaluated, context.run_id), EVIDENCE_TAG: evidence.digest}
+            version = known or platform.registry.register(
                 spec.name,
                 trained.run_id,
                 trained.candidate,
@@ -39,12 +62,26 @@ def registered_version(spec: ModelSpec) -> dg.AssetsDefinition:
                 purpose=spec.purpose,
                 summary=_summary(spec, evaluated),
             )
+            if not _is_entered(spec, version, platform):
+                platform.audit.append(
+                    "register",
+                    spec.name,
+                    actor=actor_of(context),
+                    reason="every required gate passed",
+                    evidence=evidence.digest,
+                    version=version.version,
+                    candidate=trained.candidate,
+                    approvals_needed=rules.approvals.needed,
+                    run=context.run_id,
+                )
         return dg.MaterializeResult(
             value=Registered(evaluated=evaluated, version=version.version),
             data_version=dg.DataVersion(trained.candidate),
             metadata={
                 "version": int(version.version),
                 "candidate": trained.candidate,
+                "evidence": evidence.digest,
+                "evidence_holds_until": str(evidence.expires_at(rules)),
                 "lineage": markdown_table([{"tag": k, "value": v} for k, v in sorted(version.tags.items())]),
                 "mlflow_version": dg.MetadataValue.url(
                     f"{platform.mlflow_ui}/#/models/{spec.name}/versions/{version.version}"
@@ -55,23 +92,139 @@ def registered_version(spec: ModelSpec) -> dg.AssetsDefinition:
     return stage
 
 
-def require_admission(spec: ModelSpec, evaluated: Evaluated, platform: Platform) -> None:
-    """Refuse a candidate that some gate does not vouch for.
+def _evidence(
+    spec: ModelSpec,
+    rules: Rules,
+    folder: Path,
+    evaluated: Evaluated,
+    platform: Platform,
+    context: dg.AssetExecutionContext,
+) -> Evidence:
+    """Return all that speaks for a candidate.
 
     Raises:
-        MlopsError: Names every gate that is missing, failed or out of date.
+        MlopsError: It is not enough; the message names every gate that is missing, failed or out of date.
     """
     trained = evaluated.trained
-    found = objections(
-        platform.verdicts,
-        platform.registry,
-        spec.name,
+    subject = _subject(spec, evaluated, platform)
+    records: list[GateRecord] = []
+    found: list[str] = []
+    for gate in EVIDENT:
+        try:
+            record = platform.ledger.find(spec.name, subject.judged_by(gate), gate)
+        except EvidenceError as error:
+            found.append(str(error))
+            continue
+        if record is not None:
+            records.append(record)
+    unknown = {gate for gate in EVIDENT if any(f"gate {gate} " in said for said in found)}
+    found += [
+        o.message
+        for o in gate_objections(tuple(records), subject, rules, rules)
+        if not (o.kind == "missing_gate" and any(f"gate {gate} " in o.message for gate in unknown))
+    ]
+    if outdated := outdated_comparison(spec, trained.candidate, records, platform):
+        found.append(outdated)
+    if found:
+        said = f"{spec.name} candidate {trained.candidate[:12]} is refused: {'; '.join(found)}"
+        platform.audit.append(
+            "refuse",
+            spec.name,
+            actor=actor_of(context),
+            reason=said,
+            candidate=trained.candidate,
+            run=context.run_id,
+        )
+        raise MlopsError(said)
+    raw = trained.features.raw
+    return Evidence(
+        subject=subject,
+        risk=spec.risk,
+        owner=spec.owner,
+        authors=tuple(sorted({*authors_of(_written(spec, folder)), *started_by(context)})),
+        rules=rules,
+        gates=tuple(records),
+        made_at=utc_now(),
+        spec=spec.model_dump(mode="json"),
+        facts={
+            "as_of": raw.as_of.isoformat(),
+            "window": f"{raw.start.isoformat()}/{raw.end.isoformat()}",
+            "trained_until": trained.holdout_start.isoformat(),
+            "runtime": trained.runtime,
+            "mlflow_run": trained.run_id,
+            "dagster_run": context.run_id,
+        },
+    )
+
+
+def _written(spec: ModelSpec, folder: Path) -> list[Path]:
+    """Return the files that people wrote for this model: its spec, and the code that the spec names."""
+    named = (
+        getattr(spec.data.source, "function", None),
+        spec.data.feature_function,
+        spec.training.function,
+    )
+    files = [source_of(reference) for reference in named if reference]
+    return [*(file for name in _SPECS if (file := folder / name).exists()), *files]
+
+
+def _subject(spec: ModelSpec, evaluated: Evaluated, platform: Platform) -> Subject:
+    trained = evaluated.trained
+    lineage = platform.package(trained.run_id).manifest.lineage
+    return Subject(
+        model=spec.name,
+        candidate=trained.candidate,
         data=trained.features.raw.digest,
         features=trained.features.digest,
-        candidate=trained.candidate,
+        feature_code=trained.features.code,
+        code=lineage["code"],
+        environment=lineage["environment"],
+        spec=digests.of_json(spec.model_dump(mode="json")),
+        recipe=trained.recipe,
     )
-    if found:
-        raise MlopsError(f"{spec.name} candidate {trained.candidate[:12]} is refused: {'; '.join(found)}")
+
+
+def outdated_comparison(
+    spec: ModelSpec, candidate: str, records: Sequence[GateRecord], platform: Platform
+) -> str | None:
+    """Return why a comparison does not count: it was made with a champion that no longer serves."""
+    compared = next((r for r in records if r.gate == "champion_comparison"), None)
+    champion = platform.champion(spec.name)
+    if compared is None or (champion is not None and champion.candidate == candidate):
+        return None
+    then, now = compared.measurement.facts.get("champion"), champion.version if champion else None
+    if then == now:
+        return None
+    return (
+        f"gate champion_comparison compared with champion {then or 'none'}, but the champion is now "
+        f"{now or 'none'}; evaluate again"
+    )
+
+
+def _registered(spec: ModelSpec, evaluated: Evaluated, platform: Platform) -> ModelVersion | None:
+    versions = platform.registry.versions(spec.name)
+    return next((v for v in versions if v.candidate == evaluated.trained.candidate), None)
+
+
+def _is_entered(spec: ModelSpec, version: ModelVersion, platform: Platform) -> bool:
+    """Return whether a registration is in the audit chain; a kill may have come before it."""
+    entries = platform.audit.entries(spec.name)
+    return any(e.action == "register" and e.detail.get("version") == version.version for e in entries)
+
+
+def _still_good(version: ModelVersion, evidence: Evidence, rules: Rules, platform: Platform) -> bool:
+    """Return whether a version's evidence can stay, so that running again changes nothing."""
+    try:
+        kept = read_evidence(platform.registry, version, platform.verifier)
+    except Refused:
+        return False
+    subject = evidence.subject
+    return (
+        kept.subject == subject
+        and kept.rules == rules
+        and not objections(kept, subject.candidate, subject.model, rules, utc_now())
+        and kept.expires_at(rules) >= evidence.expires_at(rules) - _RENEWED_AFTER
+    )
 
 
 def _summary(spec: ModelSpec, evaluated: Evaluated) -> str:

@@ -10,6 +10,7 @@ import dagster as dg
 from pydantic_core import to_jsonable_python
 
 from mlops_assets import digests
+from mlops_assets.actor import EMAIL_TAG, USER_TAG, os_user
 from mlops_assets.errors import DataError, MlopsError
 from mlops_assets.specs.durations import parse_duration, parse_time, utc_now
 from mlops_assets.specs.model_spec import ModelSpec
@@ -82,6 +83,16 @@ def with_known_signature(function: Callable[..., Any]) -> Callable[..., Any]:
     """
     function.__signature__ = inspect.signature(function)  # type: ignore[attr-defined]
     return function
+
+
+def actor_of(context: dg.AssetExecutionContext) -> str:
+    """Return who started a run: the user its run coordinator stamped on it, else who runs the process."""
+    return context.run.tags.get(USER_TAG) or os_user()
+
+
+def started_by(context: dg.AssetExecutionContext) -> set[str]:
+    """Return all names by which whoever started a run may be known."""
+    return {actor_of(context), *filter(None, [context.run.tags.get(EMAIL_TAG)])}
 
 
 @contextmanager

@@ -73,6 +73,10 @@ def test_production_keys_come_from_the_environment(tmp_path: Path, monkeypatch: 
     monkeypatch.setenv("MLOPS_VERIFY_KEY", public_pem(key))
     assert Verifier.for_home(tmp_path).verify(b"content", signature)
     assert not (tmp_path / "keys").exists()  # a gateway has the public half only, and makes no key
+    assert Signer.if_given(tmp_path) is None
+    monkeypatch.setenv("MLOPS_SIGNING_KEY", private_pem(key))
+    assert Signer.if_given(tmp_path) is not None
+    assert not (tmp_path / "keys").exists()
 
 
 @pytest.mark.parametrize(

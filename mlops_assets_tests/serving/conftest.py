@@ -27,14 +27,21 @@ from mlops_assets.governance.signatures import Signer
 from mlops_assets.home import Home
 from mlops_assets.monitoring.prediction_log import PredictionLog
 from mlops_assets.registry.mlflow_registry import ARTIFACT_PATH, MlflowRegistry
-from mlops_assets.registry.port import CHAMPION, ModelVersion
+from mlops_assets.registry.port import CHAMPION, EVIDENCE_TAG, RELEASE_TAG, ModelVersion
+from mlops_assets.registry.promotion import promote
+from mlops_assets.registry.proof import read_evidence, read_release, write_evidence
 from mlops_assets.registry.training_run import log_training
 from mlops_assets.serving.app import Gateway
+from mlops_assets.serving.marks import Marks
 from mlops_assets.serving.meters import Meters
+from mlops_assets.serving.proving import Prover
 from mlops_assets.serving.routing import Router
-from mlops_assets.specs.model_spec import Column, Task
+from mlops_assets.specs.model_spec import Column
+from mlops_assets.specs.policy_file import load_policy
+from mlops_assets.specs.tasks import Task
 from mlops_assets.training import onnx_form
 from mlops_assets.training.package import Manifest, PackagedModel, write_package
+from mlops_assets_tests.vouching import evidence_of, release_of, subject_of
 
 VISITS_FEATURES = '''
 """Features of the model visits; travels with it."""
@@ -105,7 +112,11 @@ class Fleet:
         package = PackagedModel.open(
             self.registry.fetch_run_package(run), changes.get("signer", self.signer).verifier
         )
-        return self.registry.register(training.model, run, changes.get("candidate", package.digest), {})
+        candidate = changes.get("candidate", package.digest)
+        evidence = evidence_of(subject_of(training.model, candidate))
+        write_evidence(self.registry, run, evidence, self.signer)
+        tags = {EVIDENCE_TAG: evidence.digest}
+        return self.registry.register(training.model, run, candidate, tags)
 
     def _log(self, training: Training, changes: dict[str, Any]) -> str:
         view, features, estimator = training.fitted()
@@ -158,7 +169,33 @@ class Fleet:
         return copy / ARTIFACT_PATH / "data" / "package"
 
     def promote(self, model: str, version: str, alias: str = CHAMPION) -> None:
+        """Point an alias at a version; at a champion with the release that lets it serve."""
+        if alias == CHAMPION:
+            self.release(model, version)
         self.registry.set_alias(model, alias, version)
+
+    def hand_over(self, model: str, version: str) -> None:
+        """Promote a version as the platform does, with the way back in place."""
+        to = self.registry.version(model, version)
+        assert to is not None
+        carried = [(v, read_release(v, self.signer.verifier)) for v in self.registry.versions(model)]
+        serials = [(release.serial, version) for version, release in carried if release]
+        current = max(serials, key=lambda each: each[0])[1] if serials else None
+        promote(self.registry, to, current, lambda to, _: self.signed_release(to.model, to.version))
+
+    def release(self, model: str, version: str, **changes: Any) -> None:
+        """Have a version carry a release newer than all others of the model."""
+        signed = self.signed_release(model, version, **changes)
+        self.registry.set_tag(model, version, RELEASE_TAG, signed)
+
+    def signed_release(self, model: str, version: str, **changes: Any) -> str:
+        """Return a release of a version that is newer than all others of the model."""
+        registered = self.registry.version(model, version)
+        assert registered is not None
+        evidence = read_evidence(self.registry, registered, self.signer.verifier)
+        carried = [read_release(v, self.signer.verifier) for v in self.registry.versions(model)]
+        serial = max((release.serial for release in carried if release), default=0) + 1
+        return release_of(evidence, version, serial, **changes).sealed(self.signer)
 
 
 def constant(model: str, value: float) -> Training:
@@ -249,11 +286,14 @@ class InProcess:
 
 
 @contextmanager
-def in_process(fleet: Fleet, log_path: Path | None = None, **options: Any) -> Iterator[InProcess]:
+def in_process(
+    fleet: Fleet, log_path: Path | None = None, marks: Marks | None = None, **options: Any
+) -> Iterator[InProcess]:
     meters = Meters()
     router = Router(
         fleet.registry,
-        fleet.signer.verifier,
+        Prover(fleet.signer.verifier, load_policy),
+        marks or Marks(),
         lambda problem: meters.incidents.labels(problem.kind, problem.model or "").inc(),
     )
     log = PredictionLog(log_path or fleet.home.prediction_log)

@@ -10,8 +10,10 @@ import pytest
 from mlops_assets.registry.mlflow_registry import MlflowRegistry
 from mlops_assets.registry.port import CHAMPION
 from mlops_assets.serving import routing
+from mlops_assets.serving.proving import Prover
 from mlops_assets.serving.routing import Router
 from mlops_assets.serving.sqlite_watch import change_detector
+from mlops_assets.specs.policy_file import load_policy
 
 
 def test_only_what_others_commit_is_a_change(own_fleet: Any) -> None:
@@ -89,7 +91,7 @@ def counting(own_fleet: Any) -> _Counting:
 @pytest.fixture
 def router(own_fleet: Any, counting: _Counting) -> Router:
     detector = change_detector(own_fleet.registry.uri)
-    return Router(counting, own_fleet.signer.verifier, may_have_changed=detector)
+    return Router(counting, Prover(own_fleet.signer.verifier, load_policy), may_have_changed=detector)
 
 
 def _settle(router: Router) -> None:

@@ -14,7 +14,6 @@ from mlops_assets.errors import PackageError
 from mlops_assets.governance.signatures import Signer
 from mlops_assets.registry.mlflow_registry import MlflowRegistry
 from mlops_assets.registry.port import CANDIDATE_TAG, CHALLENGER, CHAMPION, PREVIOUS_CHAMPION
-from mlops_assets.registry.promotion import promote, roll_back
 from mlops_assets.serving import routing
 from mlops_assets.serving.refusal import Refusal
 
@@ -48,14 +47,14 @@ def _kinds(inside: Any) -> list[tuple[str, str | None, str | None]]:
 
 def test_promotion_and_rollback_are_followed(inside: Any, own_fleet: Any, constant_model: Any) -> None:
     assert _champion(inside) is None
-    promote(own_fleet.registry, "m", "1")
+    own_fleet.hand_over("m", "1")
     assert _champion(inside) == "1"
     assert _ask(inside)["predictions"] == [1.0]
-    promote(own_fleet.registry, "m", "2")
+    own_fleet.hand_over("m", "2")
     assert _champion(inside) == "2"
     assert _ask(inside)["predictions"] == [2.0]
     assert inside.router.table.routes["m"].previous == "1"
-    roll_back(own_fleet.registry, "m")
+    own_fleet.hand_over("m", "1")
     inside.router.follow()  # one look is enough: the way back was loaded all the time
     answer = _ask(inside)
     assert (answer["predictions"], answer["version"]) == ([1.0], "1")
@@ -91,7 +90,7 @@ def test_a_request_keeps_the_version_it_began_with(inside: Any, own_fleet: Any, 
     own_fleet.promote("m", "1")
     inside.settle()
     table = inside.router.table
-    own_fleet.registry.set_alias("m", CHAMPION, "2")
+    own_fleet.promote("m", "2")
     assert _champion(inside) == "2"
     assert table.resolve("m", None).version == "1"
 
@@ -334,7 +333,7 @@ def test_a_registry_that_is_down_changes_nothing_but_what_is_shown(
     assert inside.router.table.problems[0].since is since, "an outage is one incident"
     with database.open("r+b") as file:
         file.write(good[:4096])
-    own_fleet.registry.set_alias("m", CHAMPION, "2")
+    own_fleet.promote("m", "2")
     assert _champion(inside) == "2"
     assert inside.router.table.problems == ()
 
@@ -380,7 +379,7 @@ def test_a_previous_champion_alone_is_loaded_but_does_not_serve(
     assert _champion(inside) is None
     assert _kinds(inside) == [("champion_missing", "m", None)]
     assert _ask(inside)["status"] == 404
-    own_fleet.registry.set_alias("m", CHAMPION, "1")
+    own_fleet.promote("m", "1")
     inside.router.follow()
     assert _ask(inside)["predictions"] == [1.0]
 
@@ -402,7 +401,7 @@ def test_versions_nobody_names_are_let_go_after_a_while(
     inside: Any, own_fleet: Any, constant_model: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for version in ("1", "2", "3"):
-        promote(own_fleet.registry, "m", version)
+        own_fleet.hand_over("m", version)
         inside.settle()
     assert inside.router.table.routes["m"].versions == ["1", "2", "3"]
     now = time.monotonic

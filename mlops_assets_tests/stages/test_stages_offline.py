@@ -77,8 +77,8 @@ def test_it_asks_for_no_ones_address(life: Life) -> None:
 def test_it_starts_no_program_that_could_talk_to_others_in_its_place(life: Life) -> None:
     started = life.events["subprocess.Popen"]
     assert sum(argv[1:3] == ["-m", "mlops_assets.serving"] for argv in started) == 2
-    # Python's platform module, Dagster's logs and matplotlib's list of fonts.
-    harmless = {Path(sys.executable).name, "file", "uname", "tail", "fc-list"}
+    # Python's platform module, Dagster's logs, matplotlib's list of fonts, who wrote a file, how many cores.
+    harmless = {Path(sys.executable).name, "file", "uname", "tail", "fc-list", "git", "lscpu"}
     assert {Path(argv[0]).name for argv in started} - harmless == set()
 
 

@@ -1,0 +1,150 @@
+"""A release: the platform's signed word that one version is to serve, and on what it rests.
+
+The alias ``champion`` can be moved by anyone who may write to the registry, so by itself it says nothing. A
+version serves as champion only with a release that names it, and only while no later release names
+another: so an alias that was moved by hand, be it to a version that once served, changes nothing.
+"""
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from typing import Literal
+
+from pydantic import ValidationError
+
+from mlops_assets.errors import EvidenceError
+from mlops_assets.governance.approvals import ApprovalState, SignedDecision, judge_approvals
+from mlops_assets.governance.envelope import seal, unseal
+from mlops_assets.governance.evidence import Evidence, GateRecord, Objection, Statement
+from mlops_assets.governance.signatures import Signer, Verifier
+from mlops_assets.specs.approver import Approver
+from mlops_assets.specs.gate_rules import AT_THE_ENDPOINT
+from mlops_assets.specs.policy import Rules
+from mlops_assets.verdict import judge
+
+_KIND = "release/1"
+
+
+class Release(Statement):
+    """What was decided about a model's endpoint.
+
+    Attributes:
+        model: Model name.
+        version: The version that is to serve.
+        candidate: Digest of its package.
+        evidence: Digest of the evidence it rests on.
+        serial: Counts the model's releases; the greatest is the one that holds.
+        action: Whether it is a way forward or back.
+        replaced: The version that served before, if any.
+        endpoint: What the gates on the endpoint measured.
+        at: When, naive UTC.
+        actor: Who asked for it.
+        reason: Why.
+        run: The Dagster run, if it was one.
+        approvals: What people decided about it.
+        approved_at: When those decisions were counted, for a way back that keeps them.
+        lapsed_until: Until when evidence that has lapsed since still counts: a way back must not be shut
+            because the version that was proven has grown old.
+    """
+
+    model: str
+    version: str
+    candidate: str
+    evidence: str
+    serial: int
+    action: Literal["promote", "rollback"]
+    replaced: str | None
+    endpoint: tuple[GateRecord, ...]
+    at: datetime
+    actor: str
+    reason: str = ""
+    run: str = ""
+    approvals: tuple[SignedDecision, ...] = ()
+    approved_at: datetime | None = None
+    lapsed_until: datetime | None = None
+
+    def sealed(self, signer: Signer) -> str:
+        """Return it signed."""
+        return seal(_KIND, self.plain(), signer).decode()
+
+    @classmethod
+    def unsealed(cls, content: str, verifier: Verifier) -> "Release":
+        """Return what :meth:`sealed` made.
+
+        Raises:
+            EvidenceError: It is not signed with the platform key, or is of another form.
+        """
+        value = unseal(_KIND, content.encode(), verifier)
+        try:
+            return cls.model_validate(value)
+        except ValidationError as error:
+            raise EvidenceError("is of another form than this version of the platform writes") from error
+
+
+def release_objections(
+    release: Release,
+    evidence: Evidence,
+    *,
+    model: str,
+    version: str,
+    candidate: str,
+    rules: Rules,
+    approvers: Sequence[Approver],
+) -> Iterator[Objection]:
+    """Yield why a release does not let a version serve.
+
+    Args:
+        release: A release whose signature was verified.
+        evidence: The evidence at hand, verified.
+        model: The model that is to be served.
+        version: The version that is to serve.
+        candidate: Digest of the package at hand.
+        rules: What the policy demands today.
+        approvers: Who may approve, by today's policy.
+    """
+    names = {"model": model, "version": version, "candidate": candidate, "evidence": evidence.digest}
+    for name, expected in names.items():
+        if (found := getattr(release, name)) != expected:
+            said = f"the release is for {name} {found[:12]}, not {expected[:12]}"
+            yield Objection("other_candidate", said)
+            return
+    for gate in AT_THE_ENDPOINT:
+        if rules.gates.of(gate).required:
+            yield from _at_the_endpoint(gate, release, rules)
+    state = approval_state(release.approvals, release, evidence, rules, approvers)
+    if not state.approved:
+        yield Objection("not_approved", f"it is not approved: {state.summary}")
+
+
+def approval_state(
+    decisions: Sequence[SignedDecision],
+    release: Release,
+    evidence: Evidence,
+    rules: Rules,
+    approvers: Sequence[Approver],
+) -> ApprovalState:
+    """Return what people decided about a release, as of the time it was made."""
+    return judge_approvals(
+        decisions,
+        model=release.model,
+        version=release.version,
+        candidate=release.candidate,
+        evidence=release.evidence,
+        approvers=approvers,
+        needed=max(rules.approvals.needed, evidence.rules.approvals.needed),
+        authors=evidence.authors,
+        now=release.approved_at or release.at,
+        from_teams=rules.approvals.teams,
+        lifetime=rules.approvals.timeout,
+    )
+
+
+def _at_the_endpoint(gate: str, release: Release, rules: Rules) -> Iterator[Objection]:
+    records = [record for record in release.endpoint if record.gate == gate]
+    if not records:
+        yield Objection("missing_gate", f"gate {gate} did not judge before the release")
+    elif len(records) > 1:
+        yield Objection("duplicate_gate", f"gate {gate} judged {len(records)} times in one release")
+    elif (records[0].model, records[0].subject) != (release.model, release.candidate):
+        yield Objection("other_candidate", f"gate {gate} judged another candidate")
+    elif not (verdict := judge(records[0].measurement, rules.gates.of(gate))).passed:
+        yield Objection("failed_gate", f"gate {gate} refused {release.candidate[:12]}: {verdict.summary}")

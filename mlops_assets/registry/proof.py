@@ -1,0 +1,184 @@
+"""What a registered version has to show: its evidence, and to serve as champion its release."""
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+
+from mlops_assets.errors import EvidenceError
+from mlops_assets.governance.evidence import Evidence, Kind, Objection, objections
+from mlops_assets.governance.release import Release, release_objections
+from mlops_assets.governance.signatures import Signer, Verifier
+from mlops_assets.registry.port import EVIDENCE_TAG, RELEASE_TAG, ModelVersion, Registry
+from mlops_assets.specs.approver import Approver
+from mlops_assets.specs.policy import Rules
+
+_LAPSED = ("expired", "other_policy")
+
+
+class Refused(EvidenceError):
+    """A version that may not do what it was asked to.
+
+    Attributes:
+        objections: Why.
+    """
+
+    def __init__(self, name: str, objections: tuple[Objection, ...]) -> None:
+        super().__init__(f"{name} is refused: " + "; ".join(map(str, objections)))
+        self.objections = objections
+
+
+def write_evidence(registry: Registry, run_id: str, evidence: Evidence, signer: Signer) -> None:
+    """Keep a candidate's evidence beside its package."""
+    registry.write_statement(run_id, f"evidence/{evidence.digest}.json", evidence.sealed(signer))
+
+
+def read_evidence(
+    registry: Registry, version: ModelVersion, verifier: Verifier, named: str | None = None
+) -> Evidence:
+    """Return a version's evidence; its signature is verified, what it says is not yet looked at.
+
+    Args:
+        registry: Where it is.
+        version: The version.
+        verifier: The platform's public key.
+        named: Digest of the evidence that is meant; the newest if None.
+
+    Raises:
+        Refused: It has none, or none that the platform signed.
+        RegistryError: The registry cannot be reached.
+    """
+    named = named or version.tags.get(EVIDENCE_TAG)
+    if not named:
+        raise refused(version, "missing_evidence", "it has no evidence")
+    content = registry.read_statement(version.run_id, f"evidence/{named}.json")
+    if content is None:
+        raise refused(version, "missing_evidence", f"its evidence {named[:12]} is gone")
+    try:
+        return Evidence.unsealed(content, verifier)
+    except EvidenceError as error:
+        raise refused(version, "bad_signature", f"its evidence {error}") from error
+
+
+def read_release(version: ModelVersion, verifier: Verifier) -> Release | None:
+    """Return the release a version carries, or None.
+
+    Raises:
+        Refused: It carries one that the platform did not sign, or that is for another version.
+    """
+    content = version.tags.get(RELEASE_TAG)
+    if not content:
+        return None
+    try:
+        release = Release.unsealed(content, verifier)
+    except EvidenceError as error:
+        raise refused(version, "bad_signature", f"its release {error}") from error
+    if (release.model, release.version) != (version.model, version.version):
+        said = f"its release is for {release.model} version {release.version}"
+        raise refused(version, "other_candidate", said)
+    return release
+
+
+def require_evidence(
+    registry: Registry,
+    version: ModelVersion,
+    candidate: str,
+    verifier: Verifier,
+    rules: Callable[[Evidence], Rules],
+    now: datetime,
+    named: str | None = None,
+) -> Evidence:
+    """Return a version's evidence if it is good enough to load the version.
+
+    Args:
+        registry: Where it is.
+        version: The version.
+        candidate: Digest of the package at hand, computed from its bytes.
+        verifier: The platform's public key.
+        rules: Tells what today's policy demands of what the evidence is about.
+        now: The present, naive UTC.
+        named: Digest of the evidence that is meant; the newest if None.
+
+    Raises:
+        Refused: Says every reason why not.
+        RegistryError: The registry cannot be reached.
+    """
+    evidence = read_evidence(registry, version, verifier, named)
+    found = objections(evidence, candidate, version.model, rules(evidence), now)
+    if found and all(o.kind in _LAPSED for o in found) and _is_way_back(version, evidence, verifier, now):
+        return evidence
+    if found:
+        raise Refused(_name(version), tuple(found))
+    return evidence
+
+
+def require_release(
+    version: ModelVersion,
+    candidate: str,
+    evidence: Evidence,
+    verifier: Verifier,
+    rules: Rules,
+    approvers: Sequence[Approver],
+) -> Release:
+    """Return the release that lets a version serve as champion.
+
+    Args:
+        version: The version.
+        candidate: Digest of the package at hand, computed from its bytes.
+        evidence: Its evidence, verified.
+        verifier: The platform's public key.
+        rules: What today's policy demands of it.
+        approvers: Who may approve, by today's policy.
+
+    Raises:
+        Refused: It has none, or not one for this package under today's policy.
+    """
+    release = read_release(version, verifier)
+    if release is None:
+        raise refused(version, "out_of_band", "it was never released; its alias was moved out of band")
+    found = release_objections(
+        release,
+        evidence,
+        model=version.model,
+        version=version.version,
+        candidate=candidate,
+        rules=rules,
+        approvers=approvers,
+    )
+    if reasons := tuple(found):
+        raise Refused(_name(version), reasons)
+    return release
+
+
+def evidence_of_release(version: ModelVersion, verifier: Verifier) -> str | None:
+    """Return the digest of the evidence that a version was released on, or None.
+
+    A version can have newer evidence by now, on which it is not released yet.
+    """
+    try:
+        release = read_release(version, verifier)
+    except Refused:
+        return None
+    return release.evidence if release is not None else None
+
+
+def _is_way_back(version: ModelVersion, evidence: Evidence, verifier: Verifier, now: datetime) -> bool:
+    """Return whether a rollback lets this version load although its evidence has lapsed since."""
+    try:
+        release = read_release(version, verifier)
+    except Refused:
+        return False
+    return (
+        release is not None
+        and release.action == "rollback"
+        and release.evidence == evidence.digest
+        and release.lapsed_until is not None
+        and now <= release.lapsed_until
+    )
+
+
+def refused(version: ModelVersion, kind: Kind, message: str) -> Refused:
+    """Return the refusal of a version for one reason."""
+    return Refused(_name(version), (Objection(kind, message),))
+
+
+def _name(version: ModelVersion) -> str:
+    return f"{version.model} version {version.version}"

@@ -1,0 +1,70 @@
+"""What is wrong now, for those who look and for those who are woken."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from mlops_assets.errors import MlopsError, PackageError
+from mlops_assets.registry.port import CHAMPION, PREVIOUS_CHAMPION
+from mlops_assets.registry.proof import Refused
+from mlops_assets.specs.durations import utc_now
+
+if TYPE_CHECKING:
+    from mlops_assets.serving.table import Route
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What is wrong now.
+
+    Attributes:
+        kind: ``registry_unreachable``, ``package_refused``, ``evidence_refused``, ``out_of_band``,
+            ``load_failed``, ``champion_missing`` or ``log_unwritable``.
+        model: The model concerned, if it is one.
+        version: The version concerned, if it is one.
+        message: What happened, in words.
+        since: When it was first seen, naive UTC.
+    """
+
+    kind: str
+    model: str | None
+    version: str | None
+    message: str = field(compare=False)
+    since: datetime = field(compare=False, default_factory=utc_now)
+
+    @property
+    def subject(self) -> str:
+        """What is concerned, in a word or two."""
+        if self.model is None:
+            return "gateway"
+        return self.model if self.version is None else f"{self.model} version {self.version}"
+
+
+def missing_champions(
+    routes: "Mapping[str, Route]", known: Mapping[str, Mapping[str, str]]
+) -> Iterator[Problem]:
+    """Yield the models that were served and have lost their champion's alias."""
+    for model, route in routes.items():
+        if CHAMPION in route.wanted:
+            continue
+        if route.champion is not None:
+            lacks = "has no champion in" if model in known else "is gone from"
+            message = f"{model} {lacks} the registry; version {route.champion} goes on serving"
+            yield Problem("champion_missing", model, None, message)
+        elif PREVIOUS_CHAMPION in route.wanted:
+            message = f"{model} has a previous champion but no champion in the registry; promote a version"
+            yield Problem("champion_missing", model, None, message)
+
+
+def kind_of(error: BaseException) -> str:
+    """Return what kind of problem it is that a version did not load."""
+    if isinstance(error, Refused):
+        return "evidence_refused"
+    return "package_refused" if isinstance(error, PackageError) else "load_failed"
+
+
+def told(error: BaseException) -> str:
+    """Return an error in one line."""
+    text = str(error) if isinstance(error, MlopsError) else f"{type(error).__name__}: {error}"
+    return " ".join(text.split())[:500]
