@@ -17,6 +17,7 @@ def prepare() -> None:
         platform = Platform()
         platform.registry.aliases()
         platform.state.last_trainings()
+        platform.audit.head()
 
 
 def inspect(into: str) -> None:
@@ -40,7 +41,7 @@ def _state() -> dict[str, Any]:
     return {
         "aliases": platform.registry.aliases(),
         "versions": [
-            {"version": v.version, "tags": {k: t for k, t in v.tags.items() if k != "mlops.dagster_run"}}
+            {"version": v.version, "tags": {k: t for k, t in v.tags.items() if k not in _OF_THE_RUN}}
             for v in platform.registry.versions("tumour")
         ],
         "finished_trainings": sorted(r.data.tags["mlops.recipe"] for r in trainings if _is(r, "FINISHED")),
@@ -54,15 +55,20 @@ def _state() -> dict[str, Any]:
         "records": {
             name: _without_ids(json.loads(file.read_text()))
             for name, file in zip(names, files, strict=True)
-            if name.startswith(("records/", "verdicts/")) and name.endswith(".json")
+            if name.startswith("records/") and name.endswith(".json")
         },
+        "verdicts": sorted(n for n in names if n.startswith("verdicts/") and n.endswith(".json")),
         "content": sorted(n for n in names if n.startswith(("snapshots/", "features/")) and "/." not in n),
-        "changes": [[c["action"], c["detail"]["version"]] for c in platform.state.changes("tumour")],
+        "changes": [[e.action, e.detail.get("version")] for e in platform.audit.entries("tumour")],
+        "audit_findings": platform.audit.verify(platform.verifier),
         "last_trainings": {k: str(v) for k, v in platform.state.last_trainings().items()},
         "gateway": [n for n in names if n == "gateway.url"],
         "schemas": {name: _schema(home.root / name) for name in _DATABASES},
     }
 
+
+# What says when and in which run something was found: evidence and release are signed with it.
+_OF_THE_RUN = ("mlops.dagster_run", "mlops.evidence", "mlops.release")
 
 _DATABASES = (
     "dagster/history/runs.db",

@@ -4,7 +4,7 @@ import json
 from datetime import datetime
 from pathlib import Path
 
-_INSEPARABLE = ("smoke_test", "online_offline_parity")
+_INSEPARABLE = ("approvals", "smoke_test", "online_offline_parity")
 
 
 def launch(stages: list[str], as_of: str, checks: bool, into: str) -> None:

@@ -15,12 +15,14 @@ import yaml
 
 from mlops_assets.automation.fleet import fleet_definitions
 from mlops_assets.components.model_lifecycle import lifecycle_definitions
+from mlops_assets.governance.audit_chain import AuditChain
+from mlops_assets.governance.ledger import Ledger
+from mlops_assets.governance.signatures import Signer
 from mlops_assets.home import Home
 from mlops_assets.monitoring.fleet_state import FleetState
 from mlops_assets.registry.mlflow_registry import MlflowRegistry
 from mlops_assets.specs.model_spec import ModelSpec
 from mlops_assets.stages.stage import LIFECYCLE
-from mlops_assets.verdict import VerdictLedger
 from mlops_assets_tests.whole_processes import TumourProject, WarmProcess
 
 # When the week is over in which ``watched_clinic`` serves, and how its spec says to look at it.
@@ -82,14 +84,19 @@ class Clinic:
         return MlflowRegistry(self.home)
 
     @property
-    def verdicts(self) -> VerdictLedger:
-        """The home's ledger."""
-        return VerdictLedger(self.root / "verdicts")
+    def ledger(self) -> Ledger:
+        """The home's gate records."""
+        return Ledger(self.root / "verdicts", Signer.for_home(self.root))
 
     @property
     def state(self) -> FleetState:
         """The fleet's state."""
         return FleetState(self.home.state_url)
+
+    @property
+    def audit(self) -> AuditChain:
+        """What changed production, to be read."""
+        return AuditChain(self.home.state_url, self.home.audit_checkpoints)
 
     @property
     def definitions(self) -> dg.Definitions:
@@ -158,7 +165,7 @@ def make_clinic(
         return made[-1]
 
     with pytest.MonkeyPatch.context() as patch:
-        for name in ("MLFLOW_TRACKING_URI", "MLOPS_STATE_URL"):
+        for name in ("MLFLOW_TRACKING_URI", "MLOPS_STATE_URL", "MLOPS_AUDIT_CHECKPOINTS"):
             patch.delenv(name, raising=False)
         yield make
     for clinic in made:

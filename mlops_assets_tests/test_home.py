@@ -7,7 +7,15 @@ from pathlib import Path
 import pytest
 
 from mlops_assets.errors import BusyError, StorageError
-from mlops_assets.home import Home, exclusive, replacing, storage_errors, write_atomically, write_secret_once
+from mlops_assets.home import (
+    Home,
+    exclusive,
+    in_turn,
+    replacing,
+    storage_errors,
+    write_atomically,
+    write_secret_once,
+)
 from mlops_assets_tests.together import together
 
 
@@ -46,6 +54,18 @@ def test_a_full_disk_is_told_as_such() -> None:
 def test_another_error_is_not_dressed_up_as_a_storage_failure(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError), storage_errors(tmp_path):
         (tmp_path / "gone").read_bytes()
+
+
+def _count(file: Path) -> None:
+    for _ in range(50):
+        with in_turn(file.with_suffix(".lock")):
+            file.write_text(str(int(file.read_text()) + 1))
+
+
+def test_who_waits_for_its_turn_overtakes_nobody(tmp_path: Path) -> None:
+    (file := tmp_path / "count").write_text("0")
+    together(_count, [file] * 4)
+    assert file.read_text() == "200"
 
 
 def test_only_one_process_holds_what_is_exclusive(tmp_path: Path) -> None:

@@ -47,6 +47,17 @@ def test_numpy_and_scipy() -> None:
     assert stats.ks_2samp(np.arange(50), np.arange(50)).pvalue == 1.0
 
 
+def test_scikit_learn_and_shap(frame: Any) -> None:
+    import shap
+    from sklearn.ensemble import HistGradientBoostingClassifier
+
+    x = frame[["x"]].to_numpy()
+    model = HistGradientBoostingClassifier(max_iter=5).fit(x, frame["y"])
+    found = shap.TreeExplainer(model)(x)
+    total = found.values.sum(axis=1) + found.base_values
+    np.testing.assert_allclose(total, model.decision_function(x), atol=1e-9)
+
+
 def test_pandas_and_pyarrow(frame: Any, tmp_path: Path) -> None:
     import pandas as pd
     import pyarrow.parquet as pq

@@ -2,10 +2,13 @@
 
 import dagster as dg
 
+from mlops_assets.automation.approvals import approval_sensor, decision_job
 from mlops_assets.automation.monitoring_schedule import monitoring_schedule
 from mlops_assets.automation.retraining_sensor import retraining_sensor
 from mlops_assets.resources import RESOURCES
 from mlops_assets.stages.stage import LIFECYCLE, MONITORING
+
+_APPROVAL_INTERVAL_SECONDS = 30
 
 
 def stages_of_fleet(*stages: str) -> dg.AssetSelection:
@@ -38,8 +41,11 @@ def fleet_definitions(
         description="One monitoring pass over the fleet.",
     )
     return dg.Definitions(
-        jobs=[lifecycle, monitor],
+        jobs=[lifecycle, monitor, decision_job()],
         schedules=[monitoring_schedule(monitor, monitoring_cron)],
-        sensors=[retraining_sensor(lifecycle, retraining_interval_seconds)],
+        sensors=[
+            retraining_sensor(lifecycle, retraining_interval_seconds),
+            approval_sensor(lifecycle, _APPROVAL_INTERVAL_SECONDS),
+        ],
         resources=RESOURCES,
     )

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from mlops_assets.actor import os_user
 from mlops_assets.cli.execution import Outcome, run_lifecycle, run_monitoring
 from mlops_assets.cli.instance import open_instance
 from mlops_assets.cli.project import Project
@@ -14,7 +15,6 @@ from mlops_assets.gateway_client import GatewayClient
 from mlops_assets.gateway_process import running_gateway
 from mlops_assets.home import Home
 from mlops_assets.monitoring.prediction_log import Label
-from mlops_assets.registry.promotion import roll_back
 from mlops_assets.resources import RESOURCES, Platform
 from mlops_assets.specs.loading import LoadedSpec
 
@@ -194,14 +194,7 @@ class _Story:
         warm.wait()
         stop.wait(_AROUND_SECONDS)
         started = time.perf_counter()
-        move = roll_back(self._platform.registry, MODEL)
-        self._platform.state.record_change(
-            "rollback",
-            MODEL,
-            version=move.champion,
-            previous=move.previous,
-            reason="demo: the way back",
-        )
+        move = self._platform.authority.roll_back(MODEL, None, actor=os_user(), reason="demo: the way back")
         self._gateway.wait_for_champion(MODEL, move.champion, timeout=10)
         stop.wait(_AROUND_SECONDS)
         stop.set()

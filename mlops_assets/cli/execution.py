@@ -6,7 +6,7 @@ times faster. The run is a full citizen of the instance: the UI shows its events
 
 import logging
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -66,6 +66,7 @@ def run_lifecycle(
     as_of: datetime | None = None,
     window: str | None = None,
     tags: Mapping[str, str] | None = None,
+    stages: Sequence[str] | None = None,
     progress: Progress = lambda line: None,
 ) -> Outcome:
     """Run one model's lifecycle.
@@ -78,6 +79,7 @@ def run_lifecycle(
         as_of: Train as if it were this time; now if None.
         window: How much history to read; the spec's if None.
         tags: Further run tags, such as why it was started.
+        stages: Only these stages; all if None.
         progress: Told one line per stage and gate.
 
     Raises:
@@ -95,8 +97,8 @@ def run_lifecycle(
             definitions,
             instance,
             "lifecycle",
-            [dg.AssetKey([model, stage]) for stage in LIFECYCLE],
-            stage_config(LIFECYCLE[0], model, as_of=time, window=window or ""),
+            [dg.AssetKey([model, stage]) for stage in stages or LIFECYCLE],
+            {} if stages else stage_config(LIFECYCLE[0], model, as_of=time, window=window or ""),
             {"mlops/model": model, **(tags or {})},
             progress,
         )

@@ -7,6 +7,8 @@ import sys
 import typer
 
 from mlops_assets.cli import (
+    approve,
+    audit,
     check,
     demo,
     env,
@@ -35,7 +37,7 @@ app = typer.Typer(
         "input. State lives in MLOPS_HOME (default .mlops/)."
     ),
 )
-for command in (demo, up, new, check, status, run, monitor, serve, rollback, env):
+for command in (demo, up, new, check, status, run, monitor, serve, approve, rollback, audit, env):
     command.add_to(app)
 
 

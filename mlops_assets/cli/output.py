@@ -48,10 +48,11 @@ def table(columns: list[str], rows: list[list[str]], title: str | None = None) -
     """Print a table fitted to the terminal; wide enough for every cell if it is a pipe."""
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
     shown = Table(*columns, title=title, title_justify="left", box=None, pad_edge=False)
     for row in rows:
-        shown.add_row(*row)
+        shown.add_row(*map(Text, row))  # as it stands: a text may hold what looks like markup
     console = Console()
     if not console.is_terminal:
         console.width = 220

@@ -26,10 +26,10 @@ def add_to(app: typer.Typer) -> None:
         """
         import time
 
+        from mlops_assets.actor import os_user
         from mlops_assets.errors import EndpointError, SpecError
         from mlops_assets.gateway_client import GatewayClient
         from mlops_assets.home import Home
-        from mlops_assets.registry.promotion import roll_back
         from mlops_assets.resources import Platform
 
         if not reason.strip():
@@ -38,11 +38,7 @@ def add_to(app: typer.Typer) -> None:
         platform = Platform()
         platform.registry.aliases()  # connect first: what is timed is the way back, not an import
         start = time.perf_counter()
-        move = roll_back(platform.registry, model, to)
-        if move.moved:
-            platform.state.record_change(
-                "rollback", model, version=move.champion, previous=move.previous, reason=reason
-            )
+        move = platform.authority.roll_back(model, to, actor=os_user(), reason=reason)
         followed: float | None = None
         if platform.gateway_url is not None:
             try:

@@ -1,7 +1,7 @@
 """``mlops-assets run``: one model's lifecycle."""
 
 from contextlib import nullcontext
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -17,6 +17,9 @@ from mlops_assets.cli.output import (
     time_option,
 )
 
+if TYPE_CHECKING:
+    from mlops_assets.home import Home
+
 
 def add_to(app: typer.Typer) -> None:
     """Add the command."""
@@ -30,6 +33,9 @@ def add_to(app: typer.Typer) -> None:
         window: Annotated[
             str | None,
             typer.Option(help="How much history to read, such as 90d; the spec's if not given."),
+        ] = None,
+        version: Annotated[
+            str | None, typer.Option(help="Only deploy this version, which was registered last.")
         ] = None,
         json: Json = False,
     ) -> None:
@@ -63,6 +69,7 @@ def add_to(app: typer.Typer) -> None:
                 as_of=time,
                 window=window,
                 tags={"mlops/trigger": "manual"},
+                stages=_only_the_endpoint(home, model, version) if version else None,
                 progress=quiet if json else say,
             )
         deployed = outcome.metadata.get((model, "deployed_endpoint"), {})
@@ -90,3 +97,23 @@ def add_to(app: typer.Typer) -> None:
             typer.echo(outcome.failure, err=True)
         if not outcome.success:
             raise typer.Exit(FINDING if outcome.refusals or not outcome.bad_input else BAD_INPUT)
+
+
+def _only_the_endpoint(home: "Home", model: str, version: str) -> list[str]:
+    """Return the stage that deploys, if it would deploy this version.
+
+    Raises:
+        SpecError: Another version was registered last, or none.
+    """
+    from mlops_assets.errors import SpecError
+    from mlops_assets.resources import latest_record
+    from mlops_assets.stages.records import Registered
+
+    registered = latest_record(home, model, "registered_version", Registered)
+    if registered is None or registered.version != version:
+        last = f"version {registered.version}" if registered else "none"
+        raise SpecError(
+            f"--version {version}: {model} registered {last} last, and only that one can be deployed; "
+            "rollback --to goes back to an earlier one"
+        )
+    return ["deployed_endpoint"]

@@ -4,11 +4,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from mlops_assets.cli.audit import show_entries
 from mlops_assets.cli.output import Json, print_json, report_problems, table
 
 if TYPE_CHECKING:
+    from mlops_assets.governance.approvals import ApprovalState
     from mlops_assets.monitoring.assessment import Assessment
     from mlops_assets.registry.port import ModelVersion
+    from mlops_assets.resources import Platform
     from mlops_assets.specs.model_spec import ModelSpec
 
 
@@ -20,7 +23,7 @@ def add_to(app: typer.Typer) -> None:
         model: Annotated[str | None, typer.Argument(help="One model in detail; the fleet if none.")] = None,
         json: Json = False,
     ) -> None:
-        """Show each model: champion, last training, drift, performance, harm, owner, risk.
+        """Show each model: champion, training, drift, performance, harm, owner, risk, evidence, approvals.
 
         Exits with 2, after showing the others, if the spec of some model is wrong.
         """
@@ -31,52 +34,44 @@ def add_to(app: typer.Typer) -> None:
 
         project = Project.around()
         fleet = Fleet([project.spec(model)]) if model else project.fleet()
-        specs = [loaded.spec for loaded in fleet.specs]
         Home.from_environment().prepare()
         platform = Platform()
         aliases = platform.registry.aliases()
         latest = platform.state.latest_assessments()
-        rows = []
-        for spec in specs:
-            serving = aliases.get(spec.name, {})
-            champion = (
-                platform.registry.version(spec.name, serving["champion"]) if "champion" in serving else None
-            )
-            rows.append(_row(spec, serving, champion, latest.get(spec.name)))
+        pending = {version.model: (version, state) for version, state in platform.decisions.pending()}
+        rows = [
+            {
+                **_row(spec, aliases.get(spec.name, {}), platform.champion(spec.name), latest.get(spec.name)),
+                **_governance(platform, spec.name, pending.get(spec.name)),
+            }
+            for spec in (loaded.spec for loaded in fleet.specs)
+        ]
         if json:
-            detail = {"changes": platform.state.changes(model)} if model else {}
+            detail = {"changes": [e.model_dump() for e in platform.audit.entries(model)]} if model else {}
             print_json({"models": rows, **detail})
             report_problems(fleet)
             return
-        names = [
-            "model",
-            "stage",
-            "champion",
-            "previous",
-            "challenger",
-            "trained",
-            "drifted",
-            "performance",
-            "harm",
-            "owner",
-            "risk",
-        ]
-        table(names, [[_cell(row[name]) for name in names] for row in rows])
+        table(_COLUMNS, [[_cell(row[name]) for name in _COLUMNS] for row in rows])
         if model:
-            table(
-                ["at (UTC)", "who", "what", "detail"],
-                [
-                    [
-                        str(c["at"]),
-                        c["actor"],
-                        c["action"],
-                        ", ".join(f"{k}={v}" for k, v in c["detail"].items()),
-                    ]
-                    for c in platform.state.changes(model)
-                ],
-                title="What changed production",
-            )
+            show_entries(platform.audit.entries(model), title="What changed production")
         report_problems(fleet)
+
+
+_COLUMNS = [
+    "model",
+    "stage",
+    "champion",
+    "previous",
+    "challenger",
+    "trained",
+    "drifted",
+    "performance",
+    "harm",
+    "owner",
+    "risk",
+    "evidence",
+    "approvals",
+]
 
 
 def _row(
@@ -89,8 +84,8 @@ def _row(
     measured = assessment.metrics.get(metric) if assessment else None
     return {
         "model": spec.name,
-        "stage": "serving" if champion else "not trained",
-        "champion": aliases.get("champion"),
+        "stage": _stage(aliases.get("champion"), champion),
+        "champion": champion.version if champion else None,
         "previous": aliases.get("previous_champion"),
         "challenger": aliases.get("challenger"),
         "trained": champion.tags.get("mlops.as_of") if champion else None,
@@ -100,6 +95,35 @@ def _row(
         "owner": spec.owner,
         "risk": spec.risk,
     }
+
+
+def _stage(named: str | None, champion: "ModelVersion | None") -> str:
+    """Return where a model is; an alias that was moved by hand is told, whatever else there is to tell."""
+    if named is not None and (champion is None or champion.version != named):
+        return f"alias moved by hand to {named}"
+    return "serving" if champion else "not trained"
+
+
+def _governance(
+    platform: "Platform", model: str, pending: "tuple[ModelVersion, ApprovalState] | None"
+) -> dict[str, Any]:
+    """Return how long the champion's evidence holds, and who has still to say yes."""
+    from mlops_assets.errors import MlopsError
+    from mlops_assets.registry.proof import read_evidence
+    from mlops_assets.specs.durations import utc_now
+
+    champion = platform.champion(model)
+    told = None
+    if champion is not None:
+        try:
+            evidence = read_evidence(platform.registry, champion, platform.verifier)
+            until = evidence.expires_at(platform.decisions.policy.tiers[evidence.risk])
+            age = (utc_now() - evidence.made_at).days
+            told = f"{age} d, until {until:%Y-%m-%d}" if until > utc_now() else f"EXPIRED on {until:%Y-%m-%d}"
+        except MlopsError as error:
+            told = f"REFUSED: {error}"
+    waiting = f"version {pending[0].version}: {pending[1].summary}" if pending else None
+    return {"evidence": told, "approvals": waiting}
 
 
 def _cell(value: Any) -> str:

@@ -7,11 +7,15 @@ import dagster as dg
 from pydantic import BaseModel
 
 from mlops_assets.components.scaffold import SpecScaffolder
+from mlops_assets.gates.candidate import candidate_gates
 from mlops_assets.gates.data_contract import data_contract
-from mlops_assets.gates.feature_verification import feature_verification
-from mlops_assets.gates.quality import champion_comparison, metric_thresholds
+from mlops_assets.gates.features import feature_gates
+from mlops_assets.gates.training import training_gates
 from mlops_assets.resources import RESOURCES
 from mlops_assets.specs.model_spec import ModelSpec
+from mlops_assets.specs.policy import Rules
+from mlops_assets.specs.policy_file import load_policy
+from mlops_assets.specs.resolution import effective_rules
 from mlops_assets.stages.deployed_endpoint import deployed_endpoint
 from mlops_assets.stages.evaluation import evaluation
 from mlops_assets.stages.monitoring_report import monitoring_report
@@ -32,15 +36,17 @@ class ModelLifecycle(dg.Component):
     line.
     """
 
-    def __init__(self, spec: ModelSpec, folder: Path) -> None:
+    def __init__(self, spec: ModelSpec, folder: Path, rules: Rules) -> None:
         """Make the component.
 
         Args:
             spec: What the team wrote.
             folder: The folder of its ``defs.yaml``, to which relative paths refer.
+            rules: What the policy demands of the model.
         """
         self.spec = spec
         self.folder = folder
+        self.rules = rules
 
     @classmethod
     def get_model_cls(cls) -> type[BaseModel]:
@@ -51,35 +57,39 @@ class ModelLifecycle(dg.Component):
     def load(cls, attributes: BaseModel | None, context: dg.ComponentLoadContext) -> Self:
         """Return the component for validated attributes."""
         assert isinstance(attributes, ModelSpec)
-        return cls(attributes, Path(context.path))
+        # The policy of the whole project, never one that lies beside the spec: teams write those folders.
+        rules = effective_rules(attributes, load_policy(Path(context.defs_module_path)))
+        return cls(attributes, Path(context.path), rules)
 
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
         """Return the model's assets, checks and the resources they need."""
-        return lifecycle_definitions(self.spec, self.folder)
+        return lifecycle_definitions(self.spec, self.folder, self.rules)
 
 
-def lifecycle_definitions(spec: ModelSpec, folder: Path) -> dg.Definitions:
+def lifecycle_definitions(spec: ModelSpec, folder: Path, rules: Rules | None = None) -> dg.Definitions:
     """Return the definitions of one model.
 
     Args:
         spec: The model's spec.
         folder: Folder to which its relative paths refer.
+        rules: What the policy demands of the model; that of the platform's own policy if None.
     """
+    rules = rules or effective_rules(spec, load_policy())
     return dg.Definitions(
         assets=[
             raw_data(spec, folder),
             validated_features(spec),
             trained_model(spec),
-            evaluation(spec, folder),
-            registered_version(spec),
-            deployed_endpoint(spec),
+            evaluation(spec, folder, rules),
+            registered_version(spec, rules, folder),
+            deployed_endpoint(spec, rules),
             monitoring_report(spec, folder),
         ],
         asset_checks=[
-            data_contract(spec, folder),
-            feature_verification(spec),
-            metric_thresholds(spec),
-            champion_comparison(spec),
+            data_contract(spec, rules, folder),
+            feature_gates(spec, rules),
+            training_gates(spec, rules, folder),
+            candidate_gates(spec, rules, folder),
         ],
         resources=RESOURCES,
     )

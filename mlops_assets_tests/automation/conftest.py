@@ -67,7 +67,7 @@ def make_fleet(
     make_spec: Callable[..., ModelSpec], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[MakeFleet]:
     """Return a maker of fleets by their models' names, on one home."""
-    for name in ("MLFLOW_TRACKING_URI", "MLOPS_STATE_URL"):
+    for name in ("MLFLOW_TRACKING_URI", "MLOPS_STATE_URL", "MLOPS_AUDIT_CHECKPOINTS"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("MLOPS_HOME", str(tmp_path / "home"))
     home = Home.from_environment()

@@ -8,6 +8,7 @@ import dagster as dg
 import pytest
 
 from mlops_assets.home import Home
+from mlops_assets.specs.gate_rules import Gates
 from mlops_assets.stages.stage import LIFECYCLE
 from mlops_assets_tests.automation.conftest import NOW, Fleet, MakeFleet
 
@@ -22,7 +23,8 @@ def only(tick: Any) -> dg.RunRequest:
 def test_the_sensor_runs_without_being_switched_on(fleet: Fleet) -> None:
     sensor = fleet.definitions.resolve_sensor_def("retraining")
     assert sensor.default_status == dg.DefaultSensorStatus.RUNNING
-    assert [s.name for s in fleet.definitions.get_repository_def().sensor_defs] == ["retraining"]
+    names = {s.name for s in fleet.definitions.get_repository_def().sensor_defs}
+    assert names == {"retraining", "approvals"}
 
 
 def test_harm_starts_the_models_own_road_and_says_why(fleet: Fleet) -> None:
@@ -50,14 +52,8 @@ def test_what_is_requested_is_a_run_of_the_models_stages_with_all_of_their_gates
     assert {key.to_user_string() for key in job.asset_layer.selected_asset_keys} == {
         f"b/{stage}" for stage in LIFECYCLE
     }
-    assert {key.name for key in job.asset_layer.asset_graph.asset_check_keys} == {
-        "data_contract",
-        "feature_verification",
-        "metric_thresholds",
-        "champion_comparison",
-        "smoke_test",
-        "online_offline_parity",
-    }
+    gates = {key.name for key in job.asset_layer.asset_graph.asset_check_keys}
+    assert gates == {*Gates.model_fields, "approvals"}
     assert dg.validate_run_config(job, request.run_config)
 
 
@@ -162,7 +158,7 @@ def test_two_hundred_models_are_one_tick_of_one_sensor(make_fleet: MakeFleet) ->
     tick = fleet.tick()
     assert [r.tags["mlops/model"] for r in tick.run_requests] == names[::2]
     assert len({r.run_key for r in tick.run_requests}) == 100
-    assert len(fleet.definitions.get_repository_def().sensor_defs) == 1
+    assert len(fleet.definitions.get_repository_def().sensor_defs) == 2, "the fleet's, not a model's"
 
 
 def test_a_model_that_left_the_fleet_is_not_asked_for_and_does_not_stop_the_others(fleet: Fleet) -> None:

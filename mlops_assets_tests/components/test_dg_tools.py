@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from mlops_assets.specs.gate_rules import Gates
+
 ROOT = Path(__file__).parents[2]
 
 
@@ -49,15 +51,9 @@ def test_dg_lists_the_fleet_with_its_owners_and_gates(environment: dict[str, str
     assets = {tuple(a["asset_key_parts"]): a for a in listed["assets"]}
     assert ("flight_delay", "deployed_endpoint") in assets
     assert all(a["owners"] and a["kinds"] and a["description"] for a in assets.values())
-    assert {c["key"] for c in listed["asset_checks"]} == {
-        "flight_delay/raw_data:data_contract",
-        "flight_delay/validated_features:feature_verification",
-        "flight_delay/evaluation:metric_thresholds",
-        "flight_delay/evaluation:champion_comparison",
-        "flight_delay/deployed_endpoint:smoke_test",
-        "flight_delay/deployed_endpoint:online_offline_parity",
-    }
-    assert {j["name"] for j in listed["jobs"]} == {"lifecycle", "monitor"}
+    gates = {c["key"].partition(":")[2] for c in listed["asset_checks"]}
+    assert gates == {*Gates.model_fields, "approvals"}
+    assert {j["name"] for j in listed["jobs"]} == {"lifecycle", "monitor", "decide"}
 
 
 def test_plain_dagster_loads_the_workspace_file(environment: dict[str, str]) -> None:

@@ -13,7 +13,10 @@ from typing import Any
 
 import pytest
 
+from mlops_assets.specs.gate_rules import Gates
+
 ROOT = Path(__file__).parents[2]
+TEMPLATES = ROOT / "mlops_assets" / "governance" / "templates"
 STAGES = (
     "raw_data",
     "validated_features",
@@ -146,6 +149,7 @@ def test_the_wheel_holds_the_package_its_specs_and_its_types_and_no_tests(wheel:
         "mlops_assets/defs/fleet/defs.yaml",
         "mlops_assets/defs/flight_delay/defs.yaml",
         "mlops_assets/defs/flight_delay/source.py",
+        *(f"mlops_assets/governance/templates/{file.name}" for file in TEMPLATES.iterdir()),
     } <= names
     assert {n.partition("/")[0].partition("-")[0] for n in names} == {"mlops_assets"}
     assert not any("test" in n for n in names)
@@ -173,9 +177,10 @@ def test_what_was_scaffolded_passes_all_checks(shop: Shop) -> None:
 def test_dg_lists_every_stage_and_the_fleet_s_automation(shop: Shop) -> None:
     listed = json.loads(shop.dg("list", "defs", "--json"))
     assert {a["asset_key"] for a in listed["assets"]} == {f"{m}/{s}" for m in MODELS for s in STAGES}
-    assert len(listed["asset_checks"]) == 6 * len(MODELS)
+    gates = [*Gates.model_fields, "approvals"]
+    assert len(listed["asset_checks"]) == len(gates) * len(MODELS)
     assert [s["name"] for s in listed["schedules"]] == ["monitoring"]
-    assert [s["name"] for s in listed["sensors"]] == ["retraining"]
+    assert sorted(s["name"] for s in listed["sensors"]) == ["approvals", "retraining"]
 
 
 def test_a_scaffolded_model_runs_as_it_is_to_its_endpoint(shop: Shop) -> None:

@@ -25,6 +25,8 @@ from dagster._core.test_utils import create_run_for_test
 from dagster._core.workspace.context import BaseWorkspaceRequestContext
 from dagster._utils.tags import TagConcurrencyLimitsCounter
 
+from mlops_assets.automation.identity_coordinator import IdentityRunCoordinator
+
 DEPLOY = Path(__file__).parents[2] / "deploy"
 FORMS = ["dagster.yaml", "dagster-values.yaml"]
 PASSWORD = "never-to-be-seen"
@@ -49,7 +51,7 @@ def as_the_chart_writes_it(values: Mapping[str, Any]) -> Config:
     launcher = snake_case(values["runLauncher"]["config"]["k8sRunLauncher"])
     launcher["run_k8s_config"] = snake_case(launcher["run_k8s_config"])
     launcher["env_config_maps"] = [source["name"] for source in launcher["env_config_maps"]]
-    queue = daemon["runCoordinator"]["config"]["queuedRunCoordinator"]
+    assert daemon["runCoordinator"]["type"] == "CustomRunCoordinator"
     return {
         "storage": {
             "postgres": {
@@ -79,11 +81,7 @@ def as_the_chart_writes_it(values: Mapping[str, Any]) -> Config:
                 "postgres_password_secret": values["global"]["postgresqlSecretName"],
             },
         },
-        "run_coordinator": {
-            "module": "dagster.core.run_coordinator",
-            "class": daemon["runCoordinator"]["type"],
-            "config": snake_case(queue),
-        },
+        "run_coordinator": daemon["runCoordinator"]["config"]["customRunCoordinator"],
         "run_monitoring": snake_case(daemon["runMonitoring"]),
         "run_retries": snake_case(daemon["runRetries"]),
         "sensors": snake_case(daemon["sensors"]),
@@ -203,6 +201,14 @@ class TestQueue:
         assert busy.is_blocked(run("bike_demand"))
         assert not busy.is_blocked(run("churn"))
         assert not busy.is_blocked(DagsterRun("monitoring"))
+
+    def test_every_run_is_stamped_with_who_started_it(
+        self, instance: DagsterInstance, config: Config
+    ) -> None:
+        coordinator = instance.run_coordinator
+        assert isinstance(coordinator, IdentityRunCoordinator)
+        assert coordinator.dequeue_use_threads
+        assert config["run_coordinator"]["config"]["header"] == "X-Forwarded-User"
 
     def test_all_models_together_have_a_limit(self, instance: DagsterInstance) -> None:
         queue = instance.get_concurrency_config().run_queue_config

@@ -63,7 +63,7 @@ def test_the_tutorial_works_as_written(tmp_path: Path) -> None:
     said = re.sub(r"\s+", " ", done.stdout)
     for words in (
         "version 1 is the champion (promoted now)",
-        "✗ gate champion_comparison: does not beat champion 1",
+        "✗ gate champion_comparison: confidence of a gain",
         "exit code 1",
         "version 2 is the champion (promoted now)",
         "gates at the airport disagree",
@@ -77,7 +77,7 @@ def test_every_command_in_the_documents_exists() -> None:
     from mlops_assets.cli.main import app
 
     known = set(get_command(app).commands)  # type: ignore[attr-defined]
-    for document in ("README.md", "docs/tutorial.md", "docs/how-to/add-a-model.md"):
+    for document in ("README.md", "docs/tutorial.md", "docs/how-to/add-a-model.md", "docs/how-to/approve.md"):
         used = set(re.findall(r"^\s*mlops-assets (\w+)", (ROOT / document).read_text(), re.M))
         assert used, document
         assert used <= known, document

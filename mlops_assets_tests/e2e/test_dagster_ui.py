@@ -98,7 +98,7 @@ def test_each_gate_shows_that_it_passed_and_what_it_measured(stage: str, page: P
         expect(page.get_by_text("This is a blocking asset check.")).to_be_visible()
         expect(page.get_by_text("Passed", exact=True)).to_be_visible()
         # Unfolded, not behind a click: what was measured, and the limit.
-        expect(page.get_by_text("limit", exact=True)).to_be_visible()
+        expect(page.get_by_text("limit", exact=True).first).to_be_visible()
         expect(page.get_by_text("Failed", exact=True)).to_have_count(0)
 
 

@@ -75,6 +75,8 @@ def _watch(look: Callable[[str], None]) -> None:
         path = os.path.relpath(os.fspath(target), home)
         if path.startswith(".."):
             return None
+        if path.startswith("mlartifacts"):  # below the run's id, and evidence under a digest of its own
+            return "write mlartifacts " + Path(path).suffix
         return "write " + "/".join(part[:12] if len(part) > 64 else part for part in Path(path).parts)
 
     def boundary(_: Any, event: Any, *__: Any, **___: Any) -> str | None:
