@@ -79,6 +79,10 @@ def shown(verdict: Verdict, subject: str) -> dg.AssetCheckResult:
     """Return a verdict as Dagster shows it: what was measured, the limits, what offended."""
     measurement = verdict.measurement
     findings = [*(b.model_dump() for b in verdict.breaches)]
+    # A table without rows shows not even its columns, as if the gate had not looked.
+    figures = measurement.figures or (
+        Figure(name="not applicable", value=None, note=measurement.not_applicable),
+    )
     return dg.AssetCheckResult(
         passed=verdict.passed,
         check_name=verdict.gate,
@@ -86,7 +90,7 @@ def shown(verdict: Verdict, subject: str) -> dg.AssetCheckResult:
         description=verdict.summary,
         metadata={
             "subject": subject,
-            "measured": _table([_row(figure, verdict) for figure in measurement.figures]),
+            "measured": _table([_row(figure, verdict) for figure in figures]),
             **({"breaches": _table(findings)} if findings else {}),
             **({"offending": _table(measurement.findings[:50])} if measurement.findings else {}),
             **{f.name: rounded(f.value) for f in measurement.figures[:20] if f.value is not None},
