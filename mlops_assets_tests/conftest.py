@@ -11,10 +11,14 @@ import pytest
 
 from mlops_assets.data.features import FeatureView, types_of
 from mlops_assets.governance.signatures import Signer
+from mlops_assets.home import settle_libraries
 from mlops_assets.specs.model_spec import ModelSpec
 from mlops_assets.training import onnx_form
 from mlops_assets.training.package import Manifest, PackagedModel, write_package
 from mlops_assets.training.trainer import fit
+
+# As in every process of the product; here before scikit-learn is imported, which is when it counts.
+settle_libraries()
 
 pytest_plugins = ["mlops_assets_tests.whole_processes", "mlops_assets_tests.lifecycles"]
 
