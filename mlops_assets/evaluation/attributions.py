@@ -74,17 +74,16 @@ def attribute(
 
     steps, final = _split(estimator)
     names = list(features.columns)
-    sources = _sources_through(steps, names)
-    matrix, known = _through(steps, features), _through(steps, background)
     try:
-        explainer, method = _explainer(final, known)
+        sources = _sources_through(steps, names)
+        matrix = _through(steps, features)
+        explainer, method = _explainer(final, _through(steps, background))
         kept = _affordable(explainer, len(matrix), work)
         found = explainer(matrix[kept])
     except NotAttributableError:
         raise
-    except Exception as error:  # shap raises many kinds for what it does not know
-        said = " ".join(str(error).split())[:120]
-        raise NotAttributableError(f"shap cannot explain {type(final).__name__} ({said})") from error
+    except Exception as error:  # shap, and steps of all kinds, raise many kinds of errors
+        raise NotAttributableError(f"shap has no exact way for {type(final).__name__}") from error
     values = np.asarray(found.values, dtype="float64")
     values = values[:, :, None] if values.ndim == 2 else values
     base = np.asarray(found.base_values, dtype="float64").reshape(len(values), -1)[0]
@@ -142,7 +141,10 @@ def _chosen(chosen: Any, columns: list[str]) -> list[str]:
 
     if isinstance(chosen, slice):
         return columns[chosen]
-    return [name if isinstance(name, str) else columns[int(name)] for name in np.atleast_1d(chosen).tolist()]
+    picked = np.atleast_1d(chosen)
+    if picked.dtype == bool:
+        return [name for name, taken in zip(columns, picked, strict=True) if taken]
+    return [name if isinstance(name, str) else columns[name] for name in picked.tolist()]
 
 
 def _own_names(step: Any, columns: list[str]) -> list[str]:

@@ -48,7 +48,7 @@ def measure_explanations(
 
     Args:
         holdout: The candidate beside its hold-out, of which at most 500 rows are taken.
-        rules: What the policy demands.
+        rules: What the policy demands; nothing of it says how to measure.
         champion: What serves, or None.
     """
     names = holdout.package.manifest.feature_names
@@ -62,13 +62,14 @@ def measure_explanations(
     own = importances(holdout.package, rows)
     before = _of_champion(champion, rows)
     stability = _stability(own, before)
-    there = before.shares if before is not None else {}
+    champions = before.shares if before is not None else {}
     return Measurement(
         gate="explanations",
         summary=f"{_told(own)}; stability {stability.value:.2f}: {stability.note}",
         figures=(_top_share(own), stability),
         findings=tuple(
-            {"feature": name, "share": share, "champion_share": there.get(name)}
+            {"feature": name, "share": share}
+            | ({"champion_share": champions[name]} if name in champions else {})
             for name, share in own.shares.items()
         )[:_MOST_FINDINGS],
         facts={"method": own.method, "rows": len(rows)},

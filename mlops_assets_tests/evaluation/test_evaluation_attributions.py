@@ -101,6 +101,21 @@ def test_what_the_platform_encodes_is_put_together_again(estimator: str) -> None
         assert np.ptp(jfk) < 1e-9
 
 
+@pytest.mark.parametrize(
+    "chosen", [["place", "a_b"], [4, 5], slice(4, 6), [False] * 4 + [True] * 2, lambda rows: ["place", "a_b"]]
+)
+def test_columns_are_followed_however_a_pipeline_names_them(chosen: Any) -> None:
+    scaled = make_pipeline(SimpleImputer(), StandardScaler())
+    columns = make_column_transformer((OneHotEncoder(), chosen), ("drop", ["d"]), (scaled, ["b", "a"]))
+    estimator = make_pipeline(columns, StandardScaler(with_mean=False), LogisticRegression())
+    estimator.fit(TEXT, TARGETS["binary_classification"])
+    found = attribute(estimator, "binary_classification", TEXT, TEXT)
+    moves = np.abs(found.values).max(axis=(0, 2)) > 1e-9
+    assert moves.tolist() == [name not in ("c", "d") for name in TEXT.columns]
+    of_a = found.values[:, 0, 0]
+    assert abs(np.corrcoef(of_a, TEXT["a"])[0, 1]) == pytest.approx(1)
+
+
 def test_rare_and_dropped_values_of_an_encoder_are_counted_as_it_does() -> None:
     encoder = OneHotEncoder(max_categories=3, drop="if_binary", handle_unknown="infrequent_if_exist")
     columns = make_column_transformer((encoder, ["a_b", "place"]), remainder=StandardScaler())
@@ -115,8 +130,13 @@ def test_rare_and_dropped_values_of_an_encoder_are_counted_as_it_does() -> None:
 @pytest.mark.parametrize(
     ("estimator", "task", "said"),
     [
-        (KNeighborsClassifier(), "binary_classification", "cannot explain KNeighborsClassifier"),
+        (KNeighborsClassifier(), "binary_classification", "no exact way for KNeighborsClassifier"),
         (make_pipeline(PCA(2), LogisticRegression()), "binary_classification", "PCA may mix features"),
+        (
+            make_pipeline(make_column_transformer((PCA(1), ["a", "b"])), LogisticRegression()),
+            "binary_classification",
+            "PCA may mix features",
+        ),
         (GradientBoostingClassifier(n_estimators=5), "multiclass_classification", "GradientBoosting"),
     ],
 )
