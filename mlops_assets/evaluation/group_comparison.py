@@ -1,14 +1,13 @@
 """A group beside the other rows of its own days: whether the model serves it as well.
 
 A group may have a larger loss only because its outcomes are harder to tell, so losses are not compared. What
-is compared is what a model owes every group alike, whatever its outcomes:
+is compared is what a prediction promises every group alike:
 
-*Ordering.* How well predictions order the rows of the group on a day, from 0 for not at all to 1. For classes
-it is Somers' D, twice the area under the ROC curve less one (of several classes each against the rest,
-weighted by its variance); for values Spearman's rank correlation. Both are the slope of the prediction's
-ranks on the target's ranks, so one formula serves. The *shortfall* of a group is what it lacks of the
-ordering of the column's other groups: 0 is none, 1 a group in which predictions say nothing, 2 one in which
-they say the opposite.
+*Slope.* Where predictions differ by a certain amount, outcomes differ by as much: the slope of target on
+prediction within a group and day is 1, of an overconfident model less, 0 where predictions mean nothing, and
+negative where they say the opposite. The *shortfall* of a group is the share of the others' slope that it
+lacks: 0 is none, 1 a group whose predictions mean nothing. A group in which predictions hardly differ
+promises little: its margin is wide.
 
 *Level.* By how much the mean prediction exceeds the mean target, less what it does for the other rows, in
 standard deviations of the target: the *bias* of a group.
@@ -16,10 +15,10 @@ standard deviations of the target: the *bias* of a group.
 The rows of a day are held against the others of that day, so what moves all alike, such as a storm or a
 season, is in neither.
 
-Source: Somers, "A New Asymmetric Measure of Association for Ordinal Variables", American Sociological Review
-27 (1962); Newson, "Parameters Behind 'Nonparametric' Statistics: Kendall's tau, Somers' D and Median
-Differences", Stata Journal 2 (2002). That skill consists of these two: Murphy, "Skill Scores Based on the
-Mean Square Error and Their Relationships to the Correlation Coefficient", Monthly Weather Review 116 (1988).
+Source: Cox, "Two Further Applications of a Model for Binary Regression", Biometrika 45 (1958), and Mincer and
+Zarnowitz, "The Evaluation of Economic Forecasts" (1969), for slope and level as the two ways in which
+predictions fail; Murphy, "Skill Scores Based on the Mean Square Error and Their Relationships to the
+Correlation Coefficient", Monthly Weather Review 116 (1988), for what they take from a skill score.
 """
 
 from collections.abc import Sequence
@@ -42,10 +41,10 @@ if TYPE_CHECKING:
     Array = np.ndarray[Any, Any]
 
 _MOST_CLASSES = 10
-# An area under the ROC curve of .55: where the others are ordered no better, there is next to nothing to
-# fall short of, and a ratio to it would be noise.
-_LEAST_ORDERING = 0.1
-_DUST = 1e-9  # what is left of a sum after all of it was taken away again
+# Where of all that predictions promise elsewhere less than this comes true, there is little to fall short of,
+# and a ratio to it would be noise.
+_LEAST_SLOPE = 0.2
+_DUST = 1e-9  # share of a sum that may be left when all of it is taken away again
 
 
 @dataclass(frozen=True)
@@ -56,7 +55,7 @@ class Comparison:
         column: The column.
         group: The group's name.
         rows: Its rows.
-        shortfall: What its ordering lacks, as a share of the others'; None where too little can be ordered.
+        shortfall: What its slope lacks, as a share of the others'; None where it cannot be told.
         shortfall_low: Lower bound of it, never below zero.
         bias: By how much more than for the others the mean prediction is too high, in standard deviations of
             the target; of several classes the one with the largest.
@@ -97,11 +96,11 @@ def compare_groups(
     comparisons = sum(len(grouping.names) for grouping in groupings)
     found: list[Comparison] = []
     for grouping in groupings:
-        order = _beside_others(_rank_products(grouping, member, actual, expected), grouping, member)
-        scale = np.maximum(order.others, _LEAST_ORDERING)
+        slope = _beside_others(_slope_sums(grouping, member, actual, expected), grouping, member)
+        scale = np.maximum(slope.others, _LEAST_SLOPE)
         # The lead of the others is what the group lacks.
-        shortfall = order.lead / scale
-        low = np.maximum((order.lead - order.margin(alpha, comparisons)) / scale, 0.0)
+        shortfall = slope.lead / scale
+        low = np.maximum((slope.lead - slope.margin(alpha, comparisons)) / scale, 0.0)
         every = np.ones(len(target))
         levels = [
             _beside_others(np.column_stack([errors[:, k], every]), grouping, member) for k in range(classes)
@@ -151,8 +150,9 @@ def _beside_others(summands: "Array", grouping: Grouping, member: "Array") -> _B
     import numpy as np
 
     own = block_sums(summands, grouping.codes, len(grouping.names), member)
-    rest = own.sum(axis=1, keepdims=True) - own
-    shared = (own[..., 1] > _DUST) & (rest[..., 1] > _DUST)
+    total = own.sum(axis=1, keepdims=True)
+    rest = total - own
+    shared = np.minimum(own[..., 1], rest[..., 1]) > _DUST * total[..., 1]
     of_others = np.divide(rest[..., 0], rest[..., 1], out=np.zeros(shared.shape), where=shared)
     paired = np.stack([of_others * own[..., 1], own[..., 0], own[..., 1]], axis=-1) * shared[..., None]
     means = jackknife(lambda sums: sums[..., :2] / sums[..., 2:], paired)
@@ -166,16 +166,17 @@ def _beside_others(summands: "Array", grouping: Grouping, member: "Array") -> _B
     )
 
 
-def _rank_products(grouping: Grouping, member: "Array", actual: "Array", expected: "Array") -> "Array":
-    """Return for each row the products of ranks whose sums have the ordering as their ratio; shape (n, 2)."""
+def _slope_sums(grouping: Grouping, member: "Array", actual: "Array", expected: "Array") -> "Array":
+    """Return for each row what a slope within groups and days is the ratio of, summed; shape (n, 2)."""
     import numpy as np
 
-    cells = np.where(grouping.codes < 0, -1, member * len(grouping.names) + grouping.codes)
-    products = np.zeros((len(actual), 2))
+    _, cells = np.unique(member * (len(grouping.names) + 1) + grouping.codes, return_inverse=True)
+    rows = np.bincount(cells)
+    summands = np.zeros((len(actual), 2))
     for k in range(actual.shape[1]):
-        target, prediction = _ranks_within(cells, actual[:, k]), _ranks_within(cells, expected[:, k])
-        products += np.column_stack([target * prediction, target * target])
-    return products
+        told = expected[:, k] - (np.bincount(cells, expected[:, k]) / rows)[cells]
+        summands += np.column_stack([told * actual[:, k], told * told])
+    return summands
 
 
 def _by_class(target: "Array", predicted: "Array") -> "tuple[Array, Array]":
@@ -186,20 +187,3 @@ def _by_class(target: "Array", predicted: "Array") -> "tuple[Array, Array]":
         return target[:, None], predicted[:, None]
     most = np.bincount(target.astype(int), minlength=predicted.shape[1]).argsort()[::-1][:_MOST_CLASSES]
     return (target[:, None] == most).astype(float), predicted[:, most]
-
-
-def _ranks_within(cells: "Array", values: "Array") -> "Array":
-    """Return each row's rank in its own cell, centred, as a share of the cell; ties share theirs."""
-    import numpy as np
-
-    order = np.lexsort((values, cells))
-    cell, value = cells[order], values[order]
-    starts = np.flatnonzero(np.r_[True, cell[1:] != cell[:-1]])
-    ties = np.flatnonzero(np.r_[True, (cell[1:] != cell[:-1]) | (value[1:] != value[:-1])])
-    size = np.diff(np.r_[starts, len(cells)])
-    tied = np.diff(np.r_[ties, len(cells)])
-    place = np.repeat(ties + (tied - 1) / 2, tied)
-    centre, rows = np.repeat(starts + (size - 1) / 2, size), np.repeat(size, size)
-    ranks = np.empty(len(values))
-    ranks[order] = (place - centre) / rows
-    return ranks

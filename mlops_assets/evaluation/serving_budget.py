@@ -26,7 +26,7 @@ def measure_serving_budget(holdout: Holdout, rules: ServingBudgetRules) -> Measu
     """
     rounds = [sorted(_latencies(holdout, time.perf_counter)) for _ in range(_ROUNDS)]
     p50, p99 = (min(_quantile(each, share) for each in rounds) * 1000 for share in (0.5, 0.99))
-    size = sum(file.stat().st_size for file in holdout.package.folder.iterdir()) / 1e6
+    size = holdout.package.size / 1e6
     return Measurement(
         gate="serving_budget",
         summary=f"one row takes {p50:.2g} ms, {p99:.2g} ms in the worst of a hundred; {size:.3g} MB",

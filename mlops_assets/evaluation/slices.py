@@ -121,7 +121,7 @@ def _shortfall(found: Comparison) -> Figure:
         low=found.shortfall_low,
         limit="max_shortfall",
         counts="low",
-        note=f"of the ordering of the others, on {found.rows:,} rows",
+        note=f"of what differences of predictions mean elsewhere, on {found.rows:,} rows",
     )
 
 

@@ -103,11 +103,11 @@ class ChampionComparisonRules(GateRules):
 
 
 class SliceRules(GateRules):
-    """What the model owes every group of rows alike: to tell its rows apart, and to be right on average."""
+    """What predictions promise every group alike: that differences mean something, and the right level."""
 
     max_shortfall: AtMost = Field(
-        description="Share of the ordering that the model reaches elsewhere and a group may certainly lack: "
-        "at 1 predictions say nothing there, at 2 the opposite."
+        description="Share of what differences of predictions mean elsewhere that a group may certainly "
+        "lack; at 1 they mean nothing there."
     )
     max_bias: AtMost = Field(
         description="By how much more than elsewhere a group's mean prediction may certainly be off, in "
