@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from mlops_assets.specs.model_spec import Data
-from mlops_assets.training.groups import GroupFigure, members
+from mlops_assets.training.groups import GroupFigure, members, wilson_bounds
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -24,9 +24,6 @@ def changed_labels(
     """Return for each group of rows that were there before the share whose label was changed since.
 
     Whether a label is right no model has to say here: it was known, and is another one now.
-
-    Source of the bounds: Wilson, "Probable Inference, the Law of Succession, and Statistical Inference",
-    Journal of the American Statistical Association 22 (1927).
 
     Args:
         rows: Rows to train on, with the target.
@@ -50,14 +47,13 @@ def changed_labels(
     else:
         changed = (now != before[known].astype(now.dtype)).to_numpy()
     found = list(members({name: values[known] for name, values in groups.items()}, min_rows))
-    z = norm.isf((1 - confidence) / max(1, len(found)))
-    shares = []
-    for column, value, mask in found:
-        n, share = int(mask.sum()), float(changed[mask].mean())
-        centre, half = share + z**2 / (2 * n), z * (share * (1 - share) / n + z**2 / (4 * n**2)) ** 0.5
-        low, high = ((centre + sign * half) / (1 + z**2 / n) for sign in (-1, 1))
-        shares.append(GroupFigure(column, value, "", n, share, max(0.0, low), min(1.0, high)))
-    return shares
+    rows_of = np.array([mask.sum() for *_, mask in found], dtype=float)
+    hits = np.array([changed[mask].sum() for *_, mask in found], dtype=float)
+    low, high = wilson_bounds(hits, rows_of, norm.isf((1 - confidence) / max(1, len(found))))
+    return [
+        GroupFigure(column, value, "", int(n), float(h / n), float(lo), float(hi))
+        for (column, value, _), n, h, lo, hi in zip(found, rows_of, hits, low, high, strict=True)
+    ]
 
 
 def _before(rows: "pd.DataFrame", previous: "pd.DataFrame", data: Data) -> "pd.Series[Any] | None":

@@ -1,6 +1,6 @@
 """How many labels of a group are flipped, told by what a model of other rows makes of them.
 
-A model of one half of the rows judges the other half. Groups differ honestly in how often an event happens,
+A model of some of the rows judges the others. Groups differ honestly in how often an event happens,
 so a group whose rate is not what the model expects proves nothing. But a flipped label has nothing to do
 with its row, so where labels are flipped, the surest rows turn out wrong as often as the others: the event
 happens with probability
@@ -32,6 +32,11 @@ if TYPE_CHECKING:
 
 _BINS = 50  # of the log odds: rows of one bin are counted together
 _SMALLEST = 1e-6
+# Share of the log odds' spread over all rows. Where the model's answers hardly differ, as in a quarter of its
+# strongest feature, its own noise weakens what labels owe to features, just as flipped labels do
+# (attenuation, Spearman 1904).
+_LEAST_SPREAD = 0.4
+_WORK = 250_000  # rows times classes times folds: the fewer rows there are, the more each is worth
 
 
 def cross_fitted(features: "pd.DataFrame", times: "pd.Series[Any]", codes: "Array") -> "Array":
@@ -51,16 +56,25 @@ def cross_fitted(features: "pd.DataFrame", times: "pd.Series[Any]", codes: "Arra
     import numpy as np
     from sklearn.ensemble import HistGradientBoostingClassifier
 
-    matrix = _matrix(features, times)
-    generator = np.random.default_rng(0)
-    # Halves with as many rows of each class: in random order within it, every other one.
-    shuffled = generator.permutation(len(codes))
-    order = shuffled[np.argsort(codes[shuffled], kind="stable")]
-    probabilities = np.zeros((len(codes), int(codes.max()) + 1))
-    for start in (0, 1):
-        learnt, judged = order[start::2], order[1 - start :: 2]
+    matrix, classes = _matrix(features, times), int(codes.max()) + 1
+    folds = int(np.clip(_WORK // (len(codes) * classes), 2, 8))
+    # Folds with as many rows of each class: in random order within it, every n-th one.
+    shuffled = np.random.default_rng(0).permutation(len(codes))
+    fold = np.empty(len(codes), dtype=int)
+    fold[shuffled[np.argsort(codes[shuffled], kind="stable")]] = np.arange(len(codes)) % folds
+    probabilities = np.zeros((len(codes), classes))
+    for number in range(folds):
+        learnt, judged = fold != number, np.flatnonzero(fold == number)
+        # Stopped early: a model that knows its own rows by heart is sure of others without reason, and
+        # its noise would look like flipped labels.
         model = HistGradientBoostingClassifier(
-            max_iter=60, learning_rate=0.2, early_stopping=False, random_state=0
+            max_iter=100,
+            learning_rate=0.2,
+            min_samples_leaf=50,
+            early_stopping=True,
+            validation_fraction=0.15,
+            n_iter_no_change=5,
+            random_state=0,
         ).fit(matrix[learnt], codes[learnt])
         probabilities[np.ix_(judged, model.classes_.astype(int))] = model.predict_proba(matrix[judged])
     return probabilities
@@ -91,6 +105,8 @@ def flipped_shares(
 ) -> list[GroupFigure]:
     """Return the share of flipped labels in each group of at least ``min_rows`` rows.
 
+    A group in which the model hardly tells rows apart is left out.
+
     Args:
         probabilities: From a model that has not seen the rows, shape (n, k).
         codes: Class of each row, shape (n,).
@@ -109,14 +125,16 @@ def flipped_shares(
     for event in events:
         hit = codes == event
         bins, log_odds = _binned(probabilities[:, event], hit)
-        rows = np.array([np.bincount(bins[mask], minlength=len(log_odds)) for *_, mask in large])
-        hits = np.array([np.bincount(bins[mask & hit], minlength=len(log_odds)) for *_, mask in large])
-        estimates = zip(*_profiles(rows, hits, log_odds, width), strict=True) if large else ()
+        least = _LEAST_SPREAD * float(log_odds[bins].std())
+        told = [group for group in large if float(log_odds[bins[group[2]]].std()) >= least]
+        rows = np.array([np.bincount(bins[mask], minlength=len(log_odds)) for *_, mask in told])
+        hits = np.array([np.bincount(bins[mask & hit], minlength=len(log_odds)) for *_, mask in told])
+        estimates = zip(*_profiles(rows, hits, log_odds, width), strict=True) if told else ()
         found += [
             GroupFigure(
                 column, value, str(labels[event]), int(mask.sum()), float(share), float(low), float(high)
             )
-            for (column, value, mask), (share, low, high) in zip(large, estimates, strict=True)
+            for (column, value, mask), (share, low, high) in zip(told, estimates, strict=True)
         ]
     return found
 

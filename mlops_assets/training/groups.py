@@ -1,4 +1,4 @@
-"""Groups of training rows that are looked at one by one."""
+"""Groups of training rows that are looked at one by one, and what is measured of them."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -9,6 +9,8 @@ from mlops_assets.specs.model_spec import ModelSpec
 if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
+
+    Array = np.ndarray[Any, Any]
 
 PERIOD = "period"
 _BINS = 4
@@ -56,34 +58,54 @@ def groups_of(rows: "pd.DataFrame", times: "pd.Series[Any]", spec: ModelSpec) ->
     return {**columns, PERIOD: _by_period(times)}
 
 
-def members(
-    groups: "Mapping[str, pd.Series[Any]]", min_rows: int
-) -> "Iterator[tuple[str, str, np.ndarray[Any, Any]]]":
+def members(groups: "Mapping[str, pd.Series[Any]]", min_rows: int) -> "Iterator[tuple[str, str, Array]]":
     """Yield column, value and mask of each group that has enough rows, and leaves enough outside."""
     for column, values in groups.items():
-        for value, count in values.value_counts().items():
-            if min(count, len(values) - count) >= min_rows:
-                yield column, str(value), (values == value).to_numpy(dtype=bool)
+        counts = values.value_counts()
+        for value in counts.index[(counts >= min_rows) & (len(values) - counts >= min_rows)]:
+            yield column, str(value), (values == value).to_numpy(dtype=bool)
+
+
+def wilson_bounds(hits: "Array", rows: "Array", width: float) -> "tuple[Array, Array]":
+    """Return the bounds of shares.
+
+    Source: Wilson, "Probable Inference, the Law of Succession, and Statistical Inference", Journal of the
+    American Statistical Association 22 (1927).
+
+    Args:
+        hits: Rows that are counted, by group.
+        rows: All rows, by group.
+        width: Half width of the interval in standard errors.
+    """
+    import numpy as np
+
+    share = hits / rows
+    centre = share + width**2 / (2 * rows)
+    half = width * np.sqrt(share * (1 - share) / rows + width**2 / (4 * rows**2))
+    scale = 1 + width**2 / rows
+    low, high = (centre - half) / scale, (centre + half) / scale
+    # Exactly so, where rounding would leave a trace.
+    return np.where(hits == 0, 0.0, low), np.where(hits == rows, 1.0, high)
 
 
 def _by_value(values: "pd.Series[Any]") -> "pd.Series[Any]":
     import pandas as pd
+    from pandas.api import types
 
-    if not isinstance(values.dtype, pd.StringDtype) and values.nunique() > _FEW_VALUES:
+    ordered = types.is_numeric_dtype(values.dtype) or types.is_datetime64_any_dtype(values.dtype)
+    if ordered and values.nunique() > _FEW_VALUES:
         values = pd.qcut(values, _BINS, duplicates="drop")
-    text: pd.Series[Any] = values.astype("object").map(str).astype("str")
-    return text
+    codes, found = pd.factorize(values, use_na_sentinel=False)
+    names = pd.Series([str(value) for value in found], dtype="str")
+    return names.take(codes).set_axis(values.index)
 
 
 def _by_period(times: "pd.Series[Any]") -> "pd.Series[Any]":
     import numpy as np
     import pandas as pd
 
-    first, span = times.min(), times.max() - times.min()
-    wanted = span // pd.Timedelta(days=_PERIOD_DAYS)
-    count = int(np.clip(wanted, _FEWEST_PERIODS, _MOST_PERIODS))
+    first, span = times.min(), max(times.max() - times.min(), pd.Timedelta(seconds=1))
+    count = int(np.clip(span // pd.Timedelta(days=_PERIOD_DAYS), _FEWEST_PERIODS, _MOST_PERIODS))
     number = np.minimum((times - first) // (span / count), count - 1)
-    starts: pd.Series[Any] = (
-        (first + number * (span / count)).dt.strftime("from %Y-%m-%d %H:%M").astype("str")
-    )
-    return starts
+    starts = [f"from {first + i * (span / count):%Y-%m-%d %H:%M}" for i in range(count)]
+    return pd.Series(starts, dtype="str").take(number.to_numpy(dtype=int)).set_axis(times.index)

@@ -10,7 +10,7 @@ from mlops_assets.specs.tasks import Task
 from mlops_assets.training.changed_labels import changed_labels
 from mlops_assets.training.flipped_labels import confident_denials, cross_fitted, flipped_shares
 from mlops_assets.training.groups import PERIOD, GroupFigure, groups_of
-from mlops_assets.training.planted_rows import Copies, copies, marked_rows
+from mlops_assets.training.planted_rows import Twins, marked_rows, twins
 from mlops_assets.verdict import Figure, Finding, Measurement
 
 if TYPE_CHECKING:
@@ -61,67 +61,88 @@ def measure_label_noise(
     codes, labels = _classes(target, spec.task)
     groups = groups_of(rows, times, spec)
     bounds: dict[str, Any] = {"confidence": rules.confidence, "min_rows": rules.min_rows}
-    sample = _sample(codes)
-    probabilities = cross_fitted(features.iloc[sample], times.iloc[sample], codes[sample])
-    screened = {name: values.iloc[sample] for name, values in groups.items()}
-    flipped = flipped_shares(probabilities, codes[sample], labels, screened, **bounds)
+    flipped: list[GroupFigure] = []
+    marked: list[GroupFigure] = []
+    denials: tuple[Figure, ...] = ()
+    if len(labels) > 1:
+        sample = _sample(codes, len(labels))
+        probabilities = cross_fitted(features.iloc[sample], times.iloc[sample], codes[sample])
+        screened = {name: values.iloc[sample] for name, values in groups.items()}
+        flipped = flipped_shares(probabilities, codes[sample], labels, screened, **bounds)
+        denials = _denials(probabilities, codes[sample])
+        named = {c.name: rows[c.name] for c in spec.data.features} | {PERIOD: groups[PERIOD]}
+        marked = marked_rows(
+            codes[codes >= 0], labels, {n: v[codes >= 0] for n, v in named.items()}, **bounds
+        )
     changed = changed_labels(rows, previous, spec.data, groups, **bounds) if previous is not None else []
-    values = {c.name: rows[c.name] for c in spec.data.features} | {PERIOD: groups[PERIOD]}
-    marked = marked_rows(codes, labels, values, **bounds)
-    twice = copies(rows, times, rules.confidence)
-    denied, expected = confident_denials(probabilities, codes[sample])
+    twice = twins(rows, times, rules.confidence)
+    few = f"no two groups of {rules.min_rows} rows"
     return Measurement(
         gate="label_noise",
-        summary=f"{_largest('labels that seem flipped', flipped)}; "
-        + (f"{_largest('labels changed since the last training', changed)}; " if changed else "")
-        + f"{_largest('labels alike beyond what is usual', marked)}; "
-        + f"{twice.share:.2%} of the rows are copies",
+        summary="; ".join(
+            (
+                _most("labels seem flipped", flipped, few),
+                *((_most("labels were changed since the last training", changed, few),) if changed else ()),
+                _alike(marked),
+                f"{twice.share:.2%} of the rows are there twice",
+            )
+        ),
         figures=(
-            *_worst("labels flipped", flipped, "max_flipped", unknown=f"no group of {rules.min_rows} rows"),
-            *(_worst("labels changed", changed, "max_flipped") if changed else ()),
-            *_worst("labels alike", marked, "max_purity", unknown="no column with enough values"),
-            Figure(name="copies", value=twice.share, low=twice.low, limit="max_copies", counts="low"),
-            Figure(name="labels denied with confidence", value=float(denied.mean())),
-            Figure(name="labels expected to be denied", value=float(expected.mean())),
+            *_worst("labels flipped", flipped, "max_flipped", few),
+            *(_worst("labels changed", changed, "max_flipped", few) if changed else ()),
+            *_worst("labels alike", marked, "max_purity", "no column with enough values"),
+            Figure(
+                name="rows there twice", value=twice.share, low=twice.low, limit="max_copies", counts="low"
+            ),
+            *denials,
         ),
         findings=(
             *_offending("labels seem flipped", flipped),
             *_offending("labels were changed since the last training", changed),
             *_offending("labels are alike", marked),
-            *_copied(rows, times, twice),
+            *_copied(times, twice),
         ),
     )
 
 
-def _classes(target: "pd.Series[Any]", task: Task) -> "tuple[Array, tuple[Any, ...]]":
-    """Return the number of each row's class, and the classes: of a number to predict, the thirds."""
+def _classes(target: "pd.Series[Any]", task: Task) -> "tuple[Array, tuple[str, ...]]":
+    """Return the number of each row's class, and the classes: of a number to predict, the thirds.
+
+    Only the commonest classes are screened; rows of others have the number -1.
+    """
     import numpy as np
 
     if task == "regression":
         edges = np.unique(np.quantile(target, [1 / 3, 2 / 3]))
-        codes: Array = np.searchsorted(edges, target)
-        names = [*(f"≤ {e:.4g}" for e in edges), "more"]
-    else:
-        common = target.value_counts()
-        names = sorted(common.index[:_MOST_CLASSES], key=str)
-        known = {name: code for code, name in enumerate(names)}
-        codes = target.map(known).fillna(len(names)).to_numpy(dtype=int)
-        names += ["any other"]
-    present, codes = np.unique(codes, return_inverse=True)
-    return codes, tuple(str(names[code]) for code in present)
+        thirds, codes = np.unique(np.searchsorted(edges, target), return_inverse=True)
+        names = [*(f"≤ {edge:.4g}" for edge in edges), f"> {edges[-1]:.4g}"]
+        return codes, tuple(names[third] for third in thirds)
+    counts = target.value_counts()
+    common = sorted(counts.index[counts >= _FEWEST_OF_A_CLASS][:_MOST_CLASSES], key=str)
+    codes = target.map({name: code for code, name in enumerate(common)}).fillna(-1).to_numpy(dtype=int)
+    return codes, tuple(map(str, common))
 
 
-def _sample(codes: "Array") -> "Array":
+def _sample(codes: "Array", classes: int) -> "Array":
     """Return the positions of rows to screen: all, or as many as can be screened in some seconds."""
     import numpy as np
 
-    most = _PROBABILITIES // max(2, int(codes.max()) + 1)
-    if len(codes) <= most:
-        return np.arange(len(codes))
-    return np.sort(np.random.default_rng(0).choice(len(codes), most, replace=False))
+    known = np.flatnonzero(codes >= 0)
+    most = _PROBABILITIES // classes
+    return (
+        known if len(known) <= most else np.sort(np.random.default_rng(0).choice(known, most, replace=False))
+    )
 
 
-def _worst(name: str, found: Sequence[GroupFigure], limit: str, unknown: str = "") -> Iterator[Figure]:
+def _denials(probabilities: "Array", codes: "Array") -> tuple[Figure, ...]:
+    denied, expected = confident_denials(probabilities, codes)
+    return (
+        Figure(name="labels denied with confidence", value=float(denied.mean())),
+        Figure(name="labels expected to be denied", value=float(expected.mean())),
+    )
+
+
+def _worst(name: str, found: Sequence[GroupFigure], limit: str, unknown: str) -> Iterator[Figure]:
     """Yield the group of each column that is most surely beyond what is right."""
     if not found:
         yield Figure(name=name, value=0.0, low=0.0, high=1.0, limit=limit, counts="low", note=unknown)
@@ -142,11 +163,19 @@ def _surely(group: GroupFigure) -> tuple[float, float]:
     return group.low, group.estimate
 
 
-def _largest(what: str, found: Sequence[GroupFigure]) -> str:
+def _most(problem: str, found: Sequence[GroupFigure], unknown: str) -> str:
     if not found:
-        return f"{what}: no group to look at"
+        return f"{unknown}, so that nobody can tell how many {problem}"
     group = max(found, key=_surely)
-    return f"{what}: {group.estimate:.1%} or less, surely {group.low:.1%} ({group.column} {group.value})"
+    shares = f"{group.estimate:.1%}, at least {group.low:.1%}"
+    return f"most {problem} where {group.column} is {group.value}: {shares}"
+
+
+def _alike(found: Sequence[GroupFigure]) -> str:
+    if not found:
+        return "no column has enough values to see rows that were planted"
+    group = max(found, key=_surely)
+    return f"labels are most alike where {group.column} is {group.value}: {group.note}"
 
 
 def _offending(problem: str, found: Sequence[GroupFigure]) -> Iterator[Finding]:
@@ -155,6 +184,10 @@ def _offending(problem: str, found: Sequence[GroupFigure]) -> Iterator[Finding]:
             yield {"problem": problem, **{k: v for k, v in asdict(group).items() if v is not None}}
 
 
-def _copied(rows: "pd.DataFrame", times: "pd.Series[Any]", twice: Copies) -> Iterator[Finding]:
-    for position in twice.twins.nonzero()[0][:_SHOWN]:
-        yield {"problem": "row is there twice", "row": int(position), "time": str(times.iloc[position])}
+def _copied(times: "pd.Series[Any]", twice: Twins) -> Iterator[Finding]:
+    for position in twice.mask.nonzero()[0][:_SHOWN]:
+        yield {
+            "problem": "row is there twice",
+            "row": str(times.index[position]),
+            "time": str(times.iloc[position]),
+        }

@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from mlops_assets.training.groups import GroupFigure
+from mlops_assets.training.groups import GroupFigure, wilson_bounds
 
 if TYPE_CHECKING:
     import numpy as np
@@ -40,7 +40,8 @@ def marked_rows(
 
     Values that at least ``min_rows`` rows have are looked at one by one; other numbers are put together by
     their size. What is usual in a column is told by the median and the median absolute deviation of the log
-    odds of a label; what is measured is how far a value is from there to all of its labels being alike.
+    odds of a label, and Student's t of the columns' other values around it; what is measured is how far a
+    value is on the way from there to all of its labels being alike.
 
     Args:
         codes: Class of each row, 0 … k - 1.
@@ -50,17 +51,18 @@ def marked_rows(
         min_rows: Rows a value needs.
     """
     import numpy as np
+    from scipy.stats import norm
 
     tables = {name: table for name, values in columns.items() if (table := _table(values, codes, min_rows))}
-    tests = sum(counts.size for _, counts in tables.values())
+    width = norm.isf((1 - confidence) / max(1, sum(counts.size for _, counts in tables.values())))
     found = []
     for name, (values, counts) in tables.items():
         rows = counts.sum(axis=1)
         small = rows <= _LARGEST_CELL * len(codes)
         for code in range(counts.shape[1]) if small.any() else ():
             hits = counts[:, code]
-            usual = _usual(hits, rows, (1 - confidence) / tests)
-            low = (_wilson(hits, rows, (1 - confidence) / tests) - usual) / (1 - usual)
+            usual = _usual(hits, rows, 1 - confidence)
+            low = (wilson_bounds(hits, rows, width)[0] - usual) / (1 - usual)
             best = int(np.argmax(np.where(small, low, -np.inf)))
             share = float(hits[best] / rows[best])
             found.append(
@@ -83,21 +85,20 @@ def _table(values: "pd.Series[Any]", codes: "Array", min_rows: int) -> "tuple[li
     import numpy as np
     import pandas as pd
 
-    common = values.value_counts()
-    common = common[common >= min_rows]
-    cell = pd.Series(pd.Categorical(values, categories=common.index).codes, index=values.index, dtype="int64")
-    names = [str(v) for v in common.index]
-    rest = values[(cell < 0) & values.notna()]
+    counted = values.value_counts()
+    common = counted.index[counted >= min_rows]
+    cell = pd.Categorical(values, categories=common).codes.astype("int64")
+    names = [str(value) for value in common]
+    rest = np.flatnonzero((cell < 0) & values.notna())
     bins = min(_BINS, len(rest) // min_rows)
     if bins and not isinstance(values.dtype, pd.StringDtype):
-        sizes = pd.qcut(rest, bins, duplicates="drop")
-        cell[rest.index] = sizes.cat.codes.astype("int64") + len(names)
+        sizes = pd.qcut(values.iloc[rest], bins, duplicates="drop")
+        cell[rest] = len(names) + sizes.cat.codes.to_numpy(dtype="int64")
         names += [str(interval) for interval in sizes.cat.categories]
     if len(names) < _FEWEST_CELLS:
         return None
-    known = (cell >= 0).to_numpy()
-    classes = int(codes.max()) + 1
-    flat = np.bincount(cell.to_numpy()[known] * classes + codes[known], minlength=len(names) * classes)
+    classes, known = int(codes.max()) + 1, cell >= 0
+    flat = np.bincount(cell[known] * classes + codes[known], minlength=len(names) * classes)
     counts = flat.reshape(len(names), classes)
     filled = counts.sum(axis=1) > 0
     return [n for n, f in zip(names, filled, strict=True) if f], counts[filled]
@@ -117,35 +118,22 @@ def _usual(hits: "Array", rows: "Array", level: float) -> float:
     return float(min(expit(edge), 1 - 1e-9))
 
 
-def _wilson(hits: "Array", rows: "Array", level: float) -> "Array":
-    """Return Wilson's lower bounds of shares."""
-    import numpy as np
-    from scipy.stats import norm
-
-    z = norm.isf(level)
-    share = hits / rows
-    centre = share + z**2 / (2 * rows)
-    half = z * np.sqrt(share * (1 - share) / rows + z**2 / (4 * rows**2))
-    bounds: Array = (centre - half) / (1 + z**2 / rows)
-    return bounds
-
-
 @dataclass(frozen=True)
-class Copies:
+class Twins:
     """Rows that are there more than once.
 
     Attributes:
-        twins: Mask of the rows of which there is another, alike in all columns and in time.
+        mask: The rows of which there is another, alike in all columns and in time; shape (n,).
         share: Their share of all rows, beyond what chance explains.
         low: Its lower bound.
     """
 
-    twins: "Array"
+    mask: "Array"
     share: float
     low: float
 
 
-def copies(rows: "pd.DataFrame", times: "pd.Series[Any]", confidence: float) -> Copies:
+def twins(rows: "pd.DataFrame", times: "pd.Series[Any]", confidence: float) -> Twins:
     """Return the rows that are there more than once, beyond what chance explains.
 
     Where columns are coarse, different events look alike. But chance makes a row look like one of its own
@@ -161,14 +149,14 @@ def copies(rows: "pd.DataFrame", times: "pd.Series[Any]", confidence: float) -> 
     from scipy.stats import norm
 
     same = [name for name in rows if name != times.name]
-    alike = pd.util.hash_pandas_object(rows[same], index=False)
-    alike = pd.Series(pd.factorize(alike)[0])
-    moment = pd.Series(pd.factorize(times, sort=True)[0])
-    count = int(moment.max()) + 1
-    here = alike * count + moment
-    twins = here.duplicated(keep=False).to_numpy()
-    beside = np.where(moment + 1 < count, here + 1, here - 1)
-    by_chance = pd.Series(beside).isin(here).to_numpy() if count > 1 else np.zeros(len(rows), dtype=bool)
-    excess = twins.astype(float) - by_chance
+    alike = pd.factorize(pd.util.hash_pandas_object(rows[same], index=False))[0]
+    moment = pd.factorize(times, sort=True)[0]
+    moments = int(moment.max()) + 1
+    here = pd.Series(alike * moments + moment)
+    mask = here.duplicated(keep=False).to_numpy()
+    beside = here + np.where(moment + 1 < moments, 1, -1)
+    by_chance = beside.isin(here).to_numpy() if moments > 1 else np.zeros(len(rows), dtype=bool)
+    excess = mask.astype(float) - by_chance
     error = float(excess.std()) / math.sqrt(len(rows))
-    return Copies(twins, float(excess.mean()), float(excess.mean() - norm.isf(1 - confidence) * error))
+    low = float(excess.mean()) - norm.isf(1 - confidence) * error
+    return Twins(mask, max(0.0, float(excess.mean())), max(0.0, low))
