@@ -12,8 +12,11 @@ from mlops_assets.cli import (
     check,
     demo,
     env,
+    explain,
     monitor,
     new,
+    policy,
+    reproduce,
     rollback,
     run,
     serve,
@@ -37,7 +40,23 @@ app = typer.Typer(
         "input. State lives in MLOPS_HOME (default .mlops/)."
     ),
 )
-for command in (demo, up, new, check, status, run, monitor, serve, approve, rollback, audit, env):
+for command in (
+    demo,
+    up,
+    new,
+    check,
+    status,
+    run,
+    monitor,
+    serve,
+    approve,
+    rollback,
+    audit,
+    policy,
+    explain,
+    reproduce,
+    env,
+):
     command.add_to(app)
 
 

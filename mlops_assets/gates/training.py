@@ -5,7 +5,6 @@ from pathlib import Path
 
 import dagster as dg
 
-from mlops_assets.data.snapshots import read_snapshot
 from mlops_assets.gates.gate import file_and_show, gate_checks, selected
 from mlops_assets.governance.components import inventory, measure_components
 from mlops_assets.resources import Platform
@@ -25,12 +24,8 @@ def _components(spec: ModelSpec, rules: Rules, trained: TrainedModel, platform: 
 
 
 def _reproducibility(spec: ModelSpec, rules: Rules, trained: TrainedModel, platform: Platform) -> Measurement:
-    home, features = platform.home, trained.features
-    rows = read_snapshot(home.snapshot(spec.name, features.raw.digest), features.raw.digest)
-    table = read_snapshot(home.features(spec.name, features.digest), features.digest)
-    older = rows[spec.data.time_column] < trained.holdout_start
     package = platform.package(trained.run_id)
-    return measure_reproducibility(spec, table, rows[spec.data.target], older, package)
+    return measure_reproducibility(package, spec.training.model_dump(mode="json"), platform.home)
 
 
 GATES: dict[str, tuple[str, _Measure]] = {

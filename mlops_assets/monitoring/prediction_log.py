@@ -234,15 +234,38 @@ class PredictionLog:
         with self._lock, self._storage_errors():
             return bool(self._connection.execute(query, (model,)).fetchone()[0])
 
-    def find(self, prediction_id: str) -> dict[str, Any] | None:
-        """Return one prediction's record, or None if it was never made."""
+    def find(self, prediction_id: str) -> Prediction | None:
+        """Return one prediction, or None if it was never made."""
+        found = self._one("SELECT * FROM predictions WHERE prediction_id = ?", prediction_id)
+        if found is None:
+            return None
+        identity, model, version, event_time, served_at, inputs, output, latency_ms, probe = found
+        return Prediction(
+            prediction_id=identity,
+            model=model,
+            version=version,
+            event_time=datetime.fromisoformat(event_time),
+            served_at=datetime.fromisoformat(served_at),
+            inputs=json.loads(inputs),
+            output=json.loads(output),
+            latency_ms=latency_ms,
+            probe=bool(probe),
+        )
+
+    def label(self, prediction_id: str) -> Label | None:
+        """Return what turned out to be true for a prediction, as it is known now."""
+        query = """
+            SELECT label, observed_at FROM labels
+             WHERE prediction_id = ? ORDER BY observed_at DESC, id DESC LIMIT 1
+        """
+        found = self._one(query, prediction_id)
+        if found is None:
+            return None
+        return Label(prediction_id, json.loads(found[0]), datetime.fromisoformat(found[1]))
+
+    def _one(self, query: str, prediction_id: str) -> Any:
         with self._lock, self._storage_errors():
-            cursor = self._connection.execute(
-                "SELECT * FROM predictions WHERE prediction_id = ?", (prediction_id,)
-            )
-            row = cursor.fetchone()
-            names = [column[0] for column in cursor.description]
-        return None if row is None else dict(zip(names, row, strict=True))
+            return self._connection.execute(query, (prediction_id,)).fetchone()
 
     def models(self) -> Iterable[str]:
         """Return the names of all models that have answered."""

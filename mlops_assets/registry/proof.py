@@ -102,12 +102,28 @@ def require_evidence(
         RegistryError: The registry cannot be reached.
     """
     evidence = read_evidence(registry, version, verifier, named)
-    found = objections(evidence, candidate, version.model, rules(evidence), now)
+    require_good_enough(version, candidate, evidence, verifier, rules(evidence), now)
+    return evidence
+
+
+def require_good_enough(
+    version: ModelVersion,
+    candidate: str,
+    evidence: Evidence,
+    verifier: Verifier,
+    rules: Rules,
+    now: datetime,
+) -> None:
+    """Hold evidence that was read before against a policy; see :func:`require_evidence`.
+
+    Raises:
+        Refused: Says every reason why the version may not load.
+    """
+    found = objections(evidence, candidate, version.model, rules, now)
     if found and all(o.kind in _LAPSED for o in found) and _is_way_back(version, evidence, verifier, now):
-        return evidence
+        return
     if found:
         raise Refused(_name(version), tuple(found))
-    return evidence
 
 
 def require_release(

@@ -68,6 +68,14 @@ def load_fleet(
     return fleet
 
 
+def policy_conflicts(loaded: LoadedSpec, policy: Policy) -> list[Problem]:
+    """Return where a spec asks for less than a policy, which need not be that of its project."""
+    document = read_document(loaded.file, loaded.file)
+    return (
+        [document] if isinstance(document, Problem) else list(_against_policy(document, loaded.spec, policy))
+    )
+
+
 def _spec_files(paths: Iterable[Path], problems: list[Problem]) -> set[Path]:
     files: set[Path] = set()
     for path in paths:

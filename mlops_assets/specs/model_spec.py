@@ -203,6 +203,11 @@ class Training(Part):
             raise ValueError("give exactly one of estimator and function")
         return self
 
+    @property
+    def trainer(self) -> str:
+        """The class or function that makes the estimator, as the spec names it."""
+        return str(self.function or self.estimator)
+
 
 class Evaluation(Part):
     """How a candidate is judged."""

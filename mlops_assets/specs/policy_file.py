@@ -161,6 +161,14 @@ def leaves(part: Part, path: KeyPath = ()) -> Iterator[KeyPath]:
             yield (*path, name)
 
 
+def value_at(part: Part, path: KeyPath) -> Any:
+    """Return the value at a path that :func:`leaves` yields."""
+    value: Any = part
+    for step in path:
+        value = value[step] if isinstance(value, dict) else getattr(value, str(step))
+    return value
+
+
 def _origin(layers: list[_Layer], path: KeyPath) -> Origin:
     for layer in reversed(layers):
         whole = (*layer.path, *path)

@@ -17,6 +17,8 @@ from mlops_assets import digests
 from mlops_assets.errors import SpecError, did_you_mean
 from mlops_assets.version import __version__
 
+_PLATFORM = "mlops_assets."
+_MODELS = f"{_PLATFORM}defs."
 _PATTERN = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
 
 
@@ -88,10 +90,25 @@ def code_digest(reference: str) -> str:
     Args:
         reference: ``package.module:function`` or ``package.module.Class``.
     """
-    module = reference.partition(":")[0] if ":" in reference else reference.rpartition(".")[0]
-    files: dict[str, str] = {}
-    _collect(module, files)
+    files = {module: digests.of_bytes(code) for module, (_, code) in _project_modules(reference).items()}
     return digests.of_json({"mlops_assets": __version__, "files": files})
+
+
+def project_code(reference: str) -> dict[str, bytes]:
+    """Return the source of the code that :func:`code_digest` is the digest of.
+
+    Returns:
+        Source by its path below a folder from which it can be imported, such as ``team/train.py``.
+    """
+    return dict(_project_modules(reference).values())
+
+
+def _project_modules(reference: str) -> dict[str, tuple[str, bytes]]:
+    """Return path and source of each project module behind a reference, by the module's name."""
+    module = reference.partition(":")[0] if ":" in reference else reference.rpartition(".")[0]
+    found: dict[str, tuple[str, bytes]] = {}
+    _collect(module, found)
+    return found
 
 
 def is_installed(module: str) -> bool:
@@ -108,23 +125,30 @@ def is_installed(module: str) -> bool:
     return bool(named) or any(file.is_relative_to(place) for place in places)
 
 
-def _collect(module: str, files: dict[str, str]) -> None:
-    """Add the digests of a project module's source and of the project modules it imports."""
-    file = None if module in files or is_installed(module) else _file_of(module)
+def is_platform(module: str) -> bool:
+    """Return whether a module is our own, known by our version, and none of the models beside it."""
+    return f"{module}.".startswith(_PLATFORM) and not f"{module}.".startswith(_MODELS)
+
+
+def _collect(module: str, found: dict[str, tuple[str, bytes]]) -> None:
+    """Add path and source of a project module and of the project modules it imports."""
+    known = module in found or is_installed(module) or is_platform(module)
+    file = None if known else _file_of(module)
     if file is None or file.suffix != ".py":
         return
+    is_package = file.name == "__init__.py"
     code = file.read_bytes()
-    files[module] = digests.of_bytes(code)
-    package = module if file.name == "__init__.py" else module.rpartition(".")[0]
+    found[module] = (module.replace(".", "/") + ("/__init__.py" if is_package else ".py"), code)
+    package = module if is_package else module.rpartition(".")[0]
     for node in ast.walk(ast.parse(code)):
         if isinstance(node, ast.Import):
             for alias in node.names:
-                _collect(alias.name, files)
+                _collect(alias.name, found)
         elif isinstance(node, ast.ImportFrom):
             base = importlib.util.resolve_name("." * node.level + (node.module or ""), package)
-            _collect(base, files)
+            _collect(base, found)
             for alias in node.names:  # a name imported from a package may be a module of it
-                _collect(f"{base}.{alias.name}", files)
+                _collect(f"{base}.{alias.name}", found)
 
 
 def _file_of(module: str) -> Path | None:

@@ -9,7 +9,7 @@ from mlops_assets.errors import SpecError
 from mlops_assets.specs.durations import format_duration
 from mlops_assets.specs.model_spec import ModelSpec
 from mlops_assets.specs.policy import PartialRules, Rules
-from mlops_assets.specs.policy_file import Origin, Policy, leaves
+from mlops_assets.specs.policy_file import Origin, Policy, leaves, value_at
 from mlops_assets.specs.strictness import loosenings, tightened
 from mlops_assets.specs.yaml_positions import KeyPath, Problem, read_document
 
@@ -62,7 +62,7 @@ def conflicts(spec: ModelSpec, policy: Policy) -> Iterator[Conflict]:
         for found in loosenings(demanded, part):
             where = _in_spec(found.path)
             message = (
-                f"{'.'.join(where)}: {_told(found.given)} is looser than the policy's {_told(found.demanded)}"
+                f"{'.'.join(where)}: {told(found.given)} is looser than the policy's {told(found.demanded)}"
             )
             yield Conflict(where, found.path, message)
     yield from _bounds(spec, demanded)
@@ -135,13 +135,10 @@ def explained(loaded: "LoadedSpec", policy: Policy) -> list[Demand]:
     own = _origins_in_spec(loaded)
     found = []
     for path in leaves(rules):
-        value: Any = rules
-        for step in path:
-            value = value[step] if isinstance(value, dict) else getattr(value, str(step))
         origin = own.get(path) or policy.origins[spec.risk].get(path)
         if origin is None:  # the other side of a threshold that has one
             continue
-        found.append(Demand(tuple(map(str, path)), _told(value), origin))
+        found.append(Demand(tuple(map(str, path)), told(value_at(rules, path)), origin))
     return found
 
 
@@ -185,7 +182,8 @@ def _gates(**gates: Any) -> PartialRules:
     return PartialRules.model_validate({"gates": gates})
 
 
-def _told(value: Any) -> str:
+def told(value: Any) -> str:
+    """Return a value of the rules as it would be written."""
     if isinstance(value, timedelta):
         return format_duration(value)
     if isinstance(value, bool) or value is None:

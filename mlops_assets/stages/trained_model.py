@@ -11,13 +11,13 @@ from mlops_assets.data.snapshots import read_snapshot
 from mlops_assets.registry.training_run import find_finished, log_training
 from mlops_assets.resources import Platform
 from mlops_assets.specs.model_spec import ModelSpec
-from mlops_assets.specs.references import code_digest
+from mlops_assets.specs.references import code_digest, project_code
 from mlops_assets.stages.records import TrainedModel, ValidatedFeatures
 from mlops_assets.stages.stage import Result, readable_errors, stage_asset, stage_key
 from mlops_assets.training import onnx_form
 from mlops_assets.training.package import Manifest, PackagedModel, write_package
 from mlops_assets.training.split import holdout_start, require_target
-from mlops_assets.training.trainer import environment_digest, fit
+from mlops_assets.training.trainer import environment, environment_digest, fit
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -58,7 +58,7 @@ def trained_model(spec: ModelSpec) -> dg.AssetsDefinition:
                     recipe,
                     name=f"{spec.name} as of {features.raw.as_of:%Y-%m-%d}",
                     params={
-                        "estimator": spec.training.estimator or spec.training.function,
+                        "estimator": spec.training.trainer,
                         "seed": spec.training.seed,
                         **spec.training.params,
                     },
@@ -83,7 +83,6 @@ def trained_model(spec: ModelSpec) -> dg.AssetsDefinition:
             holdout_start=start,
             runtime=package.manifest.runtime,
         )
-        size = sum(f.stat().st_size for f in package.folder.iterdir())
         return dg.MaterializeResult(
             value=record,
             data_version=dg.DataVersion(package.digest),
@@ -93,7 +92,7 @@ def trained_model(spec: ModelSpec) -> dg.AssetsDefinition:
                 "runtime": package.manifest.runtime,
                 "rows_trained": int((raw[spec.data.time_column] < start).sum()),
                 "holdout_from": str(start),
-                "size_bytes": size,
+                "size_bytes": package.size,
                 "mlflow_run": dg.MetadataValue.url(platform.run_link(run.experiment, run.run_id)),
             },
         )
@@ -107,7 +106,7 @@ def _lineage(spec: ModelSpec, features: ValidatedFeatures, start: str) -> dict[s
         "data": features.raw.digest,
         "features": features.digest,
         "feature_code": features.code,
-        "code": code_digest(str(spec.training.function or spec.training.estimator)),
+        "code": code_digest(spec.training.trainer),
         "spec": digests.of_json(_determining(spec)),
         "environment": environment_digest(),
         "trained_until": start,
@@ -170,4 +169,14 @@ class _Candidate:
         step = -(-len(unseen) // _REFERENCE_ROWS)
         columns = [*(c.name for c in spec.data.features), spec.data.target]
         reference = unseen.iloc[::step][columns].reset_index(drop=True)
-        return write_package(folder, self._estimator, view, manifest, form, reference, platform.signer)
+        return write_package(
+            folder,
+            self._estimator,
+            view,
+            manifest,
+            form,
+            reference,
+            platform.signer,
+            environment=environment(),
+            code=project_code(spec.training.trainer),
+        )

@@ -7,6 +7,8 @@
 ``estimator.onnx``      the ONNX form, where it agrees with the native one
 ``features.py``         the feature function's source, where there is one
 ``reference.parquet``   hold-out rows with target and prediction: what monitoring compares with
+``environment.json``    every installed distribution's version, as it was at the training
+``code/…``              the project's own training code, where there is any
 ======================  ====================================================================
 
 Nothing is read from a folder whose manifest is not signed by the platform key or whose files are
@@ -17,9 +19,11 @@ the package is opened, and again as they are read, so that a file exchanged in b
 import io
 import json
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from mlops_assets import digests
@@ -38,6 +42,7 @@ if TYPE_CHECKING:
 
 FORMAT = 1
 _MANIFEST, _SIGNATURE = "manifest.json", "manifest.sig"
+_ENVIRONMENT, _CODE = "environment.json", "code/"
 
 
 @dataclass(frozen=True)
@@ -148,6 +153,24 @@ class PackagedModel:
             raise PackageError(f"{file} was altered after signing; the package is not loaded")
         return content
 
+    @property
+    def size(self) -> int:
+        """Bytes of all its files."""
+        return sum(file.stat().st_size for file in self.folder.rglob("*") if file.is_file())
+
+    @property
+    def environment(self) -> dict[str, str] | None:
+        """What was installed at the training; None in a package of before that was kept."""
+        if _ENVIRONMENT not in self.manifest.files:
+            return None
+        return dict(json.loads(self._content(_ENVIRONMENT)))
+
+    @property
+    def code(self) -> dict[str, bytes]:
+        """The project's own training code: source by its path below an import root."""
+        names = (name for name in self.manifest.files if name.startswith(_CODE))
+        return {name.removeprefix(_CODE): self._content(name) for name in names}
+
     @cached_property
     def view(self) -> FeatureView:
         """The feature view that travelled with the model."""
@@ -193,14 +216,19 @@ class PackagedModel:
         """
         return self.predict_features(self.view.compute(rows, self.manifest.feature_types))
 
+    def predict_natively(self, features: "pd.DataFrame") -> "np.ndarray[Any, Any]":
+        """Return the native form's raw output for feature rows; see :func:`onnx_form.native`."""
+        ordered = features[list(self.manifest.feature_names)]
+        return onnx_form.native(self.estimator, self.manifest.task, ordered)
+
     def predict_features(self, features: "pd.DataFrame") -> "np.ndarray[Any, Any]":
         """Return predictions for feature rows; see :meth:`predict`."""
-        ordered = features[list(self.manifest.feature_names)]
         task = self.manifest.task
         if self.uses_onnx:
+            ordered = features[list(self.manifest.feature_names)]
             raw = onnx_form.run(self._session, task, ordered.to_numpy(dtype="float32"))
         else:
-            raw = onnx_form.native(self.estimator, task, ordered)
+            raw = self.predict_natively(features)
         return raw[:, 1] if task == "binary_classification" else raw
 
     def reference(self) -> "pd.DataFrame":
@@ -218,6 +246,9 @@ def write_package(
     onnx: bytes | None,
     reference: "pd.DataFrame",
     signer: Signer,
+    *,
+    environment: Mapping[str, str] | None = None,
+    code: Mapping[str, bytes] = MappingProxyType({}),
 ) -> PackagedModel:
     """Write and sign a package.
 
@@ -229,6 +260,8 @@ def write_package(
         onnx: The ONNX form, if it agreed.
         reference: Hold-out raw inputs and target; predictions are added here.
         signer: The platform key.
+        environment: What is installed, for whoever trains it again.
+        code: The project's own training code, likewise: source by its path below an import root.
 
     Raises:
         StorageError: The disk is full or the folder is not writable.
@@ -240,7 +273,14 @@ def write_package(
             (folder / "estimator.onnx").write_bytes(onnx)
         if view.source is not None:
             (folder / "features.py").write_bytes(view.source.encode())
-        files = {f.name: digests.of_file(f) for f in sorted(folder.iterdir())}
+        if environment is not None:
+            (folder / _ENVIRONMENT).write_bytes(digests.canonical_json(dict(environment)))
+        for path, source in code.items():
+            file = folder / _CODE / path
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_bytes(source)
+        written = sorted(file for file in folder.rglob("*") if file.is_file())
+        files = {file.relative_to(folder).as_posix(): digests.of_file(file) for file in written}
         draft = PackagedModel(folder, Manifest(**{**vars(manifest), "files": files}))
         with_prediction = reference.assign(**prediction_columns(draft.predict(reference), manifest))
         with_prediction.to_parquet(folder / "reference.parquet", index=False)

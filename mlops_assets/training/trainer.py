@@ -31,7 +31,7 @@ def fit(training: Training, task: Task, features: "pd.DataFrame", target: "pd.Se
     """
     import numpy as np
 
-    name = str(training.function or training.estimator)
+    name = training.trainer
     random.seed(training.seed)
     np.random.seed(training.seed)
     try:

@@ -44,9 +44,7 @@ def test_what_was_answered_comes_back(log: PredictionLog) -> None:
     assert found["output"].tolist() == [[0.1, 0.9], 0.25]
     assert found["event_time"].tolist() == [T0, T0 + timedelta(hours=1)]
     assert found["label"].isna().all()
-    record = log.find("p1")
-    assert record is not None
-    assert record["version"] == "1"
+    assert log.find("p1") == prediction("p1", output=[0.1, 0.9])
     assert log.find("p9") is None
     assert list(log.models()) == ["m"]
 

@@ -7,7 +7,14 @@ from pathlib import Path
 import pytest
 
 from mlops_assets.errors import SpecError
-from mlops_assets.specs.references import code_digest, is_installed, load_class, load_function, source_of
+from mlops_assets.specs.references import (
+    code_digest,
+    is_installed,
+    load_class,
+    load_function,
+    project_code,
+    source_of,
+)
 
 
 @pytest.fixture
@@ -63,6 +70,27 @@ def test_the_code_digest_sees_every_project_module_behind_a_reference(project: P
         assert code_digest(reference) != before, changed
         file.write_text(original)
     assert code_digest(reference) == before
+
+
+def test_the_code_behind_a_reference_is_kept_by_the_paths_it_is_imported_from(project: Path) -> None:
+    assert project_code("references_project.train:train") == {
+        f"references_project/{name}": (project / name).read_bytes()
+        for name in ("__init__.py", "train.py", "shared.py", "deep/inner.py")
+    }
+    assert project_code("sklearn.linear_model.Ridge") == {}
+
+
+def test_our_own_code_is_known_by_its_version_and_the_models_beside_it_by_their_files(project: Path) -> None:
+    (project / "train.py").write_text(
+        "from mlops_assets.errors import DataError\nfrom mlops_assets.defs.flight_delay import source\n"
+        "def train(): return DataError, source\n"
+    )
+    ours = [
+        path for path in project_code("references_project.train:train") if path.startswith("mlops_assets/")
+    ]
+    assert "mlops_assets/errors.py" not in ours
+    # Where the platform is installed for good, and not in place, its models are known by its version too.
+    assert ("mlops_assets/defs/flight_delay/source.py" in ours) is not is_installed("mlops_assets")
 
 
 def test_installed_code_is_known_by_its_version_and_not_by_its_files() -> None:

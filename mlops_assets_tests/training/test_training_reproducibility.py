@@ -1,34 +1,48 @@
 """A second training from the record gives the same predictions, or the gate says where they part."""
 
-from collections.abc import Callable
+import importlib
+import sys
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import pandas as pd
 import pytest
 
-from mlops_assets.data.features import FeatureView
+from mlops_assets.home import Home
 from mlops_assets.specs.model_spec import ModelSpec
+from mlops_assets.specs.references import project_code
 from mlops_assets.training.package import PackagedModel
 from mlops_assets.training.reproducibility import measure_reproducibility
-from mlops_assets.training.trainer import fit
 from mlops_assets.verdict import Verdict, judge
 from mlops_assets_tests.vouching import rules_of
 
 MakeSpec = Callable[..., ModelSpec]
 MakeRows = Callable[..., pd.DataFrame]
-MakePackage = Callable[..., PackagedModel]
+Keep = Callable[..., PackagedModel]
+Judged = Callable[..., Verdict]
 
 RULES = rules_of().gates.reproducibility
-UNSEEDED = """
+TRAINERS = """
 import numpy as np
 from sklearn.linear_model import SGDClassifier
 
-def train(features, target, params, seed):
+calls = []
+
+def unseeded(features, target, params, seed):
     drawn = np.random.default_rng().integers(2**31)
     return SGDClassifier(loss="log_loss", random_state=drawn).fit(features, target)
 
 def seeded(features, target, params, seed):
+    return SGDClassifier(loss="log_loss", random_state=seed).fit(features, target)
+
+def by_what_ran_before(features, target, params, seed):
+    calls.append(seed)
+    return SGDClassifier(loss="log_loss", random_state=len(calls)).fit(features, target)
+
+def by_a_file_beside_it(features, target, params, seed):
+    seed = int((__import__("pathlib").Path(__file__).parent / "seed.txt").read_text())
     return SGDClassifier(loss="log_loss", random_state=seed).fit(features, target)
 """
 
@@ -37,56 +51,58 @@ def seeded(features, target, params, seed):
 def judged(
     make_spec: MakeSpec,
     make_rows: MakeRows,
-    make_package: MakePackage,
+    keep: Keep,
+    home: Home,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
-) -> Callable[..., Verdict]:
-    (tmp_path / "trainers_of_a_team.py").write_text(UNSEEDED)
+) -> Judged:
+    (tmp_path / "trainers_of_a_team.py").write_text(TRAINERS)
+    (tmp_path / "seed.txt").write_text("7")
     monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "trainers_of_a_team", raising=False)
 
-    def judge_it(task: str = "binary_classification", trained_as: Any = None, **training: Any) -> Verdict:
-        spec = make_spec(task, data={"features": ["a"]}, **({"training": training} if training else {}))
-        rows = make_rows(600, task)
-        older = rows["t"] < rows["t"].quantile(0.5)
-        features = FeatureView.from_spec(spec.data).compute(rows)
-        estimator = fit((trained_as or spec).training, spec.task, features[older], rows.loc[older, "y"])
-        package = make_package(spec, rows, estimator=estimator)
-        return judge(measure_reproducibility(spec, features, rows["y"], older, package), RULES)
+    def judge_it(function: str, recorded: Mapping[str, Any] = MappingProxyType({})) -> Verdict:
+        spec = make_spec(training={"estimator": None, "function": f"trainers_of_a_team:{function}"})
+        package = keep(spec, make_rows(), code=project_code(spec.training.trainer))
+        training = {**spec.training.model_dump(mode="json"), **recorded}
+        return judge(measure_reproducibility(package, training, home), RULES)
 
     return judge_it
 
 
-@pytest.mark.parametrize("task", ["binary_classification", "multiclass_classification", "regression"])
-def test_the_same_rows_and_spec_give_the_same_model(judged: Callable[..., Verdict], task: str) -> None:
-    verdict = judged(task)
+def test_a_trainer_that_uses_the_seed_it_is_given_passes(judged: Judged) -> None:
+    verdict = judged("seeded")
     assert verdict.passed
-    assert verdict.summary == "trained again, 300 of 300 predictions are the same"
+    assert verdict.summary == "trained again, 160 of 160 predictions are the same"
 
 
-@pytest.mark.parametrize(
-    "estimator",
-    [
-        "sklearn.ensemble.HistGradientBoostingClassifier",
-        "sklearn.ensemble.RandomForestClassifier",
-        "sklearn.neural_network.MLPClassifier",
-    ],
-)
-def test_an_estimator_that_draws_at_random_gets_the_seed_each_time(
-    judged: Callable[..., Verdict], estimator: str
-) -> None:
-    assert judged(estimator=estimator).passed
-
-
-def test_a_trainer_that_draws_its_own_seed_is_found_out(judged: Callable[..., Verdict]) -> None:
-    verdict = judged(estimator=None, function="trainers_of_a_team:train")
+@pytest.mark.parametrize("function", ["unseeded", "by_what_ran_before"])
+def test_a_trainer_that_would_make_another_model_is_found_out(judged: Judged, function: str) -> None:
+    if function == "by_what_ran_before":
+        importlib.import_module("trainers_of_a_team").calls.append("another model of the same process")
+    verdict = judged(function)
     assert not verdict.passed
     assert verdict.summary.startswith("largest difference of a prediction ")
     assert {"row", "first", "again"} == set(verdict.measurement.findings[0])
-    assert judged(estimator=None, function="trainers_of_a_team:seeded").passed
 
 
-def test_a_model_that_was_trained_otherwise_than_its_spec_says_is_found_out(
-    judged: Callable[..., Verdict], make_spec: MakeSpec
+def test_a_trainer_that_reads_what_was_not_recorded_is_found_out(judged: Judged) -> None:
+    verdict = judged("by_a_file_beside_it")
+    assert not verdict.passed
+    assert "training it again failed" in verdict.summary
+    assert "seed.txt" in verdict.summary
+
+
+def test_a_model_that_was_trained_otherwise_than_its_spec_says_is_found_out(judged: Judged) -> None:
+    assert not judged("seeded", {"seed": 1}).passed
+
+
+def test_features_that_come_out_otherwise_the_second_time_are_found_out(
+    make_spec: MakeSpec, make_rows: MakeRows, keep: Keep, home: Home
 ) -> None:
-    other = make_spec(training={"params": {"C": 0.001}}, data={"features": ["a"]})
-    assert not judged(trained_as=other).passed
+    spec = make_spec()
+    drawn = "import numpy as np\ndef compute(rows):\n    return rows.assign(c=np.random.rand(len(rows)))\n"
+    package = keep(spec, make_rows(), features=drawn)
+    verdict = judge(measure_reproducibility(package, spec.training.model_dump(mode="json"), home), RULES)
+    assert not verdict.passed
+    assert "the features computed a second time from the same rows are others" in verdict.summary

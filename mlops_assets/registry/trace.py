@@ -1,0 +1,114 @@
+"""From one prediction back to everything it rests on, as it was at that moment.
+
+Only what was recorded and signed counts: the prediction log says which version answered, the audit chain
+which release let it serve, and the release names the evidence. What the registry, the policy or the project
+say today does not take part.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from mlops_assets.errors import DataError, RegistryError
+from mlops_assets.governance.audit_entry import Entry
+from mlops_assets.governance.evidence import Evidence
+from mlops_assets.governance.release import Release
+from mlops_assets.monitoring.prediction_log import Label, Prediction, PredictionLog
+from mlops_assets.registry.authority import MOVES, Authority, release_in
+from mlops_assets.registry.port import ModelVersion
+from mlops_assets.registry.proof import read_evidence
+
+# A version may answer that much before its release is entered, and the one before it that much after.
+_SWAP = timedelta(minutes=1)
+
+
+@dataclass(frozen=True)
+class Trace:
+    """What one prediction rests on.
+
+    Attributes:
+        prediction: What was asked and answered.
+        label: What turned out to be true, if it is known.
+        version: The version that answered, as it is registered.
+        release: The release that let it serve then; None if there was none.
+        entry: The audit entry of that release.
+        evidence: The evidence that the release rests on; without a release the version's own.
+        findings: What does not fit together.
+    """
+
+    prediction: Prediction
+    label: Label | None
+    version: ModelVersion
+    release: Release | None
+    entry: Entry | None
+    evidence: Evidence
+    findings: tuple[str, ...]
+
+
+def trace(prediction_id: str, log: PredictionLog, authority: Authority) -> Trace:
+    """Return what a prediction rests on.
+
+    Args:
+        prediction_id: As the answer gave it.
+        log: Where it was written before it left.
+        authority: Knows the registry, the audit chain and the platform's public key.
+
+    Raises:
+        DataError: No such prediction was made.
+        RegistryError: The version is gone, or the registry cannot be reached.
+        Refused: Its evidence is gone, or was not signed by the platform.
+    """
+    prediction = log.find(prediction_id)
+    if prediction is None:
+        raise DataError(f"no prediction {prediction_id!r} is in the log; is MLOPS_HOME that of the gateway?")
+    model, number = prediction.model, prediction.version
+    version = authority.registry.version(model, number)
+    if version is None:
+        raise RegistryError(f"version {number} of {model}, which answered, is no longer in the registry")
+    released = _releases(model, prediction.served_at + _SWAP, authority)
+    own = next(((entry, release) for entry, release in released if release.version == number), None)
+    entry, release = own or (None, None)
+    named = release.evidence if release else None
+    evidence = read_evidence(authority.registry, version, authority.verifier, named)
+    return Trace(
+        prediction=prediction,
+        label=log.label(prediction_id),
+        version=version,
+        release=release,
+        entry=entry,
+        evidence=evidence,
+        findings=tuple(_findings(prediction, version, evidence, own, released)),
+    )
+
+
+def _releases(model: str, until: datetime, authority: Authority) -> list[tuple[Entry, Release]]:
+    """Return a model's releases that were entered until a time, the latest first."""
+    moves = (entry for entry in authority.audit.entries(model) if entry.action in MOVES)
+    found = [(entry, release_in(entry, authority.verifier)) for entry in moves if _time(entry) <= until]
+    return [(entry, release) for entry, release in reversed(found) if release is not None]
+
+
+def _findings(
+    prediction: Prediction,
+    version: ModelVersion,
+    evidence: Evidence,
+    own: tuple[Entry, Release] | None,
+    released: list[tuple[Entry, Release]],
+) -> Iterator[str]:
+    name = f"version {prediction.version}"
+    if own is None:
+        if not prediction.probe:  # which come before the release
+            yield f"{name} was not released when it answered: it was asked for by its number"
+    else:
+        for entry, release in released[: released.index(own)]:
+            if _time(entry) < prediction.served_at - _SWAP:
+                yield f"version {release.version} was to serve by then (audit entry {entry.seq})"
+                break
+        if own[1].candidate != evidence.subject.candidate:
+            yield f"the release of {name} and its evidence are not about the same package"
+    if version.candidate != evidence.subject.candidate:
+        yield f"the registry has {name} as another package than its evidence is about"
+
+
+def _time(entry: Entry) -> datetime:
+    return datetime.fromisoformat(entry.at.removesuffix("Z"))

@@ -1,0 +1,95 @@
+"""``mlops-assets explain``: everything that one prediction rests on, as it was when it was made."""
+
+import sqlite3
+from contextlib import closing
+from typing import Any
+
+import pytest
+
+from mlops_assets_tests.lifecycles import Clinic
+
+
+@pytest.fixture
+def asked(serving_clinic: Clinic) -> list[str]:
+    """Ids of what was asked, the platform's own questions left out."""
+    serving_clinic.serve_some(rows=3, start="2024-02-05")
+    with closing(sqlite3.connect(serving_clinic.home.prediction_log)) as log:
+        rows = log.execute("SELECT prediction_id FROM predictions WHERE probe = 0 ORDER BY event_time")
+        return [found for (found,) in rows]
+
+
+def explain(warm: Any, clinic: Clinic, prediction: str, *options: str) -> Any:
+    return warm.cli("explain", prediction, *options, cwd=clinic.project.root, home=clinic.root)
+
+
+def edit(clinic: Clinic, statement: str) -> None:
+    with closing(sqlite3.connect(clinic.home.prediction_log)) as log, log:
+        log.execute(statement)
+
+
+def test_a_prediction_leads_to_model_data_code_gates_release_and_reasons(
+    warm: Any, serving_clinic: Clinic, asked: list[str]
+) -> None:
+    ended = explain(warm, serving_clinic, asked[0], "--json")
+    assert ended.code == 0, ended.err
+    told = ended.json
+    assert told["prediction"]["version"] == "1"
+    assert told["asked_again"] == told["prediction"]["output"]
+    assert told["label"]["label"] in (0, 1)
+    record = serving_clinic.record("trained_model")
+    assert told["subject"]["candidate"] == record["candidate"]
+    assert told["subject"]["data"] == record["features"]["raw"]["digest"]
+    assert told["facts"]["mlflow_run"] == record["run_id"]
+    assert {gate["gate"] for gate in told["gates"]} >= {"data_contract", "metric_thresholds", "components"}
+    assert all(gate["passed"] for gate in told["gates"])
+    assert told["release"]["version"] == "1"
+    assert told["release"]["evidence"] == told["evidence"]
+    reasons = told["reasons"]
+    total = reasons["base_value"] + sum(each["contribution"] for each in reasons["reasons"])
+    assert total == pytest.approx(reasons["prediction"])
+    assert told["findings"] == []
+    shown = explain(warm, serving_clinic, asked[0])
+    assert shown.code == 0, shown.err
+    for words in ("tumour version 1 answered", "turned out", "metric_thresholds", "nobody had to approve it"):
+        assert words in shown.out
+
+
+def test_it_tells_what_held_then_and_not_what_holds_now(
+    warm: Any, serving_clinic: Clinic, asked: list[str]
+) -> None:
+    before = explain(warm, serving_clinic, asked[0], "--json").json
+    project = serving_clinic.project
+    project.write_spec(data={"features": [c for c in project.columns if c.startswith("mean_")]})
+    assert serving_clinic.run().success
+    assert serving_clinic.aliases["champion"] == "2"
+    after = explain(warm, serving_clinic, asked[0], "--json").json
+    assert after == before
+
+
+def test_an_answer_that_was_altered_in_the_log_is_found(
+    warm: Any, serving_clinic: Clinic, asked: list[str]
+) -> None:
+    edit(serving_clinic, f"UPDATE predictions SET output = '0.123' WHERE prediction_id = '{asked[1]}'")
+    ended = explain(warm, serving_clinic, asked[1])
+    assert ended.code == 1
+    assert "asked again, the package answers" in ended.err
+
+
+def test_a_version_that_was_not_to_serve_any_more_is_found(
+    warm: Any, serving_clinic: Clinic, asked: list[str]
+) -> None:
+    project = serving_clinic.project
+    project.write_spec(data={"features": [c for c in project.columns if c.startswith("mean_")]})
+    assert serving_clinic.run().success
+    edit(
+        serving_clinic, f"UPDATE predictions SET served_at = '2999-01-01' WHERE prediction_id = '{asked[2]}'"
+    )
+    ended = explain(warm, serving_clinic, asked[2])
+    assert ended.code == 1
+    assert "version 2 was to serve by then" in ended.err
+
+
+def test_an_unknown_prediction_is_bad_input(warm: Any, serving_clinic: Clinic) -> None:
+    ended = explain(warm, serving_clinic, "0123")
+    assert ended.code == 2
+    assert "no prediction '0123' is in the log" in ended.err
