@@ -17,7 +17,7 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
-from mlops_assets.digests import of_bytes, of_json
+from mlops_assets.digests import of_json
 from mlops_assets.governance.audit_chain import AuditChain
 from mlops_assets.governance.audit_entry import EMPTY, Entry, Head
 from mlops_assets.governance.checkpoints import Checkpoint
@@ -50,7 +50,7 @@ def fill(chain: AuditChain, engine: sa.Engine, signer: Signer, entries: int) -> 
     chain.head()  # makes the table
     chain.checkpoints.add(Checkpoint(length=0, head=EMPTY.hash, at=_AT), signer)
     for seq in range(1, entries + 1):
-        text = Entry(
+        entry = Entry(
             seq=seq,
             at=_AT,
             actor="mlops",
@@ -60,10 +60,10 @@ def fill(chain: AuditChain, engine: sa.Engine, signer: Signer, entries: int) -> 
             evidence=of_json(seq),
             detail={"version": str(seq), "previous": str(seq - 1), "dagster_run": of_json(-seq)[:36]},
             previous=head.hash,
-        ).text
-        head = Head(seq, of_bytes(text.encode()))
+        )
+        head = Head(seq, entry.linked)
         shown = {"action": "promote", "model": f"model_{seq % 1000:04d}"}
-        rows.append({"seq": seq, **shown, "body": text, "hash": head.hash})
+        rows.append({"seq": seq, **shown, "body": entry.text, "hash": head.hash})
         if seq % 100 == 0 or seq == entries:
             chain.checkpoints.add(Checkpoint(length=seq, head=head.hash, at=_AT), signer)
     statement = "INSERT INTO audit_chain VALUES (:seq, :action, :model, :body, :hash)"

@@ -1,6 +1,6 @@
 """The audit chain: everything that changed production or tried to, each entry tied to the one before it.
 
-An entry's hash covers its whole text, the number and the hash before it included. So an entry that is
+An entry's hash covers the hash before it and, by its digest, the entry's whole text. So an entry that is
 edited, removed, moved or slipped in breaks the chain, and signed checkpoints outside the database tell if
 its end was cut off or all of its hashes were computed anew.
 """
@@ -15,7 +15,7 @@ from pydantic_core import to_jsonable_python
 
 from mlops_assets.actor import os_user
 from mlops_assets.database import Database
-from mlops_assets.digests import canonical_json, of_bytes
+from mlops_assets.digests import canonical_json
 from mlops_assets.errors import AuditError
 from mlops_assets.governance.audit_entry import EMPTY, Entry, Head, entry_of, objections
 from mlops_assets.governance.checkpoints import Checkpoint, CheckpointFile
@@ -99,7 +99,7 @@ class AuditChain:
                 detail=plain,
                 previous=head.hash,
             )
-            entry = written.model_copy(update={"hash": of_bytes(written.text.encode())})
+            entry = written.model_copy(update={"hash": written.linked})
             row = {"seq": entry.seq, "action": action, "model": model, "body": entry.text, "hash": entry.hash}
             connection.execute(table.insert().values(row))
         if signer is not None:
@@ -125,6 +125,13 @@ class AuditChain:
             query = query.where(table.c.model == model)
         with self._database.begin() as connection:
             return [entry_of(row) for row in connection.execute(query)][::-1]
+
+    def texts(self, first: int, last: int) -> list[str]:
+        """Return the texts of a range of entries as they stand, whatever was done to them."""
+        table = self._table
+        query = table.select().where(table.c.seq.between(first, last)).order_by(table.c.seq)
+        with self._database.begin() as connection:
+            return [str(row.body) for row in connection.execute(query)]
 
     def newest(self, model: str, actions: Iterable[str]) -> Entry | None:
         """Return the newest entry of a model with one of these actions, or None."""
@@ -188,6 +195,14 @@ class AuditChain:
                 f"no checkpoint in {self.checkpoints.path} vouches for any entry: the file was removed, or "
                 f"MLOPS_AUDIT_CHECKPOINTS named another folder when the entries were written"
             )
+
+    def vouch(self) -> None:
+        """Sign how the chain ends now, if it continues what was signed before and there is a key for it.
+
+        Entries of writers without a key, and one after which its writer was killed, have no checkpoint yet.
+        """
+        if (signer := self._signer()) is not None:
+            self._vouch(signer)
 
     def _begin_checkpoints(self, signer: Signer) -> None:
         """Vouch for the empty chain before its first entry, so that none ever comes without a checkpoint.

@@ -34,7 +34,7 @@ class Entry(BaseModel):
         evidence: Digest of what it rests on, such as the candidate that passed the gates.
         detail: What else is known, as JSON.
         previous: Hash of the entry before; zeros for the first.
-        hash: SHA-256 of the entry's text.
+        hash: What the next entry names; see :func:`link`.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -52,8 +52,25 @@ class Entry(BaseModel):
 
     @property
     def text(self) -> str:
-        """What the hash is made of: canonical JSON of everything but the hash."""
+        """What is kept and hashed: canonical JSON of everything but the hash."""
         return canonical_json(self.model_dump(exclude={"hash"})).decode()
+
+    @property
+    def linked(self) -> str:
+        """The hash that belongs to the text and to the entry before."""
+        return link(self.previous, of_bytes(self.text.encode()))
+
+
+def link(previous: str, digest: str) -> str:
+    """Return an entry's hash.
+
+    A digest stands for the text, so that a chain can be followed without showing every text in it.
+
+    Args:
+        previous: Hash of the entry before, 64 hex digits.
+        digest: SHA-256 of the entry's text, 64 hex digits.
+    """
+    return of_bytes(f"{previous}{digest}".encode())
 
 
 def objections(row: "sa.Row[Any]", before: Head) -> Iterator[str]:
@@ -67,13 +84,13 @@ def objections(row: "sa.Row[Any]", before: Head) -> Iterator[str]:
     if not isinstance(row.body, str):
         yield f"entry {row.seq} holds no text"
         return
-    if of_bytes(row.body.encode()) != row.hash:
-        yield f"entry {row.seq} is not as it was written: its text and its hash do not belong together"
-        return
     try:
         entry = Entry.model_validate_json(row.body)
     except ValidationError:
-        yield f"entry {row.seq} holds no entry"
+        yield f"entry {row.seq} is not as it was written: its text is that of no entry"
+        return
+    if link(entry.previous, of_bytes(row.body.encode())) != row.hash:
+        yield f"entry {row.seq} is not as it was written: its text and its hash do not belong together"
         return
     for column in ("seq", "action", "model"):
         shown, written = getattr(row, column), getattr(entry, column)

@@ -37,7 +37,9 @@ class Checkpoint(BaseModel):
     kind: Literal["mlops_assets audit checkpoint"] = "mlops_assets audit checkpoint"
 
 
-class _Signed(BaseModel):
+class SignedCheckpoint(BaseModel):
+    """A checkpoint and the platform's signature of it, in hexadecimal."""
+
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     checkpoint: Checkpoint
@@ -81,6 +83,11 @@ class CheckpointFile:
                 wrong.append(f"{self.path}, line {number}: no checkpoint that the platform key signed")
         return sorted(good, key=lambda checkpoint: checkpoint.length), wrong
 
+    def signed(self, verifier: Verifier) -> list[SignedCheckpoint]:
+        """Return the checkpoints that the key signed, each with its signature, oldest first."""
+        found = [signed for line in self._lines() if (signed := _parsed(line)) and signed.by(verifier)]
+        return sorted(found, key=lambda signed: signed.checkpoint.length)
+
     def newest(self, verifier: Verifier) -> Checkpoint | None:
         """Return the newest checkpoint, or None if there is none or the key did not sign it."""
         lines = self._lines()
@@ -96,7 +103,7 @@ class CheckpointFile:
         lines = self._lines()
         if len(lines) > 1 and len(set(_hundreds(lines[-2:]))) == 1:
             lines.pop()
-        signed = _Signed(checkpoint=checkpoint, signature=signer.sign(_content(checkpoint)).hex())
+        signed = SignedCheckpoint(checkpoint=checkpoint, signature=signer.sign(_content(checkpoint)).hex())
         lines.append(canonical_json(signed.model_dump()))
         write_atomically(self.path, b"".join(line + b"\n" for line in lines))
 
@@ -111,9 +118,9 @@ def _content(checkpoint: Checkpoint) -> bytes:
     return canonical_json(checkpoint.model_dump())
 
 
-def _parsed(line: bytes) -> _Signed | None:
+def _parsed(line: bytes) -> SignedCheckpoint | None:
     try:
-        return _Signed.model_validate_json(line)
+        return SignedCheckpoint.model_validate_json(line)
     except ValidationError:
         return None
 

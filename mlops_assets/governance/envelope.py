@@ -21,12 +21,11 @@ def seal(kind: str, value: Any, signer: Signer) -> bytes:
         value: Plain JSON, without NaN.
         signer: The platform key.
     """
-    signature = base64.b64encode(signer.sign(_signed_bytes(kind, value))).decode()
-    return canonical_json({"kind": kind, "value": value, "signature": signature})
+    return _statement(kind, value, signer.sign(_signed_bytes(kind, value)))
 
 
 def unseal(kind: str, content: bytes, verifier: Verifier) -> Any:
-    """Return the value of a signed statement.
+    """Return the value of a signed statement; only the one form that :func:`seal` writes is one.
 
     Args:
         kind: What it has to state.
@@ -39,12 +38,12 @@ def unseal(kind: str, content: bytes, verifier: Verifier) -> Any:
     try:
         read = json.loads(content)
         found, value, signature = read["kind"], read["value"], base64.b64decode(read["signature"])
-        signed = _signed_bytes(kind, value)
+        signed, only_form = _signed_bytes(kind, value), _statement(found, value, signature)
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise EvidenceError(f"is no signed statement ({type(error).__name__})") from error
     if found != kind:
         raise EvidenceError(f"states {str(found)[:40]!r}, not {kind!r}")
-    if not verifier.verify(signed, signature):
+    if content != only_form or not verifier.verify(signed, signature):
         raise EvidenceError("is not signed with the platform key")
     return value
 
@@ -52,6 +51,10 @@ def unseal(kind: str, content: bytes, verifier: Verifier) -> Any:
 def digest(kind: str, value: Any) -> str:
     """Return the digest by which a statement is known, whoever signed it."""
     return of_bytes(_signed_bytes(kind, value))
+
+
+def _statement(kind: str, value: Any, signature: bytes) -> bytes:
+    return canonical_json({"kind": kind, "value": value, "signature": base64.b64encode(signature).decode()})
 
 
 def _signed_bytes(kind: str, value: Any) -> bytes:

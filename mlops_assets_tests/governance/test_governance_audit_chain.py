@@ -23,7 +23,7 @@ from hypothesis import strategies as st
 from mlops_assets.digests import canonical_json, of_bytes
 from mlops_assets.errors import AuditError, StorageError
 from mlops_assets.governance.audit_chain import AuditChain
-from mlops_assets.governance.audit_entry import EMPTY
+from mlops_assets.governance.audit_entry import EMPTY, link
 from mlops_assets.governance.signatures import Signer
 from mlops_assets_tests.together import together
 
@@ -66,7 +66,7 @@ class Audited:
                 entry["previous"] = previous
             body = canonical_json(entry)
             if body.decode() != text:
-                previous = of_bytes(body)
+                previous = link(entry["previous"], of_bytes(body))
                 shown = {"action": entry.get("action", action), "model": entry.get("model", model)}
                 self.sql(
                     "UPDATE audit_chain SET body = :b, hash = :h, action = :a, model = :m WHERE seq = :s",
@@ -118,7 +118,7 @@ def test_an_entry_tells_who_did_what_when_why_and_on_what_evidence(audited: Audi
     assert entry.evidence == "d" * 64
     assert entry.detail == {"version": "2", "previous": None, "since": "2024-01-02T00:00:00"}
     assert before <= datetime.fromisoformat(entry.at) <= datetime.now(UTC)
-    assert entry.hash == of_bytes(entry.text.encode())
+    assert entry.hash == link(entry.previous, of_bytes(entry.text.encode()))
     assert entry.previous == EMPTY.hash
 
 
@@ -264,7 +264,9 @@ def _edit_text(a: Audited) -> None:
 
 def _edit_and_hash_it(a: Audited) -> None:
     _edit_text(a)
-    a.sql("UPDATE audit_chain SET hash = :h WHERE seq = 5", h=of_bytes(a.rows()[4][3].encode()))
+    text = a.rows()[4][3]
+    new = link(json.loads(text)["previous"], of_bytes(text.encode()))
+    a.sql("UPDATE audit_chain SET hash = :h WHERE seq = 5", h=new)
 
 
 def _delete(a: Audited) -> None:
