@@ -101,9 +101,9 @@ def serve(path: str) -> None:
     settle_libraries()
     for name in _WARM:
         importlib.import_module(name)
-    from mlops_assets.training.trainer import environment
+    from mlops_assets.governance.components import inventory
 
-    environment()  # it is remembered, and takes as long as the rest of a small training
+    inventory()  # it is remembered, and takes as long as the rest of a small training
     gc.freeze()  # so that a child's garbage collection does not copy what was imported
     listener = socket.socket(socket.AF_UNIX)
     listener.bind(path)

@@ -8,6 +8,7 @@ import dagster as dg
 from mlops_assets import digests
 from mlops_assets.data.features import FeatureView, types_of
 from mlops_assets.data.snapshots import read_snapshot
+from mlops_assets.governance.environment import Environment
 from mlops_assets.registry.training_run import find_finished, log_training
 from mlops_assets.resources import Platform
 from mlops_assets.specs.model_spec import ModelSpec
@@ -17,7 +18,7 @@ from mlops_assets.stages.stage import Result, readable_errors, stage_asset, stag
 from mlops_assets.training import onnx_form
 from mlops_assets.training.package import Manifest, PackagedModel, write_package
 from mlops_assets.training.split import holdout_start, require_target
-from mlops_assets.training.trainer import environment, environment_digest, fit
+from mlops_assets.training.trainer import fit
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -108,7 +109,7 @@ def _lineage(spec: ModelSpec, features: ValidatedFeatures, start: str) -> dict[s
         "feature_code": features.code,
         "code": code_digest(spec.training.trainer),
         "spec": digests.of_json(_determining(spec)),
-        "environment": environment_digest(),
+        "environment": Environment.present().digest,
         "trained_until": start,
     }
 
@@ -177,6 +178,6 @@ class _Candidate:
             form,
             reference,
             platform.signer,
-            environment=environment(),
+            environment=Environment.present(),
             code=project_code(spec.training.trainer),
         )

@@ -7,7 +7,7 @@
 ``estimator.onnx``      the ONNX form, where it agrees with the native one
 ``features.py``         the feature function's source, where there is one
 ``reference.parquet``   hold-out rows with target and prediction: what monitoring compares with
-``environment.json``    every installed distribution's version, as it was at the training
+``environment.json``    every installed distribution: version, licence and supplier, as at the training
 ``code/…``              the project's own training code, where there is any
 ======================  ====================================================================
 
@@ -29,6 +29,7 @@ from typing import TYPE_CHECKING, Any
 from mlops_assets import digests
 from mlops_assets.data.features import FeatureView
 from mlops_assets.errors import PackageError
+from mlops_assets.governance.environment import Environment
 from mlops_assets.governance.signatures import Signer, Verifier
 from mlops_assets.home import storage_errors
 from mlops_assets.specs.model_spec import Column
@@ -41,8 +42,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 FORMAT = 1
-_MANIFEST, _SIGNATURE = "manifest.json", "manifest.sig"
-_ENVIRONMENT, _CODE = "environment.json", "code/"
+MANIFEST, SIGNATURE, ENVIRONMENT = "manifest.json", "manifest.sig", "environment.json"
+_CODE = "code/"
 
 
 @dataclass(frozen=True)
@@ -127,8 +128,8 @@ class PackagedModel:
             PackageError: It is missing, unsigned, signed by another key, or altered.
         """
         try:
-            content = (folder / _MANIFEST).read_bytes()
-            signature = (folder / _SIGNATURE).read_bytes()
+            content = (folder / MANIFEST).read_bytes()
+            signature = (folder / SIGNATURE).read_bytes()
         except OSError as error:
             raise PackageError(f"{folder} holds no packaged model: {error.strerror}") from error
         if not verifier.verify(content, signature):
@@ -159,11 +160,11 @@ class PackagedModel:
         return sum(file.stat().st_size for file in self.folder.rglob("*") if file.is_file())
 
     @property
-    def environment(self) -> dict[str, str] | None:
+    def environment(self) -> Environment | None:
         """What was installed at the training; None in a package of before that was kept."""
-        if _ENVIRONMENT not in self.manifest.files:
+        if ENVIRONMENT not in self.manifest.files:
             return None
-        return dict(json.loads(self._content(_ENVIRONMENT)))
+        return Environment.from_bytes(self._content(ENVIRONMENT))
 
     @property
     def code(self) -> dict[str, bytes]:
@@ -247,7 +248,7 @@ def write_package(
     reference: "pd.DataFrame",
     signer: Signer,
     *,
-    environment: Mapping[str, str] | None = None,
+    environment: Environment | None = None,
     code: Mapping[str, bytes] = MappingProxyType({}),
 ) -> PackagedModel:
     """Write and sign a package.
@@ -274,7 +275,7 @@ def write_package(
         if view.source is not None:
             (folder / "features.py").write_bytes(view.source.encode())
         if environment is not None:
-            (folder / _ENVIRONMENT).write_bytes(digests.canonical_json(dict(environment)))
+            (folder / ENVIRONMENT).write_bytes(environment.to_bytes())
         for path, source in code.items():
             file = folder / _CODE / path
             file.parent.mkdir(parents=True, exist_ok=True)
@@ -287,8 +288,8 @@ def write_package(
         files["reference.parquet"] = digests.of_file(folder / "reference.parquet")
         final = Manifest(**{**vars(manifest), "files": files})
         content = final.to_bytes()
-        (folder / _MANIFEST).write_bytes(content)
-        (folder / _SIGNATURE).write_bytes(signer.sign(content))
+        (folder / MANIFEST).write_bytes(content)
+        (folder / SIGNATURE).write_bytes(signer.sign(content))
     return PackagedModel(folder, final)
 
 

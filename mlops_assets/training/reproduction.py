@@ -12,11 +12,11 @@ from pydantic import ValidationError
 
 from mlops_assets.data.snapshots import read_snapshot, write_snapshot
 from mlops_assets.errors import DataError, PackageError
+from mlops_assets.governance.environment import Environment
 from mlops_assets.home import Home
 from mlops_assets.specs.model_spec import Training
 from mlops_assets.training.isolated_fit import RecordedFit, Rows, predictions_of_new_fit
 from mlops_assets.training.package import PackagedModel
-from mlops_assets.training.trainer import environment
 
 if TYPE_CHECKING:
     import numpy as np
@@ -104,12 +104,12 @@ def reproduce(
         features = _read("feature table", used, kept_until)
         found = predictions_of_new_fit(recorded, kept, used)
     newer = raw[manifest.time_column] >= recorded.holdout_start
-    then = package.environment
+    then, present = package.environment, Environment.present()
     return Reproduction(
         predictions=int(newer.sum()),
         difference=first_difference(package.predict_natively(features[newer]), found),
         features_agree=digest == table,
-        environment=None if then is None else tuple(version_changes(then, environment())),
+        environment=None if then is None else tuple(version_changes(then.versions, present.versions)),
         code=tuple(sorted(recorded.code)),
     )
 

@@ -1,12 +1,9 @@
 """Fit what the spec names: any scikit-learn compatible estimator, or the team's own function."""
 
 import random
-import sys
 from typing import TYPE_CHECKING, Any
 
-from mlops_assets import digests
 from mlops_assets.errors import MlopsError, TrainingError
-from mlops_assets.governance.components import inventory
 from mlops_assets.specs.model_spec import Training
 from mlops_assets.specs.references import load_class, load_function
 from mlops_assets.specs.tasks import Task
@@ -92,14 +89,3 @@ def _pipeline(estimator: Any, features: "pd.DataFrame") -> Any:
     encoder = OneHotEncoder(handle_unknown="infrequent_if_exist", max_categories=32, sparse_output=False)
     columns = make_column_transformer((encoder, text), remainder="passthrough")
     return make_pipeline(columns, estimator)
-
-
-def environment() -> dict[str, str]:
-    """Return the Python version and every installed distribution's, by name."""
-    installed = {component.name: component.version for component in inventory()}
-    return {"python": sys.version.split()[0], **installed}
-
-
-def environment_digest() -> str:
-    """Return the digest of :func:`environment`."""
-    return digests.of_json(environment())

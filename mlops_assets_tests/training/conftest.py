@@ -10,6 +10,7 @@ import pytest
 
 from mlops_assets.data.features import FeatureView, types_of
 from mlops_assets.data.snapshots import write_snapshot
+from mlops_assets.governance.environment import Environment
 from mlops_assets.governance.signatures import Signer
 from mlops_assets.home import Home
 from mlops_assets.specs.model_spec import ModelSpec
@@ -35,7 +36,7 @@ def keep(home: Home, signer: Signer, tmp_path: Path) -> Keep:
         estimator: Any = None,
         features: str | None = None,
         code: Mapping[str, bytes] | None = None,
-        installed: Mapping[str, str] | None = None,
+        installed: Environment | None = None,
         lineage: bool = True,
     ) -> PackagedModel:
         view = FeatureView(spec.data.features, features, "compute" if features else None)

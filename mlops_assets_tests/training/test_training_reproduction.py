@@ -15,6 +15,8 @@ from hypothesis.extra.numpy import arrays
 
 from mlops_assets.data.features import FeatureView
 from mlops_assets.errors import DataError, PackageError, TrainingError
+from mlops_assets.governance.components import Component
+from mlops_assets.governance.environment import Environment
 from mlops_assets.governance.signatures import Signer
 from mlops_assets.home import Home
 from mlops_assets.specs.model_spec import ModelSpec
@@ -26,7 +28,6 @@ from mlops_assets.training.reproduction import (
     reproduce,
     version_changes,
 )
-from mlops_assets.training.trainer import environment
 
 MakeSpec = Callable[..., ModelSpec]
 MakeRows = Callable[..., pd.DataFrame]
@@ -76,7 +77,7 @@ def test_the_same_rows_and_parameters_give_the_same_model(
 ) -> None:
     spec = make_spec(task, training={"estimator": estimator, "params": params, "seed": 7})
     rows = make_rows(task=task)
-    found = again(keep(spec, rows, installed=environment()), spec, home)
+    found = again(keep(spec, rows, installed=Environment.present()), spec, home)
     assert found == Reproduction(160, None, features_agree=True, environment=(), code=())
     assert found.identical
 
@@ -96,12 +97,15 @@ def test_what_another_seed_makes_differs_and_where_is_told(
 def test_a_change_of_what_is_installed_is_told_beside_the_result(
     make_spec: MakeSpec, make_rows: MakeRows, keep: Keep, home: Home
 ) -> None:
-    then = {**environment(), "scikit-learn": "0.1", "gone_since": "2"}
+    present = Environment.present()
+    others = (found for found in present.components if found.name != "scikit-learn")
+    components = (*others, Component("scikit-learn", "0.1"), Component("gone_since", "2"))
+    then = Environment(python=present.python, components=components)
     found = again(keep(make_spec(), make_rows(), installed=then), make_spec(), home)
     assert found.identical
     assert found.environment == (
         VersionChange("gone_since", "2", None),
-        VersionChange("scikit-learn", "0.1", environment()["scikit-learn"]),
+        VersionChange("scikit-learn", "0.1", present.versions["scikit-learn"]),
     )
 
 
@@ -237,9 +241,10 @@ def test_what_is_recorded_is_signed(
     make_spec: MakeSpec, make_rows: MakeRows, keep: Keep, signer: Signer
 ) -> None:
     code = {"refit_team/train.py": _PLAIN.encode(), "refit_team/deep/more.py": b""}
-    written = keep(make_spec(), make_rows(), code=code, installed={"python": "3"})
+    environment = Environment(python="3", components=(Component("numpy", "2", "BSD-3-Clause"),))
+    written = keep(make_spec(), make_rows(), code=code, installed=environment)
     opened = PackagedModel.open(written.folder, signer.verifier)
-    assert opened.environment == {"python": "3"}
+    assert opened.environment == environment
     assert opened.code == code
     (written.folder / "code" / "refit_team" / "train.py").write_text("raise SystemExit\n")
     with pytest.raises(PackageError, match=r"code/refit_team/train\.py was altered after signing"):

@@ -13,7 +13,7 @@ import pytest
 
 from mlops_assets.errors import SpecError, TrainingError
 from mlops_assets.specs.model_spec import Training
-from mlops_assets.training.trainer import environment, environment_digest, fit
+from mlops_assets.training.trainer import fit
 
 _number = itertools.count()
 Module = Callable[[str], str]
@@ -168,10 +168,3 @@ def test_classes_of_any_kind_are_learnt(labels: tuple[Any, Any]) -> None:
         training("sklearn.linear_model.LogisticRegression"), "binary_classification", features, named
     )
     assert fitted.classes_.tolist() == list(labels)
-
-
-def test_the_environment_names_every_installed_distribution() -> None:
-    found = environment()
-    assert found["pandas"] == pd.__version__
-    assert found["python"].count(".") == 2
-    assert environment_digest() == environment_digest()
