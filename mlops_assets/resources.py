@@ -20,6 +20,7 @@ from mlops_assets.registry.authority import Authority
 from mlops_assets.registry.decisions import Decisions
 from mlops_assets.registry.mlflow_registry import MlflowRegistry
 from mlops_assets.registry.port import ModelVersion
+from mlops_assets.registry.recorded_version import Records
 from mlops_assets.specs.policy_file import current_policy
 from mlops_assets.training.package import PackagedModel
 
@@ -72,6 +73,11 @@ class Platform(dg.ConfigurableResource):  # type: ignore[type-arg]
     def decisions(self) -> Decisions:
         """What people decided, counted by the policy as it stands now."""
         return Decisions(self.registry, self.verifier, self.audit, current_policy())
+
+    @property
+    def records(self) -> Records:
+        """All that is recorded of versions."""
+        return Records(self.home, self.registry, self.verifier, self.audit, self.decisions, self.state)
 
     def champion(self, model: str) -> ModelVersion | None:
         """Return the version that serves by right, whatever its alias says."""

@@ -12,6 +12,7 @@ from mlops_assets.cli import (
     check,
     demo,
     env,
+    evidence,
     explain,
     monitor,
     new,
@@ -22,6 +23,7 @@ from mlops_assets.cli import (
     serve,
     status,
     up,
+    verify,
 )
 from mlops_assets.cli.output import BAD_INPUT, fail, print_json
 from mlops_assets.errors import MlopsError
@@ -55,6 +57,8 @@ for command in (
     policy,
     explain,
     reproduce,
+    evidence,
+    verify,
     env,
 ):
     command.add_to(app)

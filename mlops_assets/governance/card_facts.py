@@ -65,6 +65,7 @@ class DataFacts(_Facts):
         label_delay: How long after an event its label is known.
         digests: What the data are known by, such as of the raw snapshot and the features.
         columns: Its columns.
+        note: Why less is told than there was to tell; empty if all is.
     """
 
     source: str
@@ -77,6 +78,7 @@ class DataFacts(_Facts):
     label_delay: str = ""
     digests: dict[str, str] = {}
     columns: tuple[ColumnFacts, ...] = ()
+    note: str = ""
 
     @property
     def sensitive(self) -> tuple[str, ...]:
@@ -105,7 +107,14 @@ class TrainingFacts(_Facts):
 
 
 class GroupFigure(_Facts):
-    """The primary metric of one group of the hold-out."""
+    """One figure of one group of the hold-out.
+
+    Attributes:
+        column: The column that makes the groups.
+        value: Which group it is.
+        rows: How many rows it has.
+        figure: What was measured; by its name it is known which figures compare.
+    """
 
     column: str
     value: str
@@ -114,12 +123,20 @@ class GroupFigure(_Facts):
 
 
 class CalibrationBin(_Facts):
-    """Rows of similar predictions: what was predicted on average, and how often it happened."""
+    """Rows of similar predictions: what was predicted on average, and how often it happened.
+
+    Attributes:
+        predicted: Mean prediction.
+        observed: Mean of what came true.
+        low: Lower bound of the latter's interval, if it is known.
+        high: Its upper bound.
+        rows: How many rows.
+    """
 
     predicted: float
     observed: float
-    low: float
-    high: float
+    low: float | None = None
+    high: float | None = None
     rows: int
 
 
@@ -151,7 +168,7 @@ class CardFacts(_Facts):
         training: How it was fitted.
         confidence: Of the intervals, two-sided.
         metrics: Metrics on the hold-out, with their intervals.
-        by_group: The primary metric by group.
+        by_group: Figures by group.
         calibration: What probabilities came to; empty for a regression.
         verdicts: What the gates say.
         approvals: What people say.

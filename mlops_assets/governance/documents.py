@@ -8,20 +8,33 @@ Source of what they tell: Mitchell et al., "Model Cards for Model Reporting" (20
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from functools import cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from mlops_assets.governance import pictures
-from mlops_assets.governance.card_facts import CardFacts, GroupFigure
+from mlops_assets.governance.card_facts import CardFacts
 from mlops_assets.governance.frameworks import SOURCES, references
-from mlops_assets.specs.tasks import HIGHER_IS_BETTER
+from mlops_assets.specs.tasks import HIGHER_IS_BETTER, METRICS
 from mlops_assets.verdict import Figure, Verdict
 
 if TYPE_CHECKING:
     from jinja2 import Environment
 
+_METRICS = frozenset(name for names in METRICS.values() for name in names)
+# What figures of groups mean, as far as their names do not tell.
+_MEANINGS = {
+    "shortfall": "how much less differences of predictions mean in a group than in the others, as a share: 0 "
+    "is no less, 1 a group in which they mean nothing",
+    "bias": "by how many standard deviations of the target predictions are too high, beyond those of others",
+    "selection_rate": "share of positive decisions",
+    "true_positive_rate": "share of positive decisions among those who deserve one",
+    "false_positive_rate": "share of positive decisions among those who do not",
+    "mean_prediction": "mean prediction, in standard deviations of the target",
+    "underprediction": "by how much predictions are too low on average, in standard deviations of the target",
+    "overprediction": "by how much they are too high, likewise",
+}
 _ON_DATA = ("data_contract", "feature_verification", "label_noise")
 
 
@@ -42,6 +55,11 @@ def data_sheet(facts: CardFacts) -> Document:
     return _document("data_sheet", facts)
 
 
+def markdown_page(template: str, **values: Any) -> str:
+    """Return a Markdown page of a template of ours; whatever values say stays text."""
+    return re.sub(r"\n{3,}", "\n\n", _markdown().get_template(template).render(values))
+
+
 def _document(name: str, facts: CardFacts) -> Document:
     values = {
         "card": facts,
@@ -49,24 +67,57 @@ def _document(name: str, facts: CardFacts) -> Document:
         "on_data": [verdict for verdict in facts.verdicts if verdict.gate in _ON_DATA],
         "thresholds": _thresholds(facts),
         "groups": _groups(facts),
-        "overall": next((f.value for f in facts.metrics if f.name == facts.primary_metric), None),
-        "scale": pictures.scale([group.figure for group in facts.by_group]),
+        "scales": (scales := _scales(facts)),
+        "dashed": _dashed(facts, scales),
+        "meanings": {name: _MEANINGS[name] for name in _MEANINGS if name in scales},
         "sources": SOURCES,
     }
-    html, markdown = _html(), _markdown()
     return Document(
-        markdown=re.sub(r"\n{3,}", "\n\n", markdown.get_template(f"{name}.md.j2").render(values)),
-        html=html.get_template(f"{name}.html.j2").render(values),
+        markdown=markdown_page(f"{name}.md.j2", **values),
+        html=_html().get_template(f"{name}.html.j2").render(values),
     )
 
 
-def _groups(facts: CardFacts) -> dict[str, list[GroupFigure]]:
-    """Return the groups by column, those that fare worst first."""
-    sign = 1 if facts.primary_metric in HIGHER_IS_BETTER else -1
-    found: dict[str, list[GroupFigure]] = {}
-    for group in sorted(facts.by_group, key=lambda group: sign * (group.figure.value or 0)):
-        found.setdefault(group.column, []).append(group)
-    return found
+class _Group(NamedTuple):
+    """A group of rows and its figures by name."""
+
+    name: str
+    rows: int
+    figures: dict[str, Figure]
+
+
+def _groups(facts: CardFacts) -> dict[str, list[_Group]]:
+    """Return the groups by column, those that fare worst first.
+
+    By a metric of the task that is plain; any other figure's gate has put them in order.
+    """
+    found: dict[str, dict[str, _Group]] = {}
+    for one in facts.by_group:
+        groups = found.setdefault(one.column, {})
+        group = groups.setdefault(one.value, _Group(one.value, one.rows, {}))
+        group.figures[one.figure.name] = one.figure
+    return {column: sorted(groups.values(), key=_fares) for column, groups in found.items()}
+
+
+def _measures(groups: Sequence[_Group]) -> list[str]:
+    """Return the names of all figures that some group has, in the order in which they are told."""
+    return list(dict.fromkeys(name for group in groups for name in group.figures))
+
+
+def _fares(group: _Group) -> float:
+    """Return a number that is the smaller the worse a group fares; the same for all if it cannot be told."""
+    first = next(iter(group.figures.values()))
+    if first.name not in _METRICS or not pictures.is_known(first.value):
+        return 0.0
+    return first.value if first.name in HIGHER_IS_BETTER else -first.value
+
+
+def _scales(facts: CardFacts) -> dict[str, tuple[float, float]]:
+    """Return for each figure of groups the scale that all groups share."""
+    figures: dict[str, list[Figure]] = {}
+    for one in facts.by_group:
+        figures.setdefault(one.figure.name, []).append(one.figure)
+    return {name: pictures.scale(found) for name, found in figures.items()}
 
 
 def _thresholds(facts: CardFacts) -> dict[str, str]:
@@ -77,6 +128,13 @@ def _thresholds(facts: CardFacts) -> dict[str, str]:
         for metric in facts.metrics
     }
     return {name: " and ".join(filter(None, bounds)) for name, bounds in told.items()}
+
+
+def _dashed(facts: CardFacts, scales: Mapping[str, tuple[float, float]]) -> dict[str, float]:
+    """Return what groups are seen beside: all rows together, or zero of what is a difference by itself."""
+    zeros = {name: 0.0 for name, (low, high) in scales.items() if low < 0 < high}
+    known = {metric.name: metric.value for metric in facts.metrics if pictures.is_known(metric.value)}
+    return zeros | {name: value for name, value in known.items() if name in scales}
 
 
 @cache
@@ -90,7 +148,7 @@ def _html() -> "Environment":
 @cache
 def _markdown() -> "Environment":
     environment = _environment(autoescape=False, finalize=_as_markdown)
-    environment.filters["code"] = _code
+    environment.filters |= {"code": _code, "raw": _Written}
     return environment
 
 
@@ -106,7 +164,7 @@ def _environment(**options: Any) -> "Environment":
     )
     environment.filters |= {"figure": _figure, "interval": _interval, "share": _share, "time": _time,
                             "words": _words, "demand": _demand}  # fmt: skip
-    environment.globals["references"] = references
+    environment.globals |= {"references": references, "measures": _measures}
     return environment
 
 
@@ -146,10 +204,15 @@ def _figure(value: float | int | None) -> str:
 
 
 def _interval(figure: Figure) -> str:
-    """Return a figure with its interval, as in "0.686 (0.679 to 0.693)"."""
+    """Return a figure with its interval, as in "0.686 (0.679 to 0.693)", or with the one bound it has."""
+    told = _figure(figure.value)
     if figure.low is None and figure.high is None:
-        return _figure(figure.value)
-    return f"{_figure(figure.value)} ({_figure(figure.low)} to {_figure(figure.high)})"
+        return told
+    if figure.high is None:
+        return f"{told} (at least {_figure(figure.low)})"
+    if figure.low is None:
+        return f"{told} (at most {_figure(figure.high)})"
+    return f"{told} ({_figure(figure.low)} to {_figure(figure.high)})"
 
 
 def _share(value: float) -> str:

@@ -31,7 +31,7 @@ Heading = Literal[
 ]
 Evidence = Literal[
     "spec", "policy", "data sheet", "model card", "bill of materials", "verdicts", "approvals", "manifest",
-    "audit chain", "monitoring reports", "prediction log",
+    "audit chain", "lineage", "monitoring reports", "prediction log",
 ]  # fmt: skip
 
 
@@ -84,10 +84,10 @@ ANNEX_IV = (
     _act("1(f)", "Pictures of products that it is a component of", (), (), "pictures, if it is part of a product"),
     _act("1(g)", "User interface for the deployer", (), (), "the user interface of the application that asks it"),
     _act("1(h)", "Instructions for use for the deployer", ("Purpose", "Limits"), ("model card",), "instructions for use in the application"),
-    _act("2(a)", "Methods and steps of development, third parties' tools", ("Training",), ("spec", "bill of materials", "audit chain")),
+    _act("2(a)", "Methods and steps of development, third parties' tools", ("Training",), ("spec", "bill of materials", "lineage", "audit chain")),
     _act("2(b)", "Logic, design choices, assumptions, what is optimised for", ("Purpose", "Training", "Limits"), ("spec", "model card"), "why this approach and not another"),
     _act("2(c)", "Architecture, computational resources", ("Training",), ("spec", "manifest"), _HARDWARE),
-    _act("2(d)", "Data: provenance, scope, characteristics, selection, labelling, cleaning", ("Data",), ("data sheet", "verdicts"), "how people were chosen and labels were made before the source"),
+    _act("2(d)", "Data: provenance, scope, characteristics, selection, labelling, cleaning", ("Data",), ("data sheet", "verdicts", "lineage"), "how people were chosen and labels were made before the source"),
     _act("2(e)", "Assessment of human oversight", ("Approvals",), ("approvals",), _OVERSIGHT),
     _act("2(f)", "Changes determined beforehand, and how compliance is kept", ("Operation",), ("spec", "policy", "audit chain")),
     _act("2(g)", "Validation and testing: data, metrics, discrimination, signed test reports", ("Performance", "Performance by group", "Gates"), ("verdicts", "data sheet", "approvals")),

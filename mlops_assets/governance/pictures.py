@@ -35,7 +35,7 @@ def interval_bar(figure: Figure, low: float, high: float, reference: float | Non
 
     middle = _BAR_HEIGHT / 2
     parts = [Markup('<line class="axis" x1="0" x2="{}" y1="{}" y2="{}"/>').format(_BAR_WIDTH, middle, middle)]
-    if reference is not None:
+    if is_known(reference):
         place = at(reference)
         parts.append(
             Markup('<line class="all" x1="{}" x2="{}" y1="0" y2="{}"/>').format(place, place, _BAR_HEIGHT)
@@ -58,7 +58,7 @@ def calibration_curve(bins: Sequence[CalibrationBin]) -> "Markup":
     """
     from markupsafe import Markup
 
-    top = _nice_top(max(max(b.predicted, b.high) for b in bins))
+    top = _nice_top(max(max(b.predicted, b.observed, b.high or 0.0) for b in bins))
     inner = _CURVE - _MARGIN - 10
 
     def x(value: float) -> float:
@@ -87,11 +87,12 @@ def calibration_curve(bins: Sequence[CalibrationBin]) -> "Markup":
             )
         )
     for one in bins:
-        parts.append(
-            Markup('<line class="interval" x1="{0}" x2="{0}" y1="{1}" y2="{2}"/>').format(
-                x(one.predicted), y(max(one.low, 0)), y(min(one.high, top))
+        if is_known(one.low) and is_known(one.high):
+            parts.append(
+                Markup('<line class="interval" x1="{0}" x2="{0}" y1="{1}" y2="{2}"/>').format(
+                    x(one.predicted), y(max(one.low, 0)), y(min(one.high, top))
+                )
             )
-        )
         radius = round(3 + 4 * (one.rows / most) ** 0.5, 1)
         parts.append(
             Markup('<circle class="point" cx="{}" cy="{}" r="{}"><title>{}</title></circle>').format(

@@ -132,7 +132,7 @@ def _metrics(model: CardFacts) -> Iterable[Json]:
     for figure in model.metrics:
         yield _metric(figure.name, figure)
     for group in model.by_group:
-        yield {**_metric(model.primary_metric, group.figure), "slice": f"{group.column} = {group.value}"}
+        yield {**_metric(group.figure.name, group.figure), "slice": f"{group.column} = {group.value}"}
 
 
 def _metric(name: str, figure: Figure) -> Json:

@@ -1,21 +1,26 @@
 """The platform's Ed25519 key: it signs every packaged model, and nothing unsigned is loaded.
 
 The private key comes from ``MLOPS_SIGNING_KEY`` (PEM) in production; the embedded default makes one on
-first use, readable by its owner only. A gateway needs the public key alone (``MLOPS_VERIFY_KEY``, PEM).
+first use, readable by its owner only, and lays the public key beside it, to be handed to whoever verifies. A
+gateway needs the public key alone (``MLOPS_VERIFY_KEY``, PEM).
 """
 
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mlops_assets.errors import PackageError
-from mlops_assets.home import write_secret_once
+from mlops_assets.errors import PackageError, StorageError
+from mlops_assets.home import write_atomically, write_secret_once
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import (
         Ed25519PrivateKey,
         Ed25519PublicKey,
     )
+
+_PRIVATE = Path("keys", "platform_ed25519.pem")
+_PUBLIC = Path("keys", "platform_ed25519.pub.pem")
 
 
 class Signer:
@@ -42,7 +47,7 @@ class Signer:
         )
 
         pem = os.environ.get("MLOPS_SIGNING_KEY", "").encode()
-        file = root / "keys" / "platform_ed25519.pem"
+        file = root / _PRIVATE
         if not pem and not file.exists():
             made = Ed25519PrivateKey.generate().private_bytes(
                 Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()
@@ -54,7 +59,11 @@ class Signer:
             raise PackageError(f"{_named(pem, file)} holds no usable private key: {error}") from error
         if not isinstance(key, Ed25519PrivateKey):
             raise PackageError(f"{_named(pem, file)} must hold an Ed25519 key")
-        return cls(key)
+        signer = cls(key)
+        if not pem and not (public := root / _PUBLIC).exists():
+            with suppress(StorageError):  # a courtesy: who may only read the key still signs
+                write_atomically(public, signer.verifier.pem)
+        return signer
 
     @classmethod
     def if_given(cls, root: Path) -> "Signer | None":
@@ -91,20 +100,59 @@ class Verifier:
         Raises:
             PackageError: ``MLOPS_VERIFY_KEY`` holds no Ed25519 public key.
         """
+        pem = os.environ.get("MLOPS_VERIFY_KEY", "").encode()
+        return cls.from_pem(pem, "MLOPS_VERIFY_KEY") if pem else Signer.for_home(root).verifier
+
+    @classmethod
+    def handed_over(cls, file: Path | None, root: Path) -> "Verifier":
+        """Return the verifier of somebody who was handed a public key, and makes none.
+
+        Args:
+            file: The key's PEM file; ``MLOPS_VERIFY_KEY``, else the home's public key, if None.
+            root: The home.
+
+        Raises:
+            PackageError: There is no such key, or it is no Ed25519 public key.
+        """
+        pem = os.environ.get("MLOPS_VERIFY_KEY", "").encode()
+        if file is None and pem:
+            return cls.from_pem(pem, "MLOPS_VERIFY_KEY")
+        file = file or root / _PUBLIC
+        try:
+            return cls.from_pem(file.read_bytes(), str(file))
+        except OSError as error:
+            hint = "give the platform's public key with --key FILE or in MLOPS_VERIFY_KEY"
+            raise PackageError(f"cannot read the key {file}: {error.strerror}; {hint}") from error
+
+    @classmethod
+    def from_pem(cls, pem: bytes, name: str) -> "Verifier":
+        """Return the verifier of a public key.
+
+        Args:
+            pem: The key.
+            name: Where it is from, for the error message.
+
+        Raises:
+            PackageError: It is no Ed25519 public key.
+        """
         from cryptography.exceptions import UnsupportedAlgorithm
         from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
         from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
-        pem = os.environ.get("MLOPS_VERIFY_KEY", "").encode()
-        if not pem:
-            return Signer.for_home(root).verifier
         try:
             key = load_pem_public_key(pem)
         except (ValueError, UnsupportedAlgorithm) as error:
-            raise PackageError(f"MLOPS_VERIFY_KEY holds no usable public key: {error}") from error
+            raise PackageError(f"{name} holds no usable public key: {error}") from error
         if not isinstance(key, Ed25519PublicKey):
-            raise PackageError("MLOPS_VERIFY_KEY must hold an Ed25519 key")
+            raise PackageError(f"{name} must hold an Ed25519 key")
         return cls(key)
+
+    @property
+    def pem(self) -> bytes:
+        """The public key, to be handed over."""
+        from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+        return self._key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
 
     def verify(self, content: bytes, signature: bytes) -> bool:
         """Return whether ``signature`` was made over ``content`` with the platform key."""

@@ -72,7 +72,8 @@ def utc_now() -> datetime:
 Duration = Annotated[
     timedelta,
     BeforeValidator(parse_duration),
-    PlainSerializer(format_duration, return_type=str),
+    # What a spec does not tighten is None there.
+    PlainSerializer(format_duration, return_type=str, when_used="unless-none"),
     WithJsonSchema({"type": "string", "pattern": r"^\d+\s*[mhdw]$", "examples": ["90d", "12h"]}),
 ]
 

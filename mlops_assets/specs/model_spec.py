@@ -302,7 +302,8 @@ class ModelSpec(Part):
         if data.target in rules.groups:
             said = f"the target {data.target!r} is no column of groups"
             problems.append((("evaluation", "groups", rules.groups.index(data.target)), said))
-        if "decision_threshold" in rules.model_fields_set and self.task != "binary_classification":
+        # By its value: a spec that was written down whole, as in evidence, sets every field.
+        if rules.decision_threshold != 0.5 and self.task != "binary_classification":
             said = f"decision_threshold is for a binary classification, and the task is {self.task}"
             problems.append((("evaluation", "decision_threshold"), said))
         if data.window <= data.label_delay + rules.holdout:

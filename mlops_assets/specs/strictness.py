@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, TypeVar, cast
 
-from pydantic import BaseModel, create_model
+from pydantic import BaseModel, SerializerFunctionWrapHandler, create_model, model_serializer
 from pydantic.fields import FieldInfo
 
 from mlops_assets.specs.part import Part
@@ -102,6 +102,20 @@ def _together(old: Any, new: Any) -> Any:
     return new
 
 
+class _PartialPart(Part):
+    """Base of what may leave values out; what it leaves out, it leaves out when it is written again too."""
+
+    @model_serializer(mode="wrap")
+    def _only_what_is_set(self, written: SerializerFunctionWrapHandler) -> dict[str, Any] | None:
+        return _set_only(self, written)
+
+
+def _set_only(part: _PartialPart | None, written: SerializerFunctionWrapHandler) -> dict[str, Any] | None:
+    if part is None:  # pydantic asks for parts that are left out, too
+        return None
+    return {name: value for name, value in written(part).items() if name in part.model_fields_set}
+
+
 def partial(kind: type[Part]) -> type[Part]:
     """Return the same schema with every field optional, all the way down: what a file may leave out.
 
@@ -116,4 +130,4 @@ def partial(kind: type[Part]) -> type[Part]:
             annotation,
             FieldInfo.merge_field_infos(declared, annotation=annotation, default=None, default_factory=None),
         )
-    return cast(type[Part], create_model(f"Partial{kind.__name__}", __base__=Part, **fields))
+    return cast(type[Part], create_model(f"Partial{kind.__name__}", __base__=_PartialPart, **fields))

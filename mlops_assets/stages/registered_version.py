@@ -28,6 +28,7 @@ from mlops_assets.stages.stage import (
     stage_key,
     started_by,
 )
+from mlops_assets.stages.stage_times import stage_times
 
 # Evidence that would hold hardly longer is not written anew.
 _RENEWED_AFTER = timedelta(days=1)
@@ -150,9 +151,12 @@ def _evidence(
             "as_of": raw.as_of.isoformat(),
             "window": f"{raw.start.isoformat()}/{raw.end.isoformat()}",
             "trained_until": trained.holdout_start.isoformat(),
+            "rows": str(raw.rows),
+            "rows_holdout": str(evaluated.rows),
             "runtime": trained.runtime,
             "mlflow_run": trained.run_id,
             "dagster_run": context.run_id,
+            **stage_times(spec, context),
         },
     )
 

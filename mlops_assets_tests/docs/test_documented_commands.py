@@ -77,7 +77,13 @@ def test_every_command_in_the_documents_exists() -> None:
     from mlops_assets.cli.main import app
 
     known = set(get_command(app).commands)  # type: ignore[attr-defined]
-    for document in ("README.md", "docs/tutorial.md", "docs/how-to/add-a-model.md", "docs/how-to/approve.md"):
+    for document in (
+        "README.md",
+        "docs/tutorial.md",
+        "docs/how-to/add-a-model.md",
+        "docs/how-to/approve.md",
+        "docs/how-to/audit.md",
+    ):
         used = set(re.findall(r"^\s*mlops-assets (\w+)", (ROOT / document).read_text(), re.M))
         assert used, document
         assert used <= known, document

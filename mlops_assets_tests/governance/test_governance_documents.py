@@ -94,9 +94,22 @@ def test_a_card_of_which_little_is_known_says_what_is_missing() -> None:
 def test_groups_that_fare_worst_come_first() -> None:
     page = said(model_card(small_card()).html)
     assert page.index("blue 50") < page.index("red 150")
-    losses = small_card().model_copy(update={"primary_metric": "brier"})
-    page = said(model_card(losses).html)
+    losses = tuple(
+        group.model_copy(update={"figure": group.figure.model_copy(update={"name": "brier"})})
+        for group in small_card().by_group
+    )
+    page = said(model_card(small_card(by_group=losses)).html)
     assert page.index("red 150") < page.index("blue 50")
+
+
+def test_all_figures_of_a_group_stand_in_one_row() -> None:
+    red, blue = small_card().by_group
+    rate = red.model_copy(update={"figure": Figure(name="selection_rate", value=0.31)})
+    document = model_card(small_card(by_group=(red, blue, rate)))
+    for page in (said(document.html), said(as_html(document))):
+        assert page.index("blue 50 0.7") < page.index("red 150 0.8")
+        assert "0.31" in page[page.index("red 150") :]
+    assert "selection rate" in said(document.html)
 
 
 @MAKERS

@@ -16,7 +16,8 @@ from cryptography.hazmat.primitives.serialization import (
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mlops_assets.errors import PackageError
+from mlops_assets.errors import PackageError, StorageError
+from mlops_assets.governance import signatures
 from mlops_assets.governance.signatures import Signer, Verifier
 from mlops_assets_tests.together import together
 
@@ -45,6 +46,55 @@ def test_the_embedded_key_is_made_once_and_only_its_owner_reads_it(tmp_path: Pat
     assert file.parent.stat().st_mode & 0o777 == 0o700
     assert Verifier.for_home(tmp_path).verify(b"content", signature)
     assert not Verifier.for_home(tmp_path / "other").verify(b"content", signature)
+
+
+def test_the_public_key_lies_beside_the_private_one_to_be_handed_over(tmp_path: Path) -> None:
+    signature = Signer.for_home(tmp_path).sign(b"content")
+    file = tmp_path / "keys" / "platform_ed25519.pub.pem"
+    handed = tmp_path / "handed.pem"
+    handed.write_bytes(file.read_bytes())
+    assert b"PRIVATE" not in handed.read_bytes()
+    assert Verifier.handed_over(handed, tmp_path / "nowhere").verify(b"content", signature)
+    assert Verifier.handed_over(None, tmp_path).verify(b"content", signature)
+    file.unlink()
+    Signer.for_home(tmp_path)  # a home from before it was laid there
+    assert file.read_bytes() == handed.read_bytes()
+
+
+def test_who_verifies_makes_no_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(PackageError, match="give the platform's public key with --key FILE"):
+        Verifier.handed_over(None, tmp_path)
+    assert not (tmp_path / "keys").exists()
+    key = ed25519.Ed25519PrivateKey.generate()
+    monkeypatch.setenv("MLOPS_VERIFY_KEY", public_pem(key))
+    assert Verifier.handed_over(None, tmp_path).verify(b"content", key.sign(b"content"))
+
+
+def test_a_home_that_cannot_be_written_still_signs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    signature = Signer.for_home(tmp_path).sign(b"content")
+    (tmp_path / "keys" / "platform_ed25519.pub.pem").unlink()
+
+    def read_only(*_: object) -> None:
+        raise StorageError("no permission")
+
+    monkeypatch.setattr(signatures, "write_atomically", read_only)
+    assert Signer.for_home(tmp_path).sign(b"content") == signature
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"", "holds no usable public key"),
+        (private_pem(ed25519.Ed25519PrivateKey.generate()).encode(), "holds no usable public key"),
+        (public_pem(ec.generate_private_key(ec.SECP256R1())).encode(), "must hold an Ed25519 key"),
+    ],
+    ids=["nothing", "a private key", "another curve"],
+)
+def test_a_wrong_key_that_was_handed_over_is_named(tmp_path: Path, content: bytes, said: str) -> None:
+    file = tmp_path / "key.pem"
+    file.write_bytes(content)
+    with pytest.raises(PackageError, match=rf"key\.pem {said}"):
+        Verifier.handed_over(file, tmp_path)
 
 
 def _sign(root: Path) -> bytes:
