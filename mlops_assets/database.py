@@ -45,7 +45,7 @@ class Database:
         try:
             with self._engine.begin() as connection:
                 yield connection
-        except SQLAlchemyError as error:
+        except (SQLAlchemyError, OverflowError) as error:  # the latter for numbers SQLite does not know
             said = str(getattr(error, "orig", None) or error)
             reason = storage_failure_in(said) or f"{said}; check MLOPS_HOME or MLOPS_STATE_URL"
             raise StorageError(f"{self._name}: {reason}") from error

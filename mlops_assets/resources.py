@@ -1,16 +1,19 @@
 """The platform as Dagster resources: where state lives, and how stages hand on their records."""
 
+import json
 import os
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
 import dagster as dg
 from pydantic import BaseModel, PrivateAttr
 
+from mlops_assets.errors import EvidenceError, PackageError
 from mlops_assets.gateway_address import living_gateway
 from mlops_assets.governance.audit_chain import AuditChain
+from mlops_assets.governance.envelope import seal, unseal
 from mlops_assets.governance.ledger import Ledger
 from mlops_assets.governance.signatures import Signer, Verifier
 from mlops_assets.home import Home, write_atomically
@@ -98,14 +101,29 @@ class Platform(dg.ConfigurableResource):  # type: ignore[type-arg]
         """The gateway's prediction log."""
         return self._once("log", lambda: PredictionLog(self.home.prediction_log))
 
-    def package(self, run_id: str) -> PackagedModel:
+    def package(self, run_id: str, candidate: str) -> PackagedModel:
         """Return the packaged model that a training run logged, verified.
 
-        It is fetched once per process, into a private folder that goes with the process.
+        Args:
+            run_id: The training run.
+            candidate: The package's digest: others that the platform signed are no substitute.
 
         Raises:
-            PackageError: It is missing, unsigned or altered.
+            PackageError: It is missing, unsigned, altered or another.
             RegistryError: The registry cannot be reached.
+        """
+        package = self.package_of(run_id)
+        if package.digest != candidate:
+            raise PackageError(
+                f"MLflow run {run_id} holds another package ({package.digest[:12]}) than was made there "
+                f"({candidate[:12]}); put it back, or run the lifecycle again"
+            )
+        return package
+
+    def package_of(self, run_id: str) -> PackagedModel:
+        """Return whatever packaged model a training run holds, verified; see :meth:`package`.
+
+        It is fetched once per process, into a private folder that goes with the process.
         """
 
         def fetch() -> PackagedModel:
@@ -150,32 +168,62 @@ class RecordIOManager(dg.ConfigurableIOManager):
     """Hands a stage's record to the next stage as a small JSON file, whole or not at all.
 
     A record names files by their digests and never holds data, so the latest one is all a later run
-    needs to go on from any stage.
+    needs to go on from any stage. It is signed, because gates measure what it says: who may write to the
+    home could have them look at another candidate, other rows, or a comparison that nobody made.
     """
 
     def handle_output(self, context: dg.OutputContext, obj: BaseModel) -> None:
         """Write the record of an asset."""
-        write_atomically(self._path(context.asset_key), obj.model_dump_json(indent=1).encode())
+        root, path = Home.from_environment().root, context.asset_key.path
+        sealed = seal(_record_kind(path), json.loads(obj.model_dump_json()), Signer.for_home(root))
+        write_atomically(_record_file(root, path), sealed)
 
     def load_input(self, context: dg.InputContext) -> BaseModel:
         """Return the latest record of an asset, as the type the reader declares."""
-        path = self._path(context.asset_key)
-        if not path.exists():
+        root, path = Home.from_environment().root, context.asset_key.path
+        record: type[BaseModel] = context.dagster_type.typing_type
+        try:
+            found = _read_record(root, path, record)
+        except EvidenceError as error:
+            raise dg.Failure(
+                str(error), metadata={"kind": type(error).__name__}, allow_retries=False
+            ) from error
+        if found is None:
             raise dg.Failure(
                 f"{context.asset_key.to_user_string()} has no record yet; materialize it first",
                 allow_retries=False,
             )
-        record: type[BaseModel] = context.dagster_type.typing_type
-        return record.model_validate_json(path.read_bytes())
-
-    def _path(self, key: dg.AssetKey) -> Any:
-        return Home.from_environment().root.joinpath("records", *key.path).with_suffix(".json")
+        return found
 
 
 def latest_record(home: Home, model: str, stage: str, kind: type[_Record]) -> _Record | None:
-    """Return what a stage of a model handed on last, or None if it never did."""
-    path = home.root.joinpath("records", model, stage).with_suffix(".json")
-    return kind.model_validate_json(path.read_bytes()) if path.exists() else None
+    """Return what a stage of a model handed on last, or None if it never did.
+
+    Raises:
+        EvidenceError: The platform did not write it.
+    """
+    return _read_record(home.root, [model, stage], kind)
+
+
+def _read_record(root: Path, path: Sequence[str], kind: type[_Record]) -> _Record | None:
+    file = _record_file(root, path)
+    try:
+        value = unseal(_record_kind(path), file.read_bytes(), Verifier.for_home(root))
+        return kind.model_validate_json(json.dumps(value))
+    except FileNotFoundError:
+        return None
+    except EvidenceError as error:
+        said = f"the record of {' '.join(path)} ({file}) {error}; run that stage again"
+        raise EvidenceError(said) from error
+
+
+def _record_file(root: Path, path: Sequence[str]) -> Path:
+    return root.joinpath("records", *path).with_suffix(".json")
+
+
+def _record_kind(path: Sequence[str]) -> str:
+    """Return what a record states: of which model and stage, so that it stands in for no other's."""
+    return f"record/1 {'/'.join(path)}"
 
 
 # One object each, so that the definitions of any number of components merge without a conflict.

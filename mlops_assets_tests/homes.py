@@ -53,7 +53,7 @@ def _state() -> dict[str, Any]:
         ),
         "open_dagster_runs": [s for s in dagster_runs if s not in ("SUCCESS", "FAILURE", "CANCELED")],
         "records": {
-            name: _without_ids(json.loads(file.read_text()))
+            name: _without_ids(json.loads(file.read_text())["value"])
             for name, file in zip(names, files, strict=True)
             if name.startswith("records/") and name.endswith(".json")
         },

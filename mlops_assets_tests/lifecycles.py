@@ -138,7 +138,7 @@ class Clinic:
 
     def record(self, stage: str) -> dict[str, Any]:
         """Return the record that a stage handed on."""
-        return dict(json.loads((self.root / "records" / "tumour" / f"{stage}.json").read_text()))
+        return dict(json.loads((self.root / "records" / "tumour" / f"{stage}.json").read_text())["value"])
 
 
 def table_of(shown: dg.AssetCheckEvaluation, name: str) -> list[dict[str, Any]]:

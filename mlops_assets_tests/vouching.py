@@ -45,6 +45,7 @@ def record_of(
     return GateRecord(
         model=subject.model,
         subject=subject.judged_by(gate),
+        spec=subject.spec,
         measurement=measurement,
         rules=rules.gates.of(gate).model_dump(mode="json"),
         at=at or utc_now(),
@@ -76,6 +77,7 @@ def release_of(evidence: Evidence, version: str = "1", serial: int = 1, **change
         "version": version,
         "candidate": subject.candidate,
         "evidence": evidence.digest,
+        "mlflow_run": "run",
         "serial": serial,
         "action": "promote",
         "replaced": None,

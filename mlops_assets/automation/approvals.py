@@ -68,7 +68,7 @@ def approval_sensor(job: Any, interval_seconds: int) -> dg.SensorDefinition:
             return dg.SkipReason("nobody decided anything")
         assert context.repository_def is not None
         known = models_with(_ENDPOINT, context.repository_def)
-        decided = {(e.model, str(e.detail["version"])): e for e in entries if e.action in DECISIONS}
+        decided = {(e.model, str(e.detail.get("version"))): e for e in entries if e.action in DECISIONS}
         requests = [
             dg.RunRequest(
                 # The entry's number, because run keys de-duplicate for ever.

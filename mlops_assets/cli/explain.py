@@ -11,7 +11,6 @@ if TYPE_CHECKING:
     from mlops_assets.evaluation.reasons import Explanation
     from mlops_assets.registry.trace import Trace
     from mlops_assets.resources import Platform
-    from mlops_assets.training.package import PackagedModel
 
 
 def add_to(app: typer.Typer) -> None:
@@ -27,7 +26,7 @@ def add_to(app: typer.Typer) -> None:
         Everything comes from signed records: the release in force, its evidence, the package. The package
         also answers the same row once more. Exits with 1 if anything does not fit together.
         """
-        from mlops_assets.errors import DataError, EvidenceError, PackageError
+        from mlops_assets.errors import DataError, PackageError
         from mlops_assets.home import Home
         from mlops_assets.registry.trace import trace
         from mlops_assets.resources import Platform
@@ -40,7 +39,7 @@ def add_to(app: typer.Typer) -> None:
             again, reasons = _asked_again(found, platform)
             if again != found.prediction.output:
                 findings.append(f"asked again, the package answers {again}")
-        except (DataError, EvidenceError, PackageError) as error:
+        except (DataError, PackageError) as error:
             findings.append(f"why it answered so cannot be told: {error}")
         if json:
             print_json(_told(found, again, reasons, findings))
@@ -57,17 +56,14 @@ def _asked_again(found: "Trace", platform: "Platform") -> "tuple[Any, Explanatio
 
     Raises:
         DataError: The row, as it was logged, is none that the package takes.
-        EvidenceError: The package is not the one of the evidence.
-        PackageError: It is gone or altered.
+        PackageError: The package is gone, altered, or not the one of the evidence.
     """
-    from mlops_assets.errors import DataError, EvidenceError
+    from mlops_assets.errors import DataError
     from mlops_assets.evaluation.reasons import explain_row
     from mlops_assets.serving.refusal import Refusal
     from mlops_assets.serving.rows import rows_of
 
-    package: PackagedModel = platform.package(found.version.run_id)
-    if package.digest != found.evidence.subject.candidate:
-        raise EvidenceError("the registry holds another package by now than the evidence is about")
+    package = platform.package(found.version.run_id, found.evidence.subject.candidate)
     try:
         row = rows_of({k: [v] for k, v in found.prediction.inputs.items()}, package.manifest).frame
     except Refusal as error:

@@ -50,7 +50,7 @@ def add_to(app: typer.Typer) -> None:
 
 def _recorded(model: str, version: str, platform: "Platform") -> "tuple[PackagedModel, Evidence]":
     """Return a version's package and evidence, both verified and of one candidate."""
-    from mlops_assets.errors import PackageError, RegistryError
+    from mlops_assets.errors import RegistryError
     from mlops_assets.registry.proof import read_evidence
 
     registered = platform.registry.version(model, version)
@@ -58,10 +58,7 @@ def _recorded(model: str, version: str, platform: "Platform") -> "tuple[Packaged
         known = ", ".join(found.version for found in platform.registry.versions(model))
         raise RegistryError(f"{model} has no version {version}; it has {known or 'none'}")
     evidence = read_evidence(platform.registry, registered, platform.verifier)
-    package = platform.package(registered.run_id)
-    if package.digest != evidence.subject.candidate:
-        raise PackageError(f"{model} version {version} holds another package than its evidence is about")
-    return package, evidence
+    return platform.package(registered.run_id, evidence.subject.candidate), evidence
 
 
 def _show(name: str, found: "Reproduction") -> None:

@@ -1,5 +1,6 @@
 """``mlops-assets status``: the fleet at a glance."""
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -76,7 +77,7 @@ _COLUMNS = [
 
 def _row(
     spec: "ModelSpec",
-    aliases: dict[str, str],
+    aliases: Mapping[str, str],
     champion: "ModelVersion | None",
     assessment: "Assessment | None",
 ) -> dict[str, Any]:

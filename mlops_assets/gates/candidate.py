@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 
@@ -14,12 +13,7 @@ from mlops_assets.evaluation.calibration import measure_calibration
 from mlops_assets.evaluation.explanations import measure_explanations
 from mlops_assets.evaluation.fairness import measure_fairness
 from mlops_assets.evaluation.holdout import Holdout
-from mlops_assets.evaluation.quality import (
-    HoldoutUse,
-    measure_against_champion,
-    measure_thresholds,
-    uses_of_holdout,
-)
+from mlops_assets.evaluation.quality import measure_against_champion, measure_thresholds
 from mlops_assets.evaluation.robustness import measure_robustness
 from mlops_assets.evaluation.serving_budget import measure_cost, measure_serving_budget
 from mlops_assets.evaluation.slices import measure_slice_gate
@@ -28,12 +22,12 @@ from mlops_assets.governance.model_card import measure_model_card
 from mlops_assets.resources import Platform
 from mlops_assets.specs.model_spec import ModelSpec
 from mlops_assets.specs.policy import Rules
+from mlops_assets.stages.holdout_uses import holdout_uses
 from mlops_assets.stages.records import Evaluated
 from mlops_assets.stages.stage import readable_errors
 from mlops_assets.verdict import Measurement, judge
 
 COMPARISON = "champion_comparison"
-COMPARED = "compare"
 
 
 @dataclass(frozen=True)
@@ -53,7 +47,7 @@ class Judged:
         raw = trained.features.raw
         rows = read_snapshot(self.platform.home.snapshot(self.spec.name, raw.digest), raw.digest)
         holdout = rows[rows[self.spec.data.time_column] >= trained.holdout_start]
-        return Holdout(self.spec, self.platform.package(trained.run_id), holdout)
+        return Holdout(self.spec, self.platform.package(trained.run_id, trained.candidate), holdout)
 
 
 def _thresholds(judged: Judged) -> Measurement:
@@ -64,7 +58,7 @@ def _comparison(judged: Judged) -> Measurement:
     compared = judged.evaluated.comparison
     uses = 1
     if compared.champion is not None and not compared.same:
-        uses = _use_of_holdout(judged)
+        uses = holdout_uses(judged.spec.name, judged.evaluated.trained, judged.platform)
     return measure_against_champion(
         compared.found(),
         compared.champion,
@@ -72,29 +66,6 @@ def _comparison(judged: Judged) -> Measurement:
         uses=uses,
         metric=judged.spec.evaluation.primary_metric,
     )
-
-
-def _use_of_holdout(judged: Judged) -> int:
-    """Enter that a candidate is compared on a hold-out, and return how many were by now.
-
-    It is entered before the outcome is known, and in the audit chain, from which it cannot be taken away:
-    who does not like an outcome cannot unsee it.
-    """
-    trained = judged.evaluated.trained
-    use = HoldoutUse(trained.candidate, trained.holdout_start, trained.features.raw.end)
-    audit, model = judged.platform.audit, judged.spec.name
-    earlier = [
-        HoldoutUse(
-            e.detail["candidate"],
-            datetime.fromisoformat(e.detail["since"]),
-            datetime.fromisoformat(e.detail["until"]),
-        )
-        for e in audit.entries(model)
-        if e.action == COMPARED
-    ]
-    if use not in earlier:
-        audit.append(COMPARED, model, candidate=use.candidate, since=use.start, until=use.end)
-    return uses_of_holdout(use, earlier)
 
 
 def _slices(judged: Judged) -> Measurement:
@@ -115,7 +86,7 @@ def _robustness(judged: Judged) -> Measurement:
 
 def _explanations(judged: Judged) -> Measurement:
     champion = judged.platform.champion(judged.spec.name)
-    package = judged.platform.package(champion.run_id) if champion else None
+    package = judged.platform.package(champion.run_id, champion.candidate) if champion else None
     return measure_explanations(judged.holdout, judged.rules.gates.explanations, package)
 
 
@@ -175,6 +146,6 @@ def candidate_gates(spec: ModelSpec, rules: Rules, folder: Path) -> dg.AssetChec
                 yield not_measured(gate, candidate, error)
                 continue
             with readable_errors():
-                yield file_and_show(platform, spec, rules, candidate, measured, context.run.run_id)
+                yield file_and_show(platform, spec, rules, candidate, measured, context.run)
 
     return gates

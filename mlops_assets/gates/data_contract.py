@@ -29,6 +29,6 @@ def data_contract(spec: ModelSpec, rules: Rules, folder: Path) -> dg.AssetChecks
         with readable_errors():
             rows = read_snapshot(platform.home.snapshot(spec.name, raw.digest), raw.digest)
             measured = measure_contract(rows, spec.data, raw.as_of, folder)
-            yield file_and_show(platform, spec, rules, raw.digest, measured, context.run.run_id)
+            yield file_and_show(platform, spec, rules, raw.digest, measured, context.run)
 
     return gate

@@ -8,6 +8,8 @@ import dagster as dg
 from mlops_assets.data.feature_verification import measure_features
 from mlops_assets.data.snapshots import read_snapshot
 from mlops_assets.gates.gate import file_and_show, gate_checks, selected, shown
+from mlops_assets.governance.evidence import Subject, learnt_from
+from mlops_assets.registry.proof import read_evidence
 from mlops_assets.resources import Platform
 from mlops_assets.specs.model_spec import ModelSpec
 from mlops_assets.specs.policy import Rules
@@ -36,26 +38,25 @@ def feature_gates(spec: ModelSpec, rules: Rules) -> dg.AssetChecksDefinition:
         context: dg.AssetCheckExecutionContext, features: ValidatedFeatures, platform: Platform
     ) -> Iterator[dg.AssetCheckResult]:
         with readable_errors():
-            digest = features.digest
+            digest = learnt_from(features.raw.digest, features.digest)
             for gate in selected(context, GATES):
                 known = _of_the_champion(spec, features, platform, gate)
                 if known is not None:
                     yield shown(judge(known, rules.gates.of(gate)), digest)
                     continue
                 measured = _MEASURES[gate](spec, features, platform, rules)
-                yield file_and_show(platform, spec, rules, digest, measured, context.run.run_id)
+                yield file_and_show(platform, spec, rules, digest, measured, context.run)
 
     return gates
 
 
 def _verified(spec: ModelSpec, features: ValidatedFeatures, platform: Platform, rules: Rules) -> Measurement:
     home, raw = platform.home, features.raw
-    champion = platform.champion(spec.name)
-    tags = champion.tags if champion else {}
+    champion = _champion(spec, platform)
     table = read_snapshot(home.features(spec.name, features.digest), features.digest)
     target = read_snapshot(home.snapshot(spec.name, raw.digest), raw.digest)[spec.data.target]
-    previous = _if_kept(spec, tags.get("mlops.features"), platform)
-    if previous is not None and tags.get("mlops.feature_code") != features.code:
+    previous = _if_kept(spec, champion.features, platform) if champion else None
+    if champion is not None and previous is not None and champion.feature_code != features.code:
         previous = _defined_as_before(spec, previous, table)
     return measure_features(table, target, previous)
 
@@ -79,11 +80,10 @@ def _screened(spec: ModelSpec, features: ValidatedFeatures, platform: Platform, 
 
 def _learnt_before(spec: ModelSpec, platform: Platform) -> "pd.DataFrame | None":
     """Return the rows the champion learnt from, if its snapshot is still there."""
-    champion = platform.champion(spec.name)
-    digest = champion.tags.get("mlops.data") if champion else None
-    if digest is None or not (path := platform.home.snapshot(spec.name, digest)).exists():
+    champion = _champion(spec, platform)
+    if champion is None or not (path := platform.home.snapshot(spec.name, champion.data)).exists():
         return None
-    return read_snapshot(path, digest)
+    return read_snapshot(path, champion.data)
 
 
 _MEASURES = {VERIFICATION: _verified, "label_noise": _screened}
@@ -92,20 +92,29 @@ _MEASURES = {VERIFICATION: _verified, "label_noise": _screened}
 def _of_the_champion(
     spec: ModelSpec, features: ValidatedFeatures, platform: Platform, gate: str
 ) -> Measurement | None:
-    """Return what was measured if the champion learnt from these very features.
+    """Return what was measured if the champion learnt from these very features, under this very spec.
 
     Run again after it was promoted: what it was compared with then is the evidence, and stays.
     """
-    champion = platform.champion(spec.name)
-    tags = champion.tags if champion else {}
-    if (tags.get("mlops.data"), tags.get("mlops.features")) != (features.raw.digest, features.digest):
+    champion = _champion(spec, platform)
+    if champion is None or (champion.data, champion.features) != (features.raw.digest, features.digest):
         return None
-    record = platform.ledger.find(spec.name, features.digest, gate)
-    return record.measurement if record else None
+    record = platform.ledger.find(spec.name, learnt_from(champion.data, champion.features), gate)
+    return record.measurement if record and record.spec == spec.digest else None
 
 
-def _if_kept(spec: ModelSpec, digest: str | None, platform: Platform) -> "pd.DataFrame | None":
-    if digest is None or not (path := platform.home.features(spec.name, digest)).exists():
+def _champion(spec: ModelSpec, platform: Platform) -> Subject | None:
+    """Return what the champion was made of, by its evidence: its tags can be altered by hand.
+
+    Raises:
+        Refused: Its evidence cannot be read, so nobody can tell what to compare with.
+    """
+    champion = platform.champion(spec.name)
+    return read_evidence(platform.registry, champion, platform.verifier).subject if champion else None
+
+
+def _if_kept(spec: ModelSpec, digest: str, platform: Platform) -> "pd.DataFrame | None":
+    if not (path := platform.home.features(spec.name, digest)).exists():
         return None
     return read_snapshot(path, digest)
 

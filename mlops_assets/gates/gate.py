@@ -10,7 +10,7 @@ from mlops_assets.resources import Platform
 from mlops_assets.specs.durations import utc_now
 from mlops_assets.specs.model_spec import ModelSpec
 from mlops_assets.specs.policy import Rules
-from mlops_assets.stages.stage import plain, rounded, stage_key, with_known_signature
+from mlops_assets.stages.stage import plain, rounded, stage_key, started_by, with_known_signature
 from mlops_assets.verdict import Figure, Measurement, Verdict, judge
 
 
@@ -45,7 +45,12 @@ def selected(context: dg.AssetCheckExecutionContext, gates: Iterable[str]) -> li
 
 
 def file_and_show(
-    platform: Platform, spec: ModelSpec, rules: Rules, subject: str, measurement: Measurement, run: str
+    platform: Platform,
+    spec: ModelSpec,
+    rules: Rules,
+    subject: str,
+    measurement: Measurement,
+    run: dg.DagsterRun,
 ) -> dg.AssetCheckResult:
     """File what a gate measured, signed, where registration looks for it, and return it for the UI.
 
@@ -62,16 +67,18 @@ def file_and_show(
 
 
 def gate_record(
-    spec: ModelSpec, rules: Rules, subject: str, measurement: Measurement, run: str
+    spec: ModelSpec, rules: Rules, subject: str, measurement: Measurement, run: dg.DagsterRun
 ) -> GateRecord:
     """Return what a gate measured, with what it was measured on and under which rules."""
     return GateRecord(
         model=spec.name,
         subject=subject,
+        spec=spec.digest,
         measurement=measurement,
         rules=rules.gates.of(measurement.gate).model_dump(mode="json"),
         at=utc_now(),
-        run=run,
+        run=run.run_id,
+        by=started_by(run),
     )
 
 

@@ -24,7 +24,7 @@ def _components(spec: ModelSpec, rules: Rules, trained: TrainedModel, platform: 
 
 
 def _reproducibility(spec: ModelSpec, rules: Rules, trained: TrainedModel, platform: Platform) -> Measurement:
-    package = platform.package(trained.run_id)
+    package = platform.package(trained.run_id, trained.candidate)
     return measure_reproducibility(package, spec.training.model_dump(mode="json"), platform.home)
 
 
@@ -44,6 +44,6 @@ def training_gates(spec: ModelSpec, rules: Rules, folder: Path) -> dg.AssetCheck
         for gate in selected(context, GATES):
             with readable_errors():
                 measured = GATES[gate][1](spec, rules, trained, platform)
-                yield file_and_show(platform, spec, rules, trained.candidate, measured, context.run.run_id)
+                yield file_and_show(platform, spec, rules, trained.candidate, measured, context.run)
 
     return gates

@@ -111,6 +111,11 @@ class AuditChain:
         with self._database.begin() as connection:
             return self._head(connection)
 
+    def has(self, head: Head) -> bool:
+        """Return whether the chain still is what it was when it ended so, or has grown from there."""
+        with self._database.begin() as connection:
+            return self._hash(connection, head.length) == head.hash
+
     def entries(self, model: str | None = None, after: int = 0, last: int | None = None) -> list[Entry]:
         """Return entries, oldest first.
 
@@ -141,6 +146,24 @@ class AuditChain:
         with self._database.begin() as connection:
             row = connection.execute(query).first()
         return None if row is None else entry_of(row)
+
+    def newest_first(
+        self, actions: Iterable[str], model: str | None = None, after: int = 0
+    ) -> Iterator[Entry]:
+        """Yield the entries with one of these actions, the newest first, and few at a time from the database.
+
+        Args:
+            actions: What was done.
+            model: Of this model only.
+            after: Only entries with a higher number.
+        """
+        table = self._table
+        query = table.select().where(table.c.action.in_(list(actions)), table.c.seq > after)
+        if model is not None:
+            query = query.where(table.c.model == model)
+        newest = query.order_by(table.c.seq.desc()).execution_options(yield_per=_ROWS_AT_ONCE)
+        with self._database.begin() as connection:
+            yield from map(entry_of, connection.execute(newest))
 
     def newest_by_model(self, actions: Iterable[str]) -> dict[str, Entry]:
         """Return each model's newest entry with one of these actions, in one query."""

@@ -98,9 +98,14 @@ class Subject(Statement):
         """Return the digest of what a gate judges."""
         return {
             "data_contract": self.data,
-            "feature_verification": self.features,
-            "label_noise": self.features,
+            "feature_verification": learnt_from(self.data, self.features),
+            "label_noise": learnt_from(self.data, self.features),
         }.get(gate, self.candidate)
+
+
+def learnt_from(data: str, features: str) -> str:
+    """Return the digest of what a model learns from: its features, and its target, which is in the data."""
+    return digests.of_json([data, features])
 
 
 class GateRecord(Statement):
@@ -109,18 +114,22 @@ class GateRecord(Statement):
     Attributes:
         model: Model name.
         subject: Digest of what was judged.
+        spec: Digest of the spec as it stood: it says what a contract, a group or a metric is.
         measurement: What was measured.
         rules: The gate's rules as they stood, by name.
         at: When, naive UTC.
         run: The Dagster run.
+        by: Who started that run, by all names they are known by.
     """
 
     model: str
     subject: str
+    spec: str
     measurement: Measurement
     rules: dict[str, Any]
     at: datetime
     run: str = ""
+    by: tuple[str, ...] = ()
 
     @property
     def gate(self) -> str:

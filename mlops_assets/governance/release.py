@@ -32,7 +32,8 @@ class Release(Statement):
         version: The version that is to serve.
         candidate: Digest of its package.
         evidence: Digest of the evidence it rests on.
-        serial: Counts the model's releases; the greatest is the one that holds.
+        mlflow_run: The MLflow run that holds both, also when the version is gone from the registry.
+        serial: Grows from each of the model's releases to the next; the greatest is the one that holds.
         action: Whether it is a way forward or back.
         replaced: The version that served before, if any.
         endpoint: What the gates on the endpoint measured.
@@ -50,6 +51,7 @@ class Release(Statement):
     version: str
     candidate: str
     evidence: str
+    mlflow_run: str
     serial: int
     action: Literal["promote", "rollback"]
     replaced: str | None
@@ -87,6 +89,7 @@ def release_objections(
     model: str,
     version: str,
     candidate: str,
+    mlflow_run: str,
     rules: Rules,
     approvers: Sequence[Approver],
 ) -> Iterator[Objection]:
@@ -98,10 +101,17 @@ def release_objections(
         model: The model that is to be served.
         version: The version that is to serve.
         candidate: Digest of the package at hand.
+        mlflow_run: The MLflow run that the version is of.
         rules: What the policy demands today.
         approvers: Who may approve, by today's policy.
     """
-    names = {"model": model, "version": version, "candidate": candidate, "evidence": evidence.digest}
+    names = {
+        "model": model,
+        "version": version,
+        "candidate": candidate,
+        "evidence": evidence.digest,
+        "mlflow_run": mlflow_run,
+    }
     for name, expected in names.items():
         if (found := getattr(release, name)) != expected:
             said = f"the release is for {name} {found[:12]}, not {expected[:12]}"
@@ -133,7 +143,7 @@ def approval_state(
         needed=max(rules.approvals.needed, evidence.rules.approvals.needed),
         authors=evidence.authors,
         now=release.approved_at or release.at,
-        from_teams=rules.approvals.teams,
+        from_teams=rules.approvals.teams or evidence.rules.approvals.teams,
         lifetime=rules.approvals.timeout,
     )
 

@@ -54,7 +54,7 @@ class Signer:
             )
             write_secret_once(file, made)
         try:
-            key = load_pem_private_key(pem or file.read_bytes(), password=None)
+            key = load_pem_private_key(pem or _own_content(file), password=None)
         except (ValueError, TypeError, OSError, UnsupportedAlgorithm) as error:
             raise PackageError(f"{_named(pem, file)} holds no usable private key: {error}") from error
         if not isinstance(key, Ed25519PrivateKey):
@@ -163,6 +163,21 @@ class Verifier:
         except InvalidSignature:
             return False
         return True
+
+
+def _own_content(file: Path) -> bytes:
+    """Return what a private key file holds, if it is its owner's alone: whoever reads it is the platform.
+
+    Raises:
+        PackageError: Others may read or write it.
+    """
+    mode = file.stat().st_mode & 0o777
+    if mode & 0o077:
+        raise PackageError(
+            f"{file} is open to others (mode {mode:04o}); run chmod 600 {file} and, if others may have read "
+            "it, delete it and train anew"
+        )
+    return file.read_bytes()
 
 
 def _named(pem: bytes, file: Path) -> str:

@@ -6,43 +6,39 @@ and those that are refused.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
-from mlops_assets.errors import EvidenceError
 from mlops_assets.governance.audit_chain import AuditChain
-from mlops_assets.governance.audit_entry import Entry
 from mlops_assets.governance.evidence import Evidence, GateRecord, Objection
 from mlops_assets.governance.release import Release
 from mlops_assets.governance.signatures import Signer, Verifier
 from mlops_assets.registry.decisions import Decisions
-from mlops_assets.registry.port import CHAMPION, RELEASE_TAG, ModelVersion, Registry
-from mlops_assets.registry.promotion import MakeRelease, Move, promote, roll_back
+from mlops_assets.registry.port import (
+    CANDIDATE_TAG,
+    CHAMPION,
+    EVIDENCE_TAG,
+    RELEASE_TAG,
+    ModelVersion,
+    Registry,
+)
+from mlops_assets.registry.promotion import Move, promote, renew, roll_back
 from mlops_assets.registry.proof import (
     Refused,
+    carried_release,
     read_evidence,
     read_release,
+    refused,
     require_evidence,
     require_release,
 )
+from mlops_assets.registry.releases import latest_releases
 from mlops_assets.specs.durations import utc_now
 from mlops_assets.specs.policy import Rules
-
-MOVES = ("promote", "rollback")
 
 # A version that was proven and served may serve again that long although its evidence has lapsed since.
 _GRACE = timedelta(days=7)
 
-
-def release_in(entry: Entry | None, verifier: Verifier) -> Release | None:
-    """Return the release that an audit entry holds, if the platform signed it.
-
-    So whoever may write to the audit database can make nobody champion.
-    """
-    try:
-        release = Release.unsealed(str(entry.detail.get("release")), verifier) if entry else None
-    except EvidenceError:
-        return None
-    return release if entry and release and release.model == entry.model else None
+_EPOCH = datetime(1970, 1, 1)
 
 
 @dataclass(frozen=True)
@@ -63,20 +59,33 @@ class Authority:
     signer: Callable[[], Signer]
     decisions: Decisions
 
+    def release(self, model: str) -> Release | None:
+        """Return the release that holds, or None if the model was never released.
+
+        That is the latest one in the audit chain, or a later one that the version under the alias carries:
+        it was made by a promotion that was killed before it was entered.
+        """
+        entered = self._entered(model)
+        named = self.registry.by_alias(model, CHAMPION)
+        carried = carried_release(named, self.verifier) if named else None
+        if carried is None or (entered is not None and entered.serial >= carried.serial):
+            return entered
+        return carried
+
     def champion(self, model: str) -> ModelVersion | None:
         """Return the version that serves by right, which need not be the one the alias names.
 
-        The alias counts if its version carries a release no older than the newest move on record; a newer
-        one was made by a promotion that was killed before it was entered. Otherwise the alias was moved by
-        hand, and what the audit chain says holds.
+        Nor need the registry still have it: whoever deletes a version, or registers another one under its
+        number, does not make the next candidate the first of its model.
         """
-        entered = release_in(self.audit.newest(model, MOVES), self.verifier)
-        named = self.registry.by_alias(model, CHAMPION)
-        if named is not None:
-            carried = self._serial(named)
-            if carried >= (entered.serial if entered else 1):
-                return named
-        return self.registry.version(model, entered.version) if entered else None
+        release = self.release(model)
+        if release is None:
+            return None
+        found = self._registered(release)
+        if found is not None:
+            return found
+        tags = {CANDIDATE_TAG: release.candidate, EVIDENCE_TAG: release.evidence}
+        return ModelVersion(model, release.version, release.candidate, release.mlflow_run, tags)
 
     def promote(
         self,
@@ -102,15 +111,18 @@ class Authority:
             Refused: Its evidence does not allow it.
             RegistryError: The registry cannot be reached or refuses.
         """
+        made: list[Release] = []
         try:
             evidence = self._evidence(version, rules)
+            self._require_whole_record(version, evidence, rules)
 
             def release(to: ModelVersion, replaced: str | None) -> str:
-                made = Release(
+                new = Release(
                     model=to.model,
                     version=to.version,
                     candidate=to.candidate,
                     evidence=evidence.digest,
+                    mlflow_run=to.run_id,
                     serial=self._next_serial(to.model),
                     action="promote",
                     replaced=replaced,
@@ -121,16 +133,23 @@ class Authority:
                     run=run,
                     approvals=tuple(self.decisions.of(to.model, to.version)),
                 )
-                return self._sealed(made, to, evidence, rules)
+                made.append(new)
+                return self._sealed(new, to, evidence, rules)
 
-            champion = self.champion(version.model)
-            if champion is not None and champion.version == version.version:
-                self._renew(champion, evidence, release)
-            move = promote(self.registry, version, champion, release)
+            held = self.release(version.model)
+            current = self._registered(held)
+            if held and current and current.version == version.version and held.evidence != evidence.digest:
+                move = renew(self.registry, current, held.replaced, release)
+            else:
+                move = promote(self.registry, version, current, release)
         except Refused as error:
             self._refuse(version, error, actor, run)
             raise
-        self._enter("promote", move, evidence, actor=actor, reason=reason, run=run)
+        if made:
+            self._enter(made[-1], previous=move.previous)
+        elif held is not None and (entered := self._entered(held.model)) != held:
+            # A kill kept it from being entered when it was made.
+            self._enter(held, previous=entered.version if entered else None)
         return move
 
     def roll_back(self, model: str, to: str | None, *, actor: str, reason: str) -> Move:
@@ -140,7 +159,7 @@ class Authority:
             Refused: It never served, or not with the package it has now.
             RegistryError: There is no way back, or the registry cannot be reached.
         """
-        found: list[Evidence] = []
+        made: list[Release] = []
 
         def release(target: ModelVersion, replaced: str | None) -> str:
             earlier = read_release(target, self.verifier)
@@ -149,7 +168,7 @@ class Authority:
                 raise Refused(f"{model} version {target.version}", (said,))
             evidence = read_evidence(self.registry, target, self.verifier, earlier.evidence)
             now = utc_now()
-            made = earlier.model_copy(
+            new = earlier.model_copy(
                 update={
                     "serial": self._next_serial(model),
                     "action": "rollback",
@@ -162,25 +181,21 @@ class Authority:
                     "lapsed_until": now + _GRACE,
                 }
             )
-            found.append(evidence)
-            return self._sealed(made, target, evidence, evidence.rules)
+            made.append(new)
+            return self._sealed(new, target, evidence, evidence.rules)
 
         try:
-            move = roll_back(self.registry, model, to, self.champion(model), release)
+            held = self.release(model)
+            # By what was signed: the alias of the way back and its tag can be altered by hand.
+            to = to or (held.replaced if held else None)
+            move = roll_back(self.registry, model, to, self._registered(held), release)
         except Refused as error:
             target = self.registry.version(model, to) if to else None
             self._refuse(target or ModelVersion(model, to or "", "", ""), error, actor, "")
             raise
         if move.moved:
-            self._enter("rollback", move, found[0], actor=actor, reason=reason)
+            self._enter(made[-1], previous=move.previous)
         return move
-
-    def _renew(self, champion: ModelVersion, evidence: Evidence, release: MakeRelease) -> None:
-        """Release the champion once more if its evidence is another than it was released on."""
-        carried = read_release(champion, self.verifier)
-        if carried is not None and carried.evidence != evidence.digest:
-            signed = release(champion, carried.replaced)
-            self.registry.set_tag(champion.model, champion.version, RELEASE_TAG, signed)
 
     def _evidence(self, version: ModelVersion, rules: Rules) -> Evidence:
         return require_evidence(
@@ -197,37 +212,53 @@ class Authority:
         return signed
 
     def _next_serial(self, model: str) -> int:
-        entered = release_in(self.audit.newest(model, MOVES), self.verifier)
-        carried = map(self._serial, self.registry.versions(model))
-        # The chain counts too: whoever deletes a model and registers it anew does not begin at one again.
-        return max(entered.serial if entered else 0, *carried, 0) + 1
+        """Return a serial greater than any before, even if the registry and the audit chain forgot them."""
+        entered = self._entered(model)
+        carried = (carried_release(v, self.verifier) for v in self.registry.versions(model))
+        latest = max((r.serial for r in (entered, *carried) if r is not None), default=0)
+        return max(latest + 1, int((utc_now() - _EPOCH).total_seconds()))
 
-    def _serial(self, version: ModelVersion) -> int:
-        """Return the serial of the release a version carries; 0 if it carries none of ours."""
-        try:
-            release = read_release(version, self.verifier)
-        except Refused:
-            return 0
-        return release.serial if release is not None else 0
+    def _entered(self, model: str) -> Release | None:
+        """Return the latest release in the audit chain."""
+        signed = latest_releases(self.audit, self.verifier, model).get(model)
+        return signed.release if signed else None
 
-    def _enter(
-        self, action: str, move: Move, evidence: Evidence, *, actor: str, reason: str, run: str = ""
-    ) -> None:
-        """Enter a move, also one that a kill kept from being entered when it was made."""
-        champion = self.registry.version(move.model, move.champion)
-        entered = release_in(self.audit.newest(move.model, MOVES), self.verifier)
-        if entered is not None and champion is not None and entered.serial == self._serial(champion):
+    def _registered(self, release: Release | None) -> ModelVersion | None:
+        """Return the version that a release is for, if the registry still has that very one."""
+        found = self.registry.version(release.model, release.version) if release else None
+        if release is None or found is None:
+            return None
+        same = (found.run_id, found.candidate) == (release.mlflow_run, release.candidate)
+        return found if same else None
+
+    def _require_whole_record(self, version: ModelVersion, evidence: Evidence, rules: Rules) -> None:
+        """Refuse what people have to consent to, if somebody may have taken a rejection away.
+
+        Raises:
+            Refused: The audit chain is not as it was written.
+        """
+        if not max(rules.approvals.needed, evidence.rules.approvals.needed):
             return
+        if findings := self.audit.verify(self.verifier):
+            said = (
+                f"who consented cannot be told, because the audit chain is not as it was written "
+                f"({findings[0]}); run mlops-assets audit --verify"
+            )
+            raise refused(version, "not_approved", said)
+
+    def _enter(self, release: Release, previous: str | None) -> None:
         self.audit.append(
-            action,
-            move.model,
-            actor=actor,
-            reason=reason,
-            evidence=evidence.digest,
-            version=move.champion,
-            previous=move.previous,
-            release=champion.tags.get(RELEASE_TAG) if champion else None,
-            run=run,
+            release.action,
+            release.model,
+            actor=release.actor,
+            reason=release.reason,
+            evidence=release.evidence,
+            version=release.version,
+            previous=previous,
+            serial=release.serial,
+            # Signed again, and not as the registry has it: there it may be gone by now.
+            release=release.sealed(self.signer()),
+            run=release.run,
         )
 
     def _refuse(self, version: ModelVersion, error: Refused, actor: str, run: str) -> None:

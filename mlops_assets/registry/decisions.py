@@ -3,9 +3,12 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from pydantic import ValidationError
+
 from mlops_assets.errors import ApprovalError
 from mlops_assets.governance.approvals import ApprovalState, SignedDecision, judge_approvals
 from mlops_assets.governance.audit_chain import AuditChain
+from mlops_assets.governance.audit_entry import Entry
 from mlops_assets.governance.evidence import Evidence
 from mlops_assets.governance.signatures import Verifier
 from mlops_assets.registry.port import ModelVersion, Registry
@@ -36,9 +39,8 @@ class Decisions:
 
     def of(self, model: str, version: str) -> list[SignedDecision]:
         """Return what people decided about a version, oldest first."""
-        entries = self.audit.entries(model)
-        found = (SignedDecision.model_validate(e.detail["signed"]) for e in entries if e.action in DECISIONS)
-        return [signed for signed in found if signed.decision.version == version]
+        found = (_signed(e) for e in self.audit.entries(model) if e.action in DECISIONS)
+        return [signed for signed in found if signed is not None and signed.decision.version == version]
 
     def state(self, version: ModelVersion, evidence: Evidence, rules: Rules) -> ApprovalState:
         """Return whether a version may go on, as far as people have to say so."""
@@ -88,11 +90,19 @@ class Decisions:
                 continue
             if model in moved and moved[model].seq > entry.seq:
                 continue
-            version = self.registry.version(model, str(entry.detail["version"]))
+            version = self.registry.version(model, str(entry.detail.get("version")))
             if version is None:
                 continue
             evidence = read_evidence(self.registry, version, self.verifier)
             yield version, self.state(version, evidence, self.policy.tiers[evidence.risk])
+
+
+def _signed(entry: Entry) -> SignedDecision | None:
+    """Return what an entry holds, or None if somebody made it unreadable; that is for the verification."""
+    try:
+        return SignedDecision.model_validate(entry.detail.get("signed"))
+    except ValidationError:
+        return None
 
 
 def _state(
@@ -113,7 +123,7 @@ def _state(
         needed=max(rules.approvals.needed, evidence.rules.approvals.needed),
         authors=evidence.authors,
         now=now,
-        from_teams=rules.approvals.teams,
+        from_teams=rules.approvals.teams or evidence.rules.approvals.teams,
         lifetime=rules.approvals.timeout,
     )
     until = evidence.made_at + rules.approvals.timeout

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from mlops_assets.errors import MlopsError, RegistryError
 from mlops_assets.home import Home, settle_libraries, storage_errors, storage_failure
-from mlops_assets.registry.port import CANDIDATE_TAG, ModelVersion
+from mlops_assets.registry.port import CANDIDATE_TAG, ModelVersion, RegisteredModel
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -85,18 +85,23 @@ class MlflowRegistry:
                 place = (self._home.mlflow_artifacts / model).as_uri()
             return str(self.client.create_experiment(model, artifact_location=place))
 
-    def aliases(self) -> dict[str, dict[str, str]]:
-        """Return version by alias for every registered model."""
-        found: dict[str, dict[str, str]] = {}
+    def models(self) -> dict[str, RegisteredModel]:
+        """Return every registered model by name."""
+        found: dict[str, RegisteredModel] = {}
         token = None
         with self.errors():
             while True:
                 page = self.client.search_registered_models(max_results=1000, page_token=token)
                 for model in page:
-                    found[model.name] = {a: str(v) for a, v in model.aliases.items()}
+                    aliases = {alias: str(version) for alias, version in model.aliases.items()}
+                    found[model.name] = RegisteredModel(aliases, int(model.creation_timestamp or 0))
                 token = page.token
                 if not token:
                     return found
+
+    def aliases(self) -> dict[str, Mapping[str, str]]:
+        """Return version by alias for every registered model."""
+        return {name: model.aliases for name, model in self.models().items()}
 
     def versions(self, model: str) -> list[ModelVersion]:
         """Return all versions of a model, oldest first."""
@@ -128,7 +133,8 @@ class MlflowRegistry:
         the two is impossible and a second registration finds the first.
         """
         for known in self.versions(model):
-            if known.candidate == candidate:
+            # The run too: somebody else's version may bear the candidate's digest on a tag.
+            if (known.candidate, known.run_id) == (candidate, run_id):
                 return known
         from mlflow.exceptions import MlflowException
 

@@ -11,15 +11,16 @@ from typing import Literal
 
 from mlops_assets.governance.approvals import ApprovalState
 from mlops_assets.governance.evidence import Evidence, Objection
-from mlops_assets.registry.authority import MOVES, Authority
+from mlops_assets.registry.authority import Authority
 from mlops_assets.registry.port import CHALLENGER, ModelVersion
 from mlops_assets.registry.proof import (
     Refused,
-    evidence_of_release,
+    carried_release,
     read_evidence,
-    require_good_enough,
+    require_good,
     require_release,
 )
+from mlops_assets.registry.releases import MOVES
 from mlops_assets.specs.policy import Risk
 from mlops_assets.specs.policy_file import Policy
 
@@ -101,7 +102,8 @@ def replay(authority: Authority, today: Policy, new: Policy, now: datetime) -> I
     for live in live_versions(authority):
         version, verifier = live.version, authority.verifier
         try:
-            named = evidence_of_release(version, verifier)
+            release = carried_release(version, verifier)
+            named = release.evidence if release else None
             evidence = read_evidence(authority.registry, version, verifier, named)
         except Refused as error:  # which no policy changes
             yield Standing(live, None, error.objections, error.objections)
@@ -115,7 +117,7 @@ def _objections(
 ) -> tuple[Objection, ...]:
     version, verifier, rules = live.version, authority.verifier, policy.tiers[evidence.risk]
     candidate = version.candidate
-    found = _refusals(lambda: require_good_enough(version, candidate, evidence, verifier, rules, now))
+    found = _refusals(lambda: require_good(evidence, version, candidate, verifier, rules, now))
     match live.role:
         case "champion":
             found += _refusals(

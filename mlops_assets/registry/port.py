@@ -33,11 +33,25 @@ class ModelVersion:
     tags: Mapping[str, str] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class RegisteredModel:
+    """A registered model.
+
+    Attributes:
+        aliases: Version by alias.
+        made: When it was registered: whoever deletes it and registers it anew counts its versions from 1
+            again, and they are others.
+    """
+
+    aliases: Mapping[str, str]
+    made: int
+
+
 class Registry(Protocol):
     """Port to a model registry; :class:`~mlops_assets.registry.mlflow_registry.MlflowRegistry` is real."""
 
-    def aliases(self) -> dict[str, dict[str, str]]:
-        """Return version by alias for every registered model, in one query."""
+    def models(self) -> dict[str, RegisteredModel]:
+        """Return every registered model by name, in one query."""
         ...
 
     def versions(self, model: str) -> list[ModelVersion]:

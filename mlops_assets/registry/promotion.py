@@ -59,6 +59,24 @@ def promote(
     return Move(model, current.version if current else None, version.version, moved=True)
 
 
+def renew(registry: Registry, champion: ModelVersion, way_back: str | None, release: MakeRelease) -> Move:
+    """Have the champion carry a release for evidence that was renewed; it goes on serving.
+
+    Args:
+        registry: Where the aliases live.
+        champion: The rightful champion.
+        way_back: The version before it.
+        release: Makes its release.
+
+    Raises:
+        RegistryError: The registry cannot be reached or refuses.
+    """
+    registry.set_tag(champion.model, champion.version, RELEASE_TAG, release(champion, way_back))
+    _restore(registry, champion)
+    _drop_challenger(registry, champion.model, champion.version)
+    return Move(champion.model, way_back, champion.version, moved=False)
+
+
 def roll_back(
     registry: Registry, model: str, to: str | None, current: ModelVersion | None, release: MakeRelease
 ) -> Move:

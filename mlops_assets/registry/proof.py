@@ -1,5 +1,6 @@
 """What a registered version has to show: its evidence, and to serve as champion its release."""
 
+import re
 from collections.abc import Callable, Sequence
 from datetime import datetime
 
@@ -12,6 +13,7 @@ from mlops_assets.specs.approver import Approver
 from mlops_assets.specs.policy import Rules
 
 _LAPSED = ("expired", "other_policy")
+_DIGEST = re.compile("[0-9a-f]{64}")
 
 
 class Refused(EvidenceError):
@@ -49,6 +51,9 @@ def read_evidence(
     named = named or version.tags.get(EVIDENCE_TAG)
     if not named:
         raise refused(version, "missing_evidence", "it has no evidence")
+    if not _DIGEST.fullmatch(named):
+        said = f"its tag {EVIDENCE_TAG} is {named[:20]!r}, which names no evidence"
+        raise refused(version, "missing_evidence", said)
     content = registry.read_statement(version.run_id, f"evidence/{named}.json")
     if content is None:
         raise refused(version, "missing_evidence", f"its evidence {named[:12]} is gone")
@@ -77,6 +82,14 @@ def read_release(version: ModelVersion, verifier: Verifier) -> Release | None:
     return release
 
 
+def carried_release(version: ModelVersion, verifier: Verifier) -> Release | None:
+    """Return the release a version carries if it is one of ours; see :func:`read_release`."""
+    try:
+        return read_release(version, verifier)
+    except Refused:
+        return None
+
+
 def require_evidence(
     registry: Registry,
     version: ModelVersion,
@@ -102,27 +115,26 @@ def require_evidence(
         RegistryError: The registry cannot be reached.
     """
     evidence = read_evidence(registry, version, verifier, named)
-    require_good_enough(version, candidate, evidence, verifier, rules(evidence), now)
+    require_good(evidence, version, candidate, verifier, rules(evidence), now)
     return evidence
 
 
-def require_good_enough(
+def require_good(
+    evidence: Evidence,
     version: ModelVersion,
     candidate: str,
-    evidence: Evidence,
     verifier: Verifier,
     rules: Rules,
     now: datetime,
 ) -> None:
-    """Hold evidence that was read before against a policy; see :func:`require_evidence`.
+    """Require that evidence is good enough for a version; see :func:`require_evidence`.
 
     Raises:
-        Refused: Says every reason why the version may not load.
+        Refused: Says every reason why it is not.
     """
     found = objections(evidence, candidate, version.model, rules, now)
-    if found and all(o.kind in _LAPSED for o in found) and _is_way_back(version, evidence, verifier, now):
-        return
-    if found:
+    lapsed = all(o.kind in _LAPSED for o in found)
+    if found and not (lapsed and _is_way_back(version, evidence, verifier, now)):
         raise Refused(_name(version), tuple(found))
 
 
@@ -156,6 +168,7 @@ def require_release(
         model=version.model,
         version=version.version,
         candidate=candidate,
+        mlflow_run=version.run_id,
         rules=rules,
         approvers=approvers,
     )
@@ -164,24 +177,9 @@ def require_release(
     return release
 
 
-def evidence_of_release(version: ModelVersion, verifier: Verifier) -> str | None:
-    """Return the digest of the evidence that a version was released on, or None.
-
-    A version can have newer evidence by now, on which it is not released yet.
-    """
-    try:
-        release = read_release(version, verifier)
-    except Refused:
-        return None
-    return release.evidence if release is not None else None
-
-
 def _is_way_back(version: ModelVersion, evidence: Evidence, verifier: Verifier, now: datetime) -> bool:
     """Return whether a rollback lets this version load although its evidence has lapsed since."""
-    try:
-        release = read_release(version, verifier)
-    except Refused:
-        return False
+    release = carried_release(version, verifier)
     return (
         release is not None
         and release.action == "rollback"

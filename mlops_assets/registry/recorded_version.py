@@ -14,11 +14,11 @@ from mlops_assets.governance.signatures import Verifier
 from mlops_assets.governance.version_facts import spec_of
 from mlops_assets.home import Home
 from mlops_assets.monitoring.fleet_state import FleetState
-from mlops_assets.registry.authority import MOVES, release_in
 from mlops_assets.registry.decisions import Decisions
 from mlops_assets.registry.mlflow_registry import ARTIFACT_PATH
 from mlops_assets.registry.port import EVIDENCE_TAG, RELEASE_TAG, ModelVersion, Registry
 from mlops_assets.registry.proof import read_evidence, read_release
+from mlops_assets.registry.releases import MOVES, release_in
 from mlops_assets.training.package import ENVIRONMENT, MANIFEST, SIGNATURE, Manifest
 
 
@@ -109,5 +109,5 @@ class Records:
 
     def _releases(self, model: str) -> tuple[ReleaseRecord, ...]:
         entries = (entry for entry in self.audit.entries(model) if entry.action in MOVES)
-        found = ((release_in(entry, self.verifier), entry.detail.get("release")) for entry in entries)
-        return tuple(ReleaseRecord(release, str(sealed)) for release, sealed in found if release)
+        found = (release_in(entry, self.verifier) for entry in entries)
+        return tuple(ReleaseRecord(signed.release, signed.text) for signed in found if signed)

@@ -14,9 +14,10 @@ from mlops_assets.governance.audit_entry import Entry
 from mlops_assets.governance.evidence import Evidence
 from mlops_assets.governance.release import Release
 from mlops_assets.monitoring.prediction_log import Label, Prediction, PredictionLog
-from mlops_assets.registry.authority import MOVES, Authority, release_in
+from mlops_assets.registry.authority import Authority
 from mlops_assets.registry.port import ModelVersion
 from mlops_assets.registry.proof import read_evidence
+from mlops_assets.registry.releases import MOVES, release_in
 
 # A version may answer that much before its release is entered, and the one before it that much after.
 _SWAP = timedelta(minutes=1)
@@ -85,7 +86,7 @@ def _releases(model: str, until: datetime, authority: Authority) -> list[tuple[E
     """Return a model's releases that were entered until a time, the latest first."""
     moves = (entry for entry in authority.audit.entries(model) if entry.action in MOVES)
     found = [(entry, release_in(entry, authority.verifier)) for entry in moves if _time(entry) <= until]
-    return [(entry, release) for entry, release in reversed(found) if release is not None]
+    return [(entry, signed.release) for entry, signed in reversed(found) if signed is not None]
 
 
 def _findings(

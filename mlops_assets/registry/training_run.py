@@ -32,17 +32,30 @@ class TrainingRun:
 
 
 def find_finished(
-    registry: MlflowRegistry, model: str, digest: str, tag: str = RECIPE_TAG
+    registry: MlflowRegistry,
+    model: str,
+    digest: str,
+    tag: str = RECIPE_TAG,
+    is_it: Callable[[str], bool] = lambda run_id: True,
 ) -> TrainingRun | None:
-    """Return the finished run of a recipe, or of what else a tag names, and close what a kill left open."""
+    """Return the finished run of a recipe, or of what else a tag names, and close what a kill left open.
+
+    Args:
+        registry: Where runs are.
+        model: Model name, also the experiment's.
+        digest: The tag's value.
+        tag: The tag's name.
+        is_it: Told a run's id, says whether it is what its tag says: anybody may write tags.
+    """
     experiment = registry.experiment(model)
     with registry.errors():
         runs = registry.client.search_runs([experiment], f"tags.`{tag}` = '{digest}'")
-        finished = [r for r in runs if r.info.status == "FINISHED"]
+        finished = [str(r.info.run_id) for r in runs if r.info.status == "FINISHED"]
         for run in runs:
             if run.info.status == "RUNNING":
                 registry.client.set_terminated(run.info.run_id, "KILLED")
-    return TrainingRun(finished[0].info.run_id, experiment) if finished else None
+    found = next(filter(is_it, finished), None)
+    return TrainingRun(found, experiment) if found else None
 
 
 def log_training(

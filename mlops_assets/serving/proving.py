@@ -9,7 +9,13 @@ from mlops_assets.governance.evidence import Evidence
 from mlops_assets.governance.release import Release
 from mlops_assets.governance.signatures import Verifier
 from mlops_assets.registry.port import ModelVersion, Registry
-from mlops_assets.registry.proof import evidence_of_release, require_evidence, require_release
+from mlops_assets.registry.proof import (
+    Refused,
+    carried_release,
+    require_evidence,
+    require_good,
+    require_release,
+)
 from mlops_assets.specs.durations import utc_now
 from mlops_assets.specs.policy_file import Policy
 
@@ -29,18 +35,18 @@ class Prover:
     policy: Callable[[], Policy]
 
     def evidence(self, registry: Registry, version: ModelVersion, candidate: str) -> Evidence:
-        """Return the evidence that lets a version load; see :func:`require_evidence`."""
-        policy = self.policy()
-        released_on = evidence_of_release(version, self.verifier)
-        return require_evidence(
-            registry,
-            version,
-            candidate,
-            self.verifier,
-            lambda e: policy.tiers[e.risk],
-            utc_now(),
-            released_on,
-        )
+        """Return the evidence that lets a version load: its newest, or else what it was released on.
+
+        It can have newer evidence by now, on which it is not released yet; and whoever takes away the tag
+        that names its evidence takes nothing back. See :func:`require_evidence`.
+        """
+        release = carried_release(version, self.verifier)
+        try:
+            return self._evidence(registry, version, candidate)
+        except Refused:
+            if release is None:
+                raise
+        return self._evidence(registry, version, candidate, release.evidence)
 
     def release(
         self, registry: Registry, version: ModelVersion, candidate: str, evidence: Evidence
@@ -48,16 +54,26 @@ class Prover:
         """Return the release that lets a version serve; see :func:`require_release`.
 
         Args:
-            registry: Where other evidence is, if the version was released anew since it was loaded.
+            registry: Where other evidence is, if the version was released on other than it was loaded with.
             version: The version.
             candidate: Digest of the package that is loaded.
-            evidence: The evidence it was loaded with.
+            evidence: The evidence it was loaded with; judged again, because days may have passed since.
         """
-        if evidence_of_release(version, self.verifier) not in (None, evidence.digest):
-            evidence = self.evidence(registry, version, candidate)
+        release = carried_release(version, self.verifier)
+        if release is not None and release.evidence != evidence.digest:
+            evidence = self._evidence(registry, version, candidate, release.evidence)
         policy = self.policy()
         rules = policy.tiers[evidence.risk]
+        require_good(evidence, version, candidate, self.verifier, rules, utc_now())
         return require_release(version, candidate, evidence, self.verifier, rules, policy.approvers)
+
+    def _evidence(
+        self, registry: Registry, version: ModelVersion, candidate: str, named: str | None = None
+    ) -> Evidence:
+        tiers, now = self.policy().tiers, utc_now()
+        return require_evidence(
+            registry, version, candidate, self.verifier, lambda e: tiers[e.risk], now, named
+        )
 
 
 def last_good(read: Callable[[], Policy]) -> Callable[[], Policy]:

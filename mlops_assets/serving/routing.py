@@ -14,9 +14,18 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 
+from mlops_assets.errors import StorageError
 from mlops_assets.governance.evidence import Objection
-from mlops_assets.registry.port import CHALLENGER, CHAMPION, PREVIOUS_CHAMPION, RELEASE_TAG, Registry
-from mlops_assets.registry.proof import Refused, refused
+from mlops_assets.registry.port import (
+    CHALLENGER,
+    CHAMPION,
+    PREVIOUS_CHAMPION,
+    RELEASE_TAG,
+    ModelVersion,
+    RegisteredModel,
+    Registry,
+)
+from mlops_assets.registry.proof import Refused, carried_release, refused
 from mlops_assets.serving.loading import load
 from mlops_assets.serving.marks import Mark, Marks
 from mlops_assets.serving.problems import Problem, kind_of, missing_champions, told
@@ -79,6 +88,8 @@ class Router:
         self._disputed: dict[_Key, Problem] = {}
         self._may_have_changed, self._changed = may_have_changed, False
         self._unread_until = -math.inf
+        self._chain_unread_until = -math.inf
+        self._made: dict[str, int] = {}
         self._wanted: dict[str, dict[str, str]] = {}
         self._resident: dict[str, dict[str, Resident]] = {}
         self._needed_at: dict[_Key, float] = {}
@@ -102,6 +113,7 @@ class Router:
     def follow(self) -> None:
         """Look at the registry once, and publish what follows from it."""
         self._collect()
+        self._catch_up()
         unreachable = self._look()
         routes = dict(self._routes())
         if self._disputed:  # then what served before has to be loaded, which nobody knew until now
@@ -142,30 +154,46 @@ class Router:
         self._changed = self._changed or self._may_have_changed is None or self._may_have_changed()
         return self._changed
 
+    def _catch_up(self) -> None:
+        """Take over which releases were entered in the audit chain, whatever the aliases say."""
+        if time.monotonic() < self._chain_unread_until:
+            return
+        try:
+            further = self._marks.catch_up()
+        except StorageError as error:
+            log.error("%s; only what was served here is known", error)
+            self._chain_unread_until = time.monotonic() + LONGEST_RETRY_SECONDS
+            return
+        for model in further:  # who may serve has to be asked again
+            self._accepted.pop(model, None)
+        self._disputed = {key: found for key, found in self._disputed.items() if key[0] not in further}
+
     def _look(self) -> Problem | None:
         """Read the aliases and have loaded what they name; return why they cannot be read."""
         # Asked before the registry is read: what is committed meanwhile is a change to the next look.
         if self._is_changed() or time.monotonic() >= self._unread_until:
             self._changed, self._unread_until = False, -math.inf
             try:
-                aliases = self._registry.aliases()
+                models = self._registry.models()
             except Exception as error:  # whatever is wrong with it, what is loaded goes on serving
                 return Problem("registry_unreachable", None, None, told(error))
-            self._heed(aliases)
+            self._heed(models)
             self._unread_until = time.monotonic() + LONGEST_UNREAD_SECONDS
         self._load_what_is_due()
         return None
 
-    def _heed(self, aliases: Mapping[str, Mapping[str, str]]) -> None:
+    def _heed(self, models: Mapping[str, RegisteredModel]) -> None:
         # Whatever was written may be the release that was missing.
         self._disputed = {}
-        gone = self._wanted.keys() - aliases.keys()
         self._wanted = {
-            model: {alias: named[alias] for alias in _ALIASES if alias in named}
-            for model, named in aliases.items()
+            name: {alias: model.aliases[alias] for alias in _ALIASES if alias in model.aliases}
+            for name, model in models.items()
         }
+        made = {name: model.made for name, model in models.items()}
+        gone = {name for name, then in self._made.items() if made.get(name) != then}
+        self._made = made
         if gone:
-            # A model registered anew under this name counts its versions from 1 again.
+            # Under a model that was registered anew, a number means another version.
             self._resident = {model: kept for model, kept in self._resident.items() if model not in gone}
             self._accepted = {
                 model: version for model, version in self._accepted.items() if model not in gone
@@ -174,7 +202,7 @@ class Router:
         self._failed = {
             (model, version): failed
             for (model, version), failed in self._failed.items()
-            if version in self._due(model)
+            if model not in gone and version in self._due(model)
         }
 
     def _load_what_is_due(self) -> None:
@@ -195,14 +223,15 @@ class Router:
     def _due(self, model: str) -> list[str]:
         """Return the versions of a model that have to be loaded, the most urgent first.
 
-        That is what the aliases name, and where the one named as champion may not serve, the version that
-        served last by right.
+        That is what the aliases name and, where the one named as champion may not serve or none is named,
+        the version that served last by right.
         """
         wanted = self._wanted.get(model, {})
         due = [wanted[alias] for alias in _ALIASES if alias in wanted]
         mark, champion = self._marks.of(model), wanted.get(CHAMPION)
         key = (model, champion or "")
-        if mark is not None and champion != mark.version and (key in self._failed or key in self._disputed):
+        dismissed = champion is None or key in self._failed or key in self._disputed
+        if mark is not None and champion != mark.version and dismissed:
             due.insert(0, mark.version)
         return list(dict.fromkeys(due))
 
@@ -238,14 +267,13 @@ class Router:
         for model in {**self.table.routes, **self._wanted}:
             before, wanted = self.table.routes.get(model), self._wanted.get(model, {})
             loaded = dict(self._resident.get(model, {}))
-            champion = wanted.get(CHAMPION)
-            if champion not in loaded or not self._may_serve(loaded[champion]):
+            mark = self._marks.of(model)
+            by_right = [wanted.get(CHAMPION), mark.version if mark else None]
+            champion = next((v for v in by_right if v in loaded and self._may_serve(loaded[v])), None)
+            if champion is None and before is not None and before.champion is not None:
                 # Not loaded yet, refused, or gone: what was proven goes on serving.
-                champion = before.champion if before else None
-                if before is not None and champion is not None:
-                    loaded.setdefault(champion, before.loaded[champion])
-                elif (mark := self._marks.of(model)) and mark.version in loaded:
-                    champion = mark.version if self._may_serve(loaded[mark.version]) else None
+                champion = before.champion
+                loaded[champion] = before.loaded[champion]
             if wanted or champion is not None:
                 yield model, Route(champion, MappingProxyType(wanted), MappingProxyType(loaded))
 
@@ -286,9 +314,8 @@ class Router:
                 (Objection("out_of_band", "it is gone from the registry"),),
             )
         mark = self._marks.of(resident.model)
-        if mark is not None and mark.version == version.version and RELEASE_TAG not in version.tags:
-            # Who takes the tag away takes nothing back.
-            version = replace(version, tags={**version.tags, RELEASE_TAG: mark.release})
+        if mark is not None and mark.version == version.version:
+            version = self._with_release(version, mark)
         release = self._prover.release(self._registry, version, resident.package.digest, resident.evidence)
         if mark is not None and release.serial < mark.serial:
             said = (
@@ -297,6 +324,13 @@ class Router:
             )
             raise refused(version, "out_of_band", said)
         return Mark(release.version, release.serial, version.tags[RELEASE_TAG])
+
+    def _with_release(self, version: ModelVersion, mark: Mark) -> ModelVersion:
+        """Return the version that served last with its release: who takes the tag away takes nothing back."""
+        carried = carried_release(version, self._prover.verifier)
+        if carried is not None and carried.serial > mark.serial:
+            return version
+        return replace(version, tags={**version.tags, RELEASE_TAG: mark.release})
 
     def _forget_unneeded(self, routes: Mapping[str, Route]) -> None:
         now = time.monotonic()

@@ -13,16 +13,15 @@ from contextlib import ExitStack
 
 import uvicorn
 
-from mlops_assets.errors import EndpointError, StorageError
+from mlops_assets.errors import EndpointError
 from mlops_assets.gateway_address import announced
 from mlops_assets.governance.audit_chain import AuditChain
 from mlops_assets.governance.signatures import Verifier
 from mlops_assets.home import Home
 from mlops_assets.monitoring.prediction_log import PredictionLog
-from mlops_assets.registry.authority import MOVES, release_in
 from mlops_assets.registry.mlflow_registry import MlflowRegistry
 from mlops_assets.serving.app import Gateway
-from mlops_assets.serving.marks import Mark, Marks
+from mlops_assets.serving.marks import Marks, entered_in
 from mlops_assets.serving.meters import Meters
 from mlops_assets.serving.proving import Prover, last_good
 from mlops_assets.serving.routing import Router
@@ -63,7 +62,7 @@ def run_gateway(
     router = Router(
         registry,
         Prover(verifier, last_good(current_policy)),
-        Marks(home.served, _entered(home, verifier)),
+        Marks(home.served, entered_in(AuditChain(home.state_url, home.audit_checkpoints), verifier)),
         lambda problem: meters.incidents.labels(problem.kind, problem.model or "").inc(),
         change_detector(registry.uri),
     )
@@ -86,21 +85,6 @@ def run_gateway(
             on_ready(url)
 
         _Server(config, router, announce).run(sockets=[listener])
-
-
-def _entered(home: Home, verifier: Verifier) -> dict[str, Mark]:
-    """Return what the audit chain says was released, as far as it can be asked."""
-    chain = AuditChain(home.state_url, home.audit_checkpoints)
-    try:
-        newest = chain.newest_by_model(MOVES)
-    except StorageError as error:
-        logging.getLogger("mlops_assets.gateway").error("%s; only what was served here is known", error)
-        return {}
-    found = {}
-    for model, entry in newest.items():
-        if (release := release_in(entry, verifier)) is not None:
-            found[model] = Mark(release.version, release.serial, str(entry.detail["release"]))
-    return found
 
 
 class _Server(uvicorn.Server):

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
 
+from mlops_assets import digests
 from mlops_assets.errors import did_you_mean
 from mlops_assets.specs.durations import Duration, format_duration
 from mlops_assets.specs.part import ContradictionError, Part
@@ -282,6 +283,11 @@ class ModelSpec(Part):
     rollout: PartialRolloutRules | None = Field(None, description="Stricter than the policy's.")
     evidence: PartialEvidenceRules | None = Field(None, description="Stricter than the policy's.")
     retention: PartialRetentionRules | None = Field(None, description="Stricter than the policy's.")
+
+    @property
+    def digest(self) -> str:
+        """The digest of all of it."""
+        return digests.of_json(self.model_dump(mode="json"))
 
     @model_validator(mode="after")
     def _parts_go_together(self) -> "ModelSpec":

@@ -67,7 +67,7 @@ def deployed_endpoint(spec: ModelSpec, rules: Rules) -> dg.AssetsDefinition:
                     measure_smoke(gateway, spec, version.version, rows),
                     measure_parity(gateway, spec, version.version, rows, package),
                 )
-                records = [gate_record(spec, rules, package.digest, m, context.run_id) for m in measured]
+                records = [gate_record(spec, rules, package.digest, m, context.run) for m in measured]
                 verdicts = [judge(m, rules.gates.of(m.gate)) for m in measured]
                 for verdict in verdicts:
                     yield shown(verdict, package.digest)
@@ -115,7 +115,7 @@ def _proven(
     version = platform.registry.version(spec.name, registered.version)
     if version is None:
         raise MlopsError(f"{spec.name} version {registered.version} is gone from the registry")
-    digest = platform.package(version.run_id).digest
+    digest = platform.package(version.run_id, version.candidate).digest
     evidence = require_evidence(
         platform.registry, version, digest, platform.verifier, lambda _: rules, utc_now()
     )
@@ -162,7 +162,7 @@ def _holdout(
 ) -> "tuple[PackagedModel, pd.DataFrame]":
     """Return the packaged model and a spread of the hold-out rows it was evaluated on."""
     trained = registered.evaluated.trained
-    package = platform.package(trained.run_id)
+    package = platform.package(trained.run_id, trained.candidate)
     raw = trained.features.raw
     rows = read_snapshot(platform.home.snapshot(spec.name, raw.digest), raw.digest)
     rows = rows[rows[spec.data.time_column] >= trained.holdout_start]

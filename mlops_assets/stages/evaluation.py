@@ -20,6 +20,7 @@ from mlops_assets.specs.gate_rules import ChampionComparisonRules
 from mlops_assets.specs.model_spec import ModelSpec
 from mlops_assets.specs.policy import Rules
 from mlops_assets.stages import plots
+from mlops_assets.stages.holdout_uses import holdout_uses
 from mlops_assets.stages.records import Comparison, Evaluated, Figure, TrainedModel
 from mlops_assets.stages.stage import (
     Result,
@@ -53,7 +54,7 @@ def evaluation(spec: ModelSpec, folder: Path, demanded: Rules) -> dg.AssetsDefin
     )
     def stage(context: dg.AssetExecutionContext, trained: TrainedModel, platform: Platform) -> Result:
         with readable_errors():
-            package = platform.package(trained.run_id)
+            package = platform.package(trained.run_id, trained.candidate)
             raw = trained.features.raw
             rows = read_snapshot(platform.home.snapshot(spec.name, raw.digest), raw.digest)
             holdout = rows[rows[spec.data.time_column] >= trained.holdout_start]
@@ -131,13 +132,14 @@ def _compare(
     rules: ChampionComparisonRules,
     platform: Platform,
 ) -> Comparison:
-    challenger = platform.package(trained.run_id)
+    challenger = platform.package(trained.run_id, trained.candidate)
     champion = platform.champion(spec.name)
     if champion is None:
         return Comparison(champion=None)
     if champion.candidate == challenger.digest:
         return Comparison(champion=champion.version, same=True)
-    package = platform.package(champion.run_id)
+    holdout_uses(spec.name, trained, platform)
+    package = platform.package(champion.run_id, champion.candidate)
     dropped = [column for column in package.manifest.inputs if column.name not in holdout]
     if dropped:
         window = Window(trained.holdout_start, trained.features.raw.end)

@@ -13,6 +13,7 @@ from mlops_assets.errors import DataError
 from mlops_assets.monitoring.assessment import Assessment, assess
 from mlops_assets.monitoring.windows import last_complete_window
 from mlops_assets.registry.port import ModelVersion
+from mlops_assets.registry.proof import read_evidence
 from mlops_assets.registry.training_run import TrainingRun, log_monitoring
 from mlops_assets.resources import Platform
 from mlops_assets.specs.model_spec import ModelSpec
@@ -76,7 +77,7 @@ def _assess(
     # The window ends where labels can be known, so that each is judged once and in full.
     start, end = last_complete_window(as_of - spec.data.label_delay, spec.monitoring.window)
     rows = platform.prediction_log.window(spec.name, start, end, known_by=as_of)
-    package = platform.package(champion.run_id)
+    package = platform.package(champion.run_id, champion.candidate)
     return assess(
         spec,
         package,
@@ -86,16 +87,19 @@ def _assess(
         window=(start, end),
         errors=platform.prediction_log.errors(spec.name, start, end),
         refused=platform.prediction_log.refused(spec.name, start, end),
-        unseen_rows=_unseen_rows(spec, folder, champion, as_of),
+        unseen_rows=_unseen_rows(spec, folder, champion, as_of, platform),
         report=platform.home.report(spec.name, f"{start:%Y-%m-%d}_{end:%Y-%m-%d}_v{champion.version}"),
     )
 
 
-def _unseen_rows(spec: ModelSpec, folder: Path, champion: ModelVersion, as_of: datetime) -> int | None:
+def _unseen_rows(
+    spec: ModelSpec, folder: Path, champion: ModelVersion, as_of: datetime, platform: Platform
+) -> int | None:
     """Return how many rows the source has beyond the champion's window; asked only if a rule needs it."""
     if spec.retraining.on_new_rows is None:
         return None
-    seen = datetime.fromisoformat(champion.tags["mlops.window"].split("/")[1])
+    evidence = read_evidence(platform.registry, champion, platform.verifier)
+    seen = datetime.fromisoformat(evidence.facts["window"].split("/")[1])
     until = as_of - spec.data.label_delay
     if until <= seen:
         return 0

@@ -35,7 +35,7 @@ class ValidatedFeatures(Record):
 
 
 class TrainedModel(Record):
-    """A candidate: a packaged model in an MLflow run."""
+    """A candidate: a packaged model in an MLflow run, and who had it trained."""
 
     features: ValidatedFeatures
     recipe: str
@@ -44,6 +44,7 @@ class TrainedModel(Record):
     experiment: str
     holdout_start: datetime
     runtime: str
+    by: tuple[str, ...]
 
 
 class Figure(Record):

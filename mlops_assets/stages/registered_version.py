@@ -6,7 +6,6 @@ from pathlib import Path
 
 import dagster as dg
 
-from mlops_assets import digests
 from mlops_assets.errors import EvidenceError, MlopsError
 from mlops_assets.governance.authorship import authors_of
 from mlops_assets.governance.evidence import Evidence, GateRecord, Subject, gate_objections, objections
@@ -16,9 +15,9 @@ from mlops_assets.resources import Platform
 from mlops_assets.specs.durations import utc_now
 from mlops_assets.specs.gate_rules import EVIDENT
 from mlops_assets.specs.model_spec import ModelSpec
-from mlops_assets.specs.policy import Rules
+from mlops_assets.specs.policy import RISKS, Rules
 from mlops_assets.specs.references import source_of
-from mlops_assets.stages.records import Evaluated, Registered
+from mlops_assets.stages.records import Evaluated, Registered, TrainedModel
 from mlops_assets.stages.stage import (
     Result,
     actor_of,
@@ -48,9 +47,10 @@ def registered_version(spec: ModelSpec, rules: Rules, folder: Path) -> dg.Assets
     def stage(context: dg.AssetExecutionContext, evaluated: Evaluated, platform: Platform) -> Result:
         trained = evaluated.trained
         with readable_errors():
-            evidence = _evidence(spec, rules, folder, evaluated, platform, context)
+            demanded = _with_consent_to_lower_risk(spec, rules, platform)
+            evidence = _evidence(spec, demanded, folder, evaluated, platform, context)
             known = _registered(spec, evaluated, platform)
-            if known is None or not _still_good(known, evidence, rules, platform):
+            if known is None or not _still_good(known, evidence, demanded, platform):
                 write_evidence(platform.registry, trained.run_id, evidence, platform.signer)
                 if known is not None:
                     platform.registry.set_tag(spec.name, known.version, EVIDENCE_TAG, evidence.digest)
@@ -63,7 +63,7 @@ def registered_version(spec: ModelSpec, rules: Rules, folder: Path) -> dg.Assets
                 purpose=spec.purpose,
                 summary=_summary(spec, evaluated),
             )
-            if not _is_entered(spec, version, platform):
+            if not _is_entered(version, platform):
                 platform.audit.append(
                     "register",
                     spec.name,
@@ -72,7 +72,7 @@ def registered_version(spec: ModelSpec, rules: Rules, folder: Path) -> dg.Assets
                     evidence=evidence.digest,
                     version=version.version,
                     candidate=trained.candidate,
-                    approvals_needed=rules.approvals.needed,
+                    approvals_needed=demanded.approvals.needed,
                     run=context.run_id,
                 )
         return dg.MaterializeResult(
@@ -124,6 +124,7 @@ def _evidence(
         for o in gate_objections(tuple(records), subject, rules, rules)
         if not (o.kind == "missing_gate" and any(f"gate {gate} " in o.message for gate in unknown))
     ]
+    found += _measured_otherwise(spec, trained.candidate, records, platform)
     if outdated := outdated_comparison(spec, trained.candidate, records, platform):
         found.append(outdated)
     if found:
@@ -142,7 +143,7 @@ def _evidence(
         subject=subject,
         risk=spec.risk,
         owner=spec.owner,
-        authors=tuple(sorted({*authors_of(_written(spec, folder)), *started_by(context)})),
+        authors=tuple(sorted(_authors(spec, folder, trained, records, context.run))),
         rules=rules,
         gates=tuple(records),
         made_at=utc_now(),
@@ -174,7 +175,7 @@ def _written(spec: ModelSpec, folder: Path) -> list[Path]:
 
 def _subject(spec: ModelSpec, evaluated: Evaluated, platform: Platform) -> Subject:
     trained = evaluated.trained
-    lineage = platform.package(trained.run_id).manifest.lineage
+    lineage = platform.package(trained.run_id, trained.candidate).manifest.lineage
     return Subject(
         model=spec.name,
         candidate=trained.candidate,
@@ -183,7 +184,7 @@ def _subject(spec: ModelSpec, evaluated: Evaluated, platform: Platform) -> Subje
         feature_code=trained.features.code,
         code=lineage["code"],
         environment=lineage["environment"],
-        spec=digests.of_json(spec.model_dump(mode="json")),
+        spec=spec.digest,
         recipe=trained.recipe,
     )
 
@@ -205,15 +206,60 @@ def outdated_comparison(
     )
 
 
+def _measured_otherwise(
+    spec: ModelSpec, candidate: str, records: Sequence[GateRecord], platform: Platform
+) -> list[str]:
+    """Return which gates measured under a spec that said something else, of a candidate to be promoted.
+
+    A contract, a group or a metric that was looser while the gates looked would else go into the evidence as
+    it stands afterwards. What a champion won by stays, whatever its spec says since.
+    """
+    champion = platform.champion(spec.name)
+    if champion is not None and champion.candidate == candidate:
+        return []
+    return [
+        f"gate {record.gate} measured when the spec said something else; evaluate again"
+        for record in records
+        if record.spec != spec.digest
+    ]
+
+
+def _with_consent_to_lower_risk(spec: ModelSpec, rules: Rules, platform: Platform) -> Rules:
+    """Return the rules and, if the spec declares less risk than the champion has, that one's approvals.
+
+    A spec declares its own risk. To lower it is a decision of the people who had a say so far.
+
+    Raises:
+        Refused: The champion's evidence cannot be read, so nobody can tell its risk.
+    """
+    champion = platform.champion(spec.name)
+    if champion is None:
+        return rules
+    risk = read_evidence(platform.registry, champion, platform.verifier).risk
+    if RISKS.index(spec.risk) >= RISKS.index(risk):
+        return rules
+    return rules.model_copy(update={"approvals": platform.decisions.policy.tiers[risk].approvals})
+
+
+def _authors(
+    spec: ModelSpec, folder: Path, trained: TrainedModel, records: Sequence[GateRecord], run: dg.DagsterRun
+) -> set[str]:
+    """Return who wrote the model or started any run that it went through."""
+    started = (started_by(run), trained.by, *(record.by for record in records))
+    return {*authors_of(_written(spec, folder)), *(name for names in started for name in names)}
+
+
 def _registered(spec: ModelSpec, evaluated: Evaluated, platform: Platform) -> ModelVersion | None:
-    versions = platform.registry.versions(spec.name)
-    return next((v for v in versions if v.candidate == evaluated.trained.candidate), None)
+    trained, versions = evaluated.trained, platform.registry.versions(spec.name)
+    same = (v for v in versions if (v.candidate, v.run_id) == (trained.candidate, trained.run_id))
+    return next(same, None)
 
 
-def _is_entered(spec: ModelSpec, version: ModelVersion, platform: Platform) -> bool:
-    """Return whether a registration is in the audit chain; a kill may have come before it."""
-    entries = platform.audit.entries(spec.name)
-    return any(e.action == "register" and e.detail.get("version") == version.version for e in entries)
+def _is_entered(version: ModelVersion, platform: Platform) -> bool:
+    """Return whether the audit chain tells of a registration; a kill may have come before."""
+    named = (version.version, version.candidate)
+    entries = platform.audit.newest_first(("register",), version.model)
+    return any((e.detail.get("version"), e.detail.get("candidate")) == named for e in entries)
 
 
 def _still_good(version: ModelVersion, evidence: Evidence, rules: Rules, platform: Platform) -> bool:

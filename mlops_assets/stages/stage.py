@@ -90,9 +90,9 @@ def actor_of(context: dg.AssetExecutionContext) -> str:
     return context.run.tags.get(USER_TAG) or os_user()
 
 
-def started_by(context: dg.AssetExecutionContext) -> set[str]:
+def started_by(run: dg.DagsterRun) -> tuple[str, ...]:
     """Return all names by which whoever started a run may be known."""
-    return {actor_of(context), *filter(None, [context.run.tags.get(EMAIL_TAG)])}
+    return tuple(filter(None, [run.tags.get(USER_TAG) or os_user(), run.tags.get(EMAIL_TAG)]))
 
 
 @contextmanager

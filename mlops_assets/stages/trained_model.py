@@ -8,13 +8,14 @@ import dagster as dg
 from mlops_assets import digests
 from mlops_assets.data.features import FeatureView, types_of
 from mlops_assets.data.snapshots import read_snapshot
+from mlops_assets.errors import PackageError
 from mlops_assets.governance.environment import Environment
 from mlops_assets.registry.training_run import find_finished, log_training
 from mlops_assets.resources import Platform
 from mlops_assets.specs.model_spec import ModelSpec
 from mlops_assets.specs.references import code_digest, project_code
 from mlops_assets.stages.records import TrainedModel, ValidatedFeatures
-from mlops_assets.stages.stage import Result, readable_errors, stage_asset, stage_key
+from mlops_assets.stages.stage import Result, readable_errors, stage_asset, stage_key, started_by
 from mlops_assets.training import onnx_form
 from mlops_assets.training.package import Manifest, PackagedModel, write_package
 from mlops_assets.training.split import holdout_start, require_target
@@ -46,7 +47,9 @@ def trained_model(spec: ModelSpec) -> dg.AssetsDefinition:
             lineage = _lineage(spec, features, start.isoformat())
             recipe = digests.of_json(lineage)
             platform.state.record_training(spec.name, features.raw.as_of)
-            run = find_finished(platform.registry, spec.name, recipe)
+            run = find_finished(
+                platform.registry, spec.name, recipe, is_it=lambda run: _has_lineage(run, lineage, platform)
+            )
             if run is None:
                 table = read_snapshot(platform.home.features(spec.name, features.digest), features.digest)
                 context.log.info(
@@ -74,7 +77,7 @@ def trained_model(spec: ModelSpec) -> dg.AssetsDefinition:
                 )
             else:
                 context.log.info("This recipe was trained before: MLflow run %s", run.run_id)
-            package = platform.package(run.run_id)
+            package = platform.package_of(run.run_id)
         record = TrainedModel(
             features=features,
             recipe=recipe,
@@ -83,6 +86,7 @@ def trained_model(spec: ModelSpec) -> dg.AssetsDefinition:
             experiment=run.experiment,
             holdout_start=start,
             runtime=package.manifest.runtime,
+            by=started_by(context.run),
         )
         return dg.MaterializeResult(
             value=record,
@@ -99,6 +103,14 @@ def trained_model(spec: ModelSpec) -> dg.AssetsDefinition:
         )
 
     return stage
+
+
+def _has_lineage(run_id: str, lineage: dict[str, str], platform: Platform) -> bool:
+    """Return whether a run's package says itself, signed, that it was made of this."""
+    try:
+        return platform.package_of(run_id).manifest.lineage == lineage
+    except PackageError:
+        return False
 
 
 def _lineage(spec: ModelSpec, features: ValidatedFeatures, start: str) -> dict[str, str]:

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from mlops_assets.governance.evidence import learnt_from
 from mlops_assets_tests.lifecycles import Clinic, Launched
 from mlops_assets_tests.whole_processes import tumours
 
@@ -53,13 +54,20 @@ def test_features_of_another_function_are_not_compared(serving_clinic: Clinic) -
 
 
 def test_the_champions_own_features_keep_the_verdict_they_were_admitted_with(serving_clinic: Clinic) -> None:
-    before = serving_clinic.ledger.find(
-        "tumour", serving_clinic.data_version("validated_features"), "feature_verification"
-    )
+    features = serving_clinic.record("validated_features")
+    subject = learnt_from(features["raw"]["digest"], features["digest"])
+    before = serving_clinic.ledger.find("tumour", subject, "feature_verification")
     assert before is not None
     assert any(f.note == "nothing to compare" for f in before.measurement.figures)
     assert judge(serving_clinic).success
-    again = serving_clinic.ledger.find(
-        "tumour", serving_clinic.data_version("validated_features"), "feature_verification"
-    )
-    assert again == before
+    assert serving_clinic.ledger.find("tumour", subject, "feature_verification") == before
+
+
+def test_a_model_trained_otherwise_on_the_champions_features_is_judged_by_its_own_spec(
+    serving_clinic: Clinic,
+) -> None:
+    serving_clinic.project.write_spec(training={"params": {"C": 0.5}})
+    serving_clinic.run("raw_data", "validated_features", "trained_model", "evaluation")
+    refusal = serving_clinic.run("registered_version").failures["tumour__registered_version"]
+    assert "gate champion_comparison refused" in refusal
+    assert "evaluate again" not in refusal

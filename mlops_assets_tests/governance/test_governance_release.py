@@ -20,6 +20,7 @@ def found(release: Release, evidence: Evidence = EVIDENCE, **changes: Any) -> li
         "model": "small",
         "version": "1",
         "candidate": CANDIDATE,
+        "mlflow_run": "run",
         "rules": evidence.rules,
         "approvers": (),
         **changes,
@@ -31,7 +32,9 @@ def test_a_release_lets_its_version_serve() -> None:
     assert found(release_of(EVIDENCE)) == []
 
 
-@pytest.mark.parametrize(("what", "value"), [("model", "other"), ("version", "2"), ("candidate", "d" * 64)])
+@pytest.mark.parametrize(
+    ("what", "value"), [("model", "other"), ("version", "2"), ("candidate", "d" * 64), ("mlflow_run", "x")]
+)
 def test_a_release_for_something_else_does_not(what: str, value: str) -> None:
     (objection,) = found(release_of(EVIDENCE), **{what: value})
     assert objection.kind == "other_candidate"

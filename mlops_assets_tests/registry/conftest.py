@@ -37,10 +37,10 @@ def model() -> str:
 
 @pytest.fixture
 def register(registry: MlflowRegistry, model: str, tmp_path: Path) -> Register:
-    """Return a function that registers a candidate of a fresh MLflow run."""
+    """Return a function that registers a candidate of an MLflow run, a fresh one unless it is named."""
 
-    def make(candidate: str) -> ModelVersion:
-        run = registry.client.create_run(registry.experiment(model))
-        return registry.register(model, run.info.run_id, candidate, {"mlops.data": "d" * 8})
+    def make(candidate: str, run_id: str | None = None) -> ModelVersion:
+        run_id = run_id or registry.client.create_run(registry.experiment(model)).info.run_id
+        return registry.register(model, run_id, candidate, {"mlops.data": "d" * 8})
 
     return make

@@ -211,7 +211,7 @@ def test_a_gateway_that_starts_finds_what_served_by_right_although_the_alias_was
     own_fleet.hand_over("m", "2")
     signed = own_fleet.registry.version("m", "2").tags[RELEASE_TAG]
     own_fleet.registry.set_alias("m", CHAMPION, "1")
-    marks = Marks(None, {"m": Mark("2", 2, signed)})
+    marks = Marks(None, lambda: {"m": Mark("2", 2, signed)})
     with gateway_in_process(own_fleet, marks=marks) as inside:
         assert champion(inside) == "2"
         assert problems(inside) == [("out_of_band", "1")]
@@ -225,8 +225,12 @@ def test_marks_are_remembered_and_a_broken_file_is_no_obstacle(tmp_path: Path) -
     file = tmp_path / "served.json"
     Marks(file).set("m", Mark("3", 7, "signed"))
     assert Marks(file).of("m") == Mark("3", 7, "signed")
-    assert Marks(file, {"m": Mark("2", 5, "older")}).of("m") == Mark("3", 7, "signed")
-    assert Marks(file, {"m": Mark("4", 9, "newer")}).of("m") == Mark("4", 9, "newer")
+    marks = Marks(file, lambda: {"m": Mark("2", 5, "older")})
+    assert marks.catch_up() == []
+    assert marks.of("m") == Mark("3", 7, "signed")
+    marks = Marks(file, lambda: {"m": Mark("4", 9, "newer")})
+    assert marks.catch_up() == ["m"]
+    assert marks.of("m") == Marks(file).of("m") == Mark("4", 9, "newer")
     for broken in ("", "[]", "{", '{"m": {}}', '{"m": 3}'):
         file.write_text(broken)
         assert Marks(file).of("m") is None

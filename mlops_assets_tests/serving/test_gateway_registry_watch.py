@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from mlops_assets.registry.mlflow_registry import MlflowRegistry
-from mlops_assets.registry.port import CHAMPION
+from mlops_assets.registry.port import CHAMPION, RegisteredModel
 from mlops_assets.serving import routing
 from mlops_assets.serving.proving import Prover
 from mlops_assets.serving.routing import Router
@@ -73,11 +73,11 @@ class _Counting:
     def __init__(self, registry: MlflowRegistry) -> None:
         self._registry, self.reads, self.down = registry, 0, False
 
-    def aliases(self) -> dict[str, dict[str, str]]:
+    def models(self) -> dict[str, RegisteredModel]:
         self.reads += 1
         if self.down:
             raise ConnectionError("down")
-        return self._registry.aliases()
+        return self._registry.models()
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._registry, name)

@@ -1,0 +1,56 @@
+"""Which release holds, by what the audit chain says and the platform signed."""
+
+from dataclasses import dataclass
+
+from mlops_assets.errors import EvidenceError
+from mlops_assets.governance.audit_chain import AuditChain
+from mlops_assets.governance.audit_entry import Entry
+from mlops_assets.governance.release import Release
+from mlops_assets.governance.signatures import Verifier
+
+MOVES = ("promote", "rollback")
+
+
+@dataclass(frozen=True)
+class SignedRelease:
+    """A release and the text that was signed."""
+
+    release: Release
+    text: str
+
+
+def release_in(entry: Entry, verifier: Verifier) -> SignedRelease | None:
+    """Return the release that an audit entry holds, if the platform signed it."""
+    text = str(entry.detail.get("release"))
+    try:
+        release = Release.unsealed(text, verifier)
+    except EvidenceError:
+        return None
+    return SignedRelease(release, text) if release.model == entry.model else None
+
+
+def latest_releases(
+    audit: AuditChain, verifier: Verifier, model: str | None = None, after: int = 0
+) -> dict[str, SignedRelease]:
+    """Return the latest release of each model that the audit chain holds.
+
+    That is the one with the greatest serial of those that the platform signed, wherever it stands. So
+    whoever may write to the audit database makes nobody champion: neither by an entry that holds nothing
+    nor by an old release entered again.
+
+    Args:
+        audit: The audit chain.
+        verifier: The platform's public key.
+        model: Of this model only.
+        after: Only of entries with a higher number.
+    """
+    found: dict[str, SignedRelease] = {}
+    for entry in audit.newest_first(MOVES, model, after):
+        known, claimed = found.get(entry.model), entry.detail.get("serial")
+        # Nearly always the first is the latest, and the others' signatures need not be verified.
+        if known is not None and not (isinstance(claimed, int) and claimed > known.release.serial):
+            continue
+        signed = release_in(entry, verifier)
+        if signed is not None and (known is None or signed.release.serial > known.release.serial):
+            found[entry.model] = signed
+    return found
