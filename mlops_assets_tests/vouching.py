@@ -77,7 +77,7 @@ def release_of(evidence: Evidence, version: str = "1", serial: int = 1, **change
         "version": version,
         "candidate": subject.candidate,
         "evidence": evidence.digest,
-        "mlflow_run": "run",
+        "mlflow_run": evidence.facts.get("mlflow_run", "run"),
         "serial": serial,
         "action": "promote",
         "replaced": None,

@@ -161,6 +161,7 @@ def _release(pack: OpenedPack) -> _Found:
         model=manifest.model,
         version=manifest.version,
         candidate=manifest.candidate,
+        mlflow_run=evidence.facts.get("mlflow_run", release.mlflow_run),
         rules=evidence.rules,
         approvers=pack.approvers,
     )

@@ -71,7 +71,7 @@ def live_versions(authority: Authority) -> Iterator[Live]:
     """
     registered = authority.audit.newest_by_model(("register",))
     moved = authority.audit.newest_by_model(MOVES)
-    for model, aliases in sorted(authority.registry.aliases().items()):
+    for model, known in sorted(authority.registry.models().items()):
         entry, move = registered.get(model), moved.get(model)
         is_pending = entry is not None and (move is None or move.seq < entry.seq)
         waiting = str(entry.detail["version"]) if entry is not None and is_pending else None
@@ -79,7 +79,10 @@ def live_versions(authority: Authority) -> Iterator[Live]:
         found: tuple[tuple[Role, ModelVersion | None], ...] = (
             ("champion", authority.champion(model)),
             ("pending", authority.registry.version(model, waiting) if waiting else None),
-            ("challenger", authority.registry.by_alias(model, CHALLENGER) if CHALLENGER in aliases else None),
+            (
+                "challenger",
+                authority.registry.by_alias(model, CHALLENGER) if CHALLENGER in known.aliases else None,
+            ),
         )
         for role, version in found:
             if version is not None and version.version not in seen:

@@ -14,6 +14,7 @@ import pytest
 
 from mlops_assets.digests import canonical_json, of_bytes
 from mlops_assets.errors import StorageError
+from mlops_assets.governance.audit_entry import link
 from mlops_assets.registry.proof import Refused
 from mlops_assets_tests.attacks.production import Watched
 
@@ -40,7 +41,7 @@ def _chained(rows: Rows) -> Rows:
     for seq, row in enumerate(rows, start=1):
         body = json.loads(row["body"]) | {"seq": seq, "previous": previous}
         text = canonical_json({name: value for name, value in body.items() if name != "hash"}).decode()
-        previous = of_bytes(text.encode())
+        previous = link(previous, of_bytes(text.encode()))
         made.append({**row, "seq": seq, "action": body["action"], "body": text, "hash": previous})
     return made
 
@@ -71,7 +72,7 @@ def test_an_entry_edited(watched: Watched) -> None:
 def test_an_entry_edited_and_its_hash_computed_anew(watched: Watched) -> None:
     rows = _rows(watched)
     rows[0]["body"] = rows[0]["body"].replace('"actor":"deployer"', '"actor":"mallory"')
-    rows[0]["hash"] = of_bytes(rows[0]["body"].encode())
+    rows[0]["hash"] = link("0" * 64, of_bytes(rows[0]["body"].encode()))
     _write(watched, rows)
     watched.holds(None, audit="entry 2 was not written after the entry that stands before it")
 

@@ -119,7 +119,7 @@ def test_an_approval_given_before_the_key_was_revoked(watched: Watched, version:
 
 
 def test_an_approval_with_a_key_that_is_not_valid_yet(watched: Watched, version: str) -> None:
-    approvers(watched, approver("Ada", valid_from=TODAY + DAY))
+    approvers(watched, approver("Ada", valid_from=TODAY + 2 * DAY))
     does_not_count(watched, version, watched.production.decided("Ada", version), "not valid before")
 
 

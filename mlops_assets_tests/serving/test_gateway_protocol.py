@@ -1,7 +1,7 @@
 """What clients may send and what they get back, over HTTP from a gateway process."""
 
-import json
 from collections.abc import Callable
+from datetime import datetime
 from typing import Any
 
 import numpy as np
@@ -83,15 +83,13 @@ def test_what_was_answered_is_in_the_log(served: Any, fleet: Any) -> None:
         records = [log.find(id_) for id_ in ids]
     finally:
         log.close()
-    assert [(r["model"], r["version"], float(r["output"])) for r in records if r] == [
-        ("visits", "1", p) for p in predictions
+    assert [(r.model, r.version, r.output) for r in records if r] == [("visits", "1", p) for p in predictions]
+    assert [r.event_time for r in records if r] == [
+        datetime(2024, 3, 1, 10, 30),
+        datetime(2024, 3, 2),
+        datetime(2024, 3, 3, 23, 59, 59, 500_000),
     ]
-    assert [r["event_time"] for r in records if r] == [
-        "2024-03-01T10:30:00",
-        "2024-03-02T00:00:00",
-        "2024-03-03T23:59:59.500000",
-    ]
-    assert [json.loads(r["inputs"]) for r in records if r] == VISITS
+    assert [r.inputs for r in records if r] == VISITS
 
 
 def test_times_with_a_zone_are_the_same_instant_in_utc(served: Any) -> None:
