@@ -1,6 +1,7 @@
 """Feature verification: what a feature table must not be, whatever its values."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from mlops_assets.verdict import Figure, Finding, Measurement
@@ -10,11 +11,15 @@ if TYPE_CHECKING:
 
 _ROWS = 50_000
 _SHOWN = 10
+_COMMON = 0.05  # share of the rows; what is rarer may be absent by chance or season
 _FEWEST = 20  # rows of the rarer class, or values, below which chance alone looks like knowledge
 
 
 def measure_features(
-    features: "pd.DataFrame", target: "pd.Series[Any]", previous: "pd.DataFrame | None" = None
+    features: "pd.DataFrame",
+    target: "pd.Series[Any]",
+    previous: "pd.DataFrame | None" = None,
+    categories: "Mapping[str, tuple[pd.Series[Any], pd.Series[Any]]]" = MappingProxyType({}),
 ) -> Measurement:
     """Look at a feature table before anything is trained on it.
 
@@ -22,6 +27,7 @@ def measure_features(
         features: Feature columns.
         target: The column to predict.
         previous: The same features in the previous training window, if there was one.
+        categories: What raw columns of categories held in the previous window, and hold now.
 
     Returns:
         What gate ``feature_verification`` measured: features that are broken, how well each alone tells
@@ -29,7 +35,7 @@ def measure_features(
         limit of .25 on the latter is too tight here: seasons move a feature that much, a unit error far
         more.
     """
-    broken = list(_broken(features, previous))
+    broken = [*_broken(features, previous), *_vanished(categories)]
     out = {finding["column"] for finding in broken}
     step = max(1, len(features) // _ROWS)
     sample, labels = features.iloc[::step], target.iloc[::step]
@@ -76,6 +82,18 @@ def _broken(features: "pd.DataFrame", previous: "pd.DataFrame | None") -> Iterat
     if previous is not None:
         for name in previous.columns.difference(features.columns):
             yield _finding(name, "gone since the last training", "missing")
+
+
+def _vanished(categories: "Mapping[str, tuple[pd.Series[Any], pd.Series[Any]]]") -> Iterator[Finding]:
+    """Yield values that were common and are there no more, as when one of several deliveries is missing."""
+    for name, (before, now) in categories.items():
+        shares = before.value_counts(normalize=True)
+        common = shares[shares >= _COMMON]
+        if len(now) * _COMMON < _FEWEST:
+            continue
+        for value in sorted(set(common.index) - set(now), key=str):
+            told = f"{value!r}, which {shares[value]:.0%} of the rows had"
+            yield _finding(name, "a value is gone since the last training", told)
 
 
 def _finding(name: Any, problem: str, observed: str) -> Finding:

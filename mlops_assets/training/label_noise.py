@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 _PROBABILITIES = 130_000  # rows times classes: enough to see one flipped label in twenty of a large group
 _MOST_CLASSES = 8
 _FEWEST_OF_A_CLASS = 20
+_FEWEST_MARKED = 50  # rows of one value, all with one label: a model learns what so few say
 _SHOWN = 10
 
 
@@ -71,25 +72,30 @@ def measure_label_noise(
         flipped = flipped_shares(probabilities, codes[sample], labels, screened, **bounds)
         denials = _denials(probabilities, codes[sample])
         named = {c.name: rows[c.name] for c in spec.data.features} | {PERIOD: groups[PERIOD]}
-        marked = marked_rows(
-            codes[codes >= 0], labels, {n: v[codes >= 0] for n, v in named.items()}, **bounds
-        )
+        known = codes >= 0
+        few = min(rules.min_rows, _FEWEST_MARKED)
+        columns = {name: values[known] for name, values in named.items()}
+        marked = marked_rows(codes[known], labels, columns, confidence=rules.confidence, min_rows=few)
     changed = changed_labels(rows, previous, spec.data, groups, **bounds) if previous is not None else []
     twice = twins(rows, times, rules.confidence)
-    few = f"no two groups of {rules.min_rows} rows"
+    unknown = f"no two groups of {rules.min_rows} rows"
     return Measurement(
         gate="label_noise",
         summary="; ".join(
             (
-                _most("labels seem flipped", flipped, few),
-                *((_most("labels were changed since the last training", changed, few),) if changed else ()),
+                _most("labels seem flipped", flipped, unknown),
+                *(
+                    (_most("labels were changed since the last training", changed, unknown),)
+                    if changed
+                    else ()
+                ),
                 _alike(marked),
                 f"{twice.share:.2%} of the rows are there twice",
             )
         ),
         figures=(
-            *_worst("labels flipped", flipped, "max_flipped", few),
-            *(_worst("labels changed", changed, "max_flipped", few) if changed else ()),
+            *_worst("labels flipped", flipped, "max_flipped", unknown),
+            *(_worst("labels changed", changed, "max_flipped", unknown) if changed else ()),
             *_worst("labels alike", marked, "max_purity", "no column with enough values"),
             Figure(
                 name="rows there twice", value=twice.share, low=twice.low, limit="max_copies", counts="low"

@@ -149,6 +149,20 @@ def test_a_feature_that_changed_type_or_vanished_is_found() -> None:
     }
 
 
+def test_a_common_category_that_is_gone_is_found_and_a_rare_one_is_not() -> None:
+    sites = pd.Series(list("AAAABBBBC" * 200 + "D" * 20)).astype("str")
+    features, target = pd.DataFrame({"x": X}), pd.Series(GENERATOR.random(N) < 0.5)
+
+    def broken(now: "pd.Series[Any]") -> list[str]:
+        found = measure_features(features, target, features, {"site": (sites, now)})
+        return [f"{f['column']}: {f['observed']}" for f in found.findings]
+
+    assert broken(sites.sample(frac=1, random_state=0)) == []
+    assert broken(sites[sites != "D"]) == []
+    assert broken(sites[sites != "C"]) == ["site: 'C', which 11% of the rows had"]
+    assert broken(sites[sites != "C"].head(100)) == []
+
+
 @given(st.lists(st.floats(-5, 5) | st.none(), min_size=30, max_size=60))
 def test_a_sample_has_not_moved_against_itself(values: list[float | None]) -> None:
     column = pd.Series(values, dtype="float64")
