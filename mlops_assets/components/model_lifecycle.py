@@ -79,7 +79,7 @@ def lifecycle_definitions(spec: ModelSpec, folder: Path, rules: Rules | None = N
         assets=[
             raw_data(spec, folder),
             validated_features(spec),
-            trained_model(spec),
+            trained_model(spec, folder),
             evaluation(spec, folder, rules),
             registered_version(spec, rules, folder),
             deployed_endpoint(spec, rules),

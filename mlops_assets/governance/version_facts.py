@@ -89,7 +89,7 @@ def version_facts(
         note=columns_note,
     )
     training = TrainingFacts(
-        estimator=str(spec.training.function or spec.training.estimator),
+        estimator=spec.training.trainer,
         params=spec.training.params,
         seed=spec.training.seed,
         trained_at=_end(evidence.facts.get("trained_model.time")),

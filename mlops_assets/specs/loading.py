@@ -142,7 +142,7 @@ def _reference_problems(document: Document, folder: Path, import_code: bool) -> 
         return Problem(document.file, line, f"{'.'.join(map(str, path))}: {reason}")
 
     path: KeyPath
-    for path in (("data", "source", "path"), ("data", "contract", "suite")):
+    for path in (("data", "source", "path"), ("data", "contract", "suite"), ("training", "model_file")):
         if (file := _given(document, path)) and not (folder / file).exists():
             yield wrong(path, f"{file} does not exist")
     if not import_code:

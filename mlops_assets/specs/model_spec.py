@@ -195,19 +195,26 @@ class Training(Part):
     function: FunctionReference | None = Field(
         None, description="train(features, target, params, seed) -> fitted estimator."
     )
+    model_file: str | None = Field(
+        None,
+        pattern=r"^([\w-][\w.-]*/)*[\w-][\w.-]*\.(onnx|skops)$",
+        description="A model from elsewhere, .onnx or .skops, beside the spec: it is judged as any other.",
+    )
     params: dict[str, Any] = {}
     seed: int = Field(0, ge=0)
 
     @model_validator(mode="after")
     def _one_trainer(self) -> "Training":
-        if (self.estimator is None) == (self.function is None):
-            raise ValueError("give exactly one of estimator and function")
+        if sum(given is not None for given in (self.estimator, self.function, self.model_file)) != 1:
+            raise ValueError("give exactly one of estimator, function and model_file")
+        if self.model_file is not None and self.params:
+            raise ValueError("a model file is not trained here, so it takes no params")
         return self
 
     @property
     def trainer(self) -> str:
-        """The class or function that makes the estimator, as the spec names it."""
-        return str(self.function or self.estimator)
+        """What the estimator is made by, or where it is, as the spec names it."""
+        return str(self.function or self.estimator or self.model_file)
 
 
 class Evaluation(Part):

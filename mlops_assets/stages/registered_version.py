@@ -170,6 +170,8 @@ def _written(spec: ModelSpec, folder: Path) -> list[Path]:
         spec.training.function,
     )
     files = [source_of(reference) for reference in named if reference]
+    if spec.training.model_file is not None:
+        files.append(folder / spec.training.model_file)
     return [*(file for name in _SPECS if (file := folder / name).exists()), *files]
 
 

@@ -13,13 +13,12 @@ from mlops_assets.governance.environment import Environment
 from mlops_assets.registry.training_run import find_finished, log_training
 from mlops_assets.resources import Platform
 from mlops_assets.specs.model_spec import ModelSpec
-from mlops_assets.specs.references import code_digest, project_code
 from mlops_assets.stages.records import TrainedModel, ValidatedFeatures
 from mlops_assets.stages.stage import Result, readable_errors, stage_asset, stage_key, started_by
 from mlops_assets.training import onnx_form
 from mlops_assets.training.package import Manifest, PackagedModel, write_package
 from mlops_assets.training.split import holdout_start, require_target
-from mlops_assets.training.trainer import fit
+from mlops_assets.training.trainer import code_behind, digest_behind, fit
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -28,7 +27,7 @@ if TYPE_CHECKING:
 _REFERENCE_ROWS = 20_000
 
 
-def trained_model(spec: ModelSpec) -> dg.AssetsDefinition:
+def trained_model(spec: ModelSpec, folder: Path) -> dg.AssetsDefinition:
     """Return the asset that trains and packages a candidate."""
 
     @stage_asset(
@@ -44,7 +43,7 @@ def trained_model(spec: ModelSpec) -> dg.AssetsDefinition:
         with readable_errors():
             raw = read_snapshot(platform.home.snapshot(spec.name, features.raw.digest), features.raw.digest)
             start = holdout_start(raw[spec.data.time_column], spec.evaluation.holdout)
-            lineage = _lineage(spec, features, start.isoformat())
+            lineage = _lineage(spec, folder, features, start.isoformat())
             recipe = digests.of_json(lineage)
             platform.state.record_training(spec.name, features.raw.as_of)
             run = find_finished(
@@ -55,7 +54,7 @@ def trained_model(spec: ModelSpec) -> dg.AssetsDefinition:
                 context.log.info(
                     "Training on %s rows", f"{int((raw[spec.data.time_column] < start).sum()):,}"
                 )
-                candidate = _Candidate(spec, raw, table, raw[spec.data.time_column] < start, lineage)
+                candidate = _Candidate(spec, folder, raw, table, raw[spec.data.time_column] < start, lineage)
                 run = log_training(
                     platform.registry,
                     spec.name,
@@ -113,13 +112,13 @@ def _has_lineage(run_id: str, lineage: dict[str, str], platform: Platform) -> bo
         return False
 
 
-def _lineage(spec: ModelSpec, features: ValidatedFeatures, start: str) -> dict[str, str]:
+def _lineage(spec: ModelSpec, folder: Path, features: ValidatedFeatures, start: str) -> dict[str, str]:
     """Return all that determines the candidate; equal lineage means equal model."""
     return {
         "data": features.raw.digest,
         "features": features.digest,
         "feature_code": features.code,
-        "code": code_digest(spec.training.trainer),
+        "code": digest_behind(spec.training, folder),
         "spec": digests.of_json(_determining(spec)),
         "environment": Environment.present().digest,
         "trained_until": start,
@@ -145,6 +144,7 @@ class _Candidate:
     def __init__(
         self,
         spec: ModelSpec,
+        folder: Path,
         raw: "pd.DataFrame",
         features: "pd.DataFrame",
         older: "pd.Series[bool]",
@@ -153,9 +153,9 @@ class _Candidate:
         target = raw[spec.data.target]
         require_target(target[older].to_numpy(), spec.task, spec.data.target, "rows to train on")
         self.older = older
-        self._spec, self._raw, self._lineage = spec, raw, lineage
+        self._spec, self._folder, self._raw, self._lineage = spec, folder, raw, lineage
         self._holdout, self._types = features[~older], types_of(features)
-        self._estimator = fit(spec.training, spec.task, features[older], target[older])
+        self._estimator = fit(spec.training, spec.task, features[older], target[older], folder)
 
     def write(self, folder: Path, platform: Platform) -> PackagedModel:
         spec, view = self._spec, FeatureView.from_spec(self._spec.data)
@@ -191,5 +191,5 @@ class _Candidate:
             reference,
             platform.signer,
             environment=Environment.present(),
-            code=project_code(spec.training.trainer),
+            code=code_behind(spec.training, self._folder),
         )

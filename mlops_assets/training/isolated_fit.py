@@ -48,7 +48,7 @@ class RecordedFit:
         target: The column to predict.
         time_column: The column that tells hold-out rows.
         holdout_start: Where the hold-out begins, which is not trained on.
-        code: The project's own training code: source by its path below an import root.
+        code: The project's own training code: source by its path below an import root; or the model file.
     """
 
     training: Training
@@ -82,6 +82,7 @@ def predictions_of_new_fit(recorded: RecordedFit, raw: Rows, features: Rows) -> 
             "target": recorded.target,
             "time_column": recorded.time_column,
             "holdout_start": recorded.holdout_start.isoformat(),
+            "folder": str(folder / _CODE),
             "raw": [str(raw.file), raw.digest],
             "features": [str(features.file), features.digest],
         }
@@ -145,7 +146,8 @@ def _fit_and_predict(asked: dict[str, Any]) -> "np.ndarray[Any, Any]":
     raw, features = (read_snapshot(Path(file), digest) for file, digest in (asked["raw"], asked["features"]))
     older = raw[asked["time_column"]] < datetime.fromisoformat(asked["holdout_start"])
     training = Training.model_validate(asked["training"])
-    estimator = fit(training, asked["task"], features[older], raw.loc[older, asked["target"]])
+    target = raw.loc[older, asked["target"]]
+    estimator = fit(training, asked["task"], features[older], target, Path(asked["folder"]))
     return onnx_form.native(estimator, asked["task"], features[~older])
 
 

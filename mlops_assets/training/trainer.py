@@ -1,18 +1,56 @@
 """Fit what the spec names: any scikit-learn compatible estimator, or the team's own function."""
 
 import random
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mlops_assets import digests
 from mlops_assets.errors import MlopsError, TrainingError
 from mlops_assets.specs.model_spec import Training
-from mlops_assets.specs.references import load_class, load_function
+from mlops_assets.specs.references import code_digest, load_class, load_function, project_code
 from mlops_assets.specs.tasks import Task
+from mlops_assets.training.foreign_model import read_model
 
 if TYPE_CHECKING:
     import pandas as pd
 
 
-def fit(training: Training, task: Task, features: "pd.DataFrame", target: "pd.Series[Any]") -> Any:
+def code_behind(training: Training, folder: Path) -> dict[str, bytes]:
+    """Return all that people wrote or brought for a training: its own code, or a model file.
+
+    Args:
+        training: The spec's training part.
+        folder: Folder to which the spec's paths refer.
+
+    Raises:
+        TrainingError: The model file is not there.
+    """
+    if training.model_file is None:
+        return project_code(training.trainer)
+    return {training.model_file: _given(folder, training.model_file)}
+
+
+def digest_behind(training: Training, folder: Path) -> str:
+    """Return the digest of what :func:`code_behind` returns, and of our own version."""
+    if training.model_file is None:
+        return code_digest(training.trainer)
+    return digests.of_bytes(_given(folder, training.model_file))
+
+
+def _given(folder: Path, name: str) -> bytes:
+    try:
+        return (folder / name).read_bytes()
+    except OSError as error:
+        raise TrainingError(f"the model file {folder / name} cannot be read: {error.strerror}") from error
+
+
+def fit(
+    training: Training,
+    task: Task,
+    features: "pd.DataFrame",
+    target: "pd.Series[Any]",
+    folder: Path = Path(),
+) -> Any:
     """Return a fitted estimator, the same one each time for the same rows and spec.
 
     Args:
@@ -20,6 +58,7 @@ def fit(training: Training, task: Task, features: "pd.DataFrame", target: "pd.Se
         task: What it is to predict.
         features: Feature columns of the training rows, float32 or pandas' ``str``.
         target: The column to predict, same index.
+        folder: Folder to which the spec's paths refer.
 
     Raises:
         TrainingError: The estimator or function refuses its parameters or the data, or what comes out
@@ -32,7 +71,9 @@ def fit(training: Training, task: Task, features: "pd.DataFrame", target: "pd.Se
     random.seed(training.seed)
     np.random.seed(training.seed)
     try:
-        if training.function is not None:
+        if training.model_file is not None:
+            estimator = read_model(_given(folder, name), name, task)
+        elif training.function is not None:
             function = load_function(training.function)
             estimator = function(features, target, dict(training.params), training.seed)
         else:
