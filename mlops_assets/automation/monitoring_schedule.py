@@ -5,6 +5,7 @@ from typing import Any
 import dagster as dg
 
 from mlops_assets.registry.port import CHAMPION
+from mlops_assets.registry.strays import enter_strays
 from mlops_assets.resources import Platform
 from mlops_assets.stages.stage import MONITORING, models_with, stage_config
 
@@ -26,6 +27,8 @@ def monitoring_schedule(job: Any, cron: str) -> dg.ScheduleDefinition:
         description="Looks at the last complete window of every model that serves.",
     )
     def schedule(context: dg.ScheduleEvaluationContext, platform: Platform) -> dg.RunRequest | dg.SkipReason:
+        for model in enter_strays(platform.authority):
+            context.log.warning("the champion of %s was moved out of band; see mlops-assets audit", model)
         # A model without a champion has nothing to watch, and would fail the run of all the others.
         serving = {model for model, aliases in platform.registry.aliases().items() if CHAMPION in aliases}
         watched = sorted(models_with(MONITORING, context.repository_def) & serving)

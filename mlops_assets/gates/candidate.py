@@ -17,7 +17,7 @@ from mlops_assets.evaluation.quality import measure_against_champion, measure_th
 from mlops_assets.evaluation.robustness import measure_robustness
 from mlops_assets.evaluation.serving_budget import measure_cost, measure_serving_budget
 from mlops_assets.evaluation.slices import measure_slice_gate
-from mlops_assets.gates.gate import file_and_show, gate_checks, not_measured, selected, shown
+from mlops_assets.gates.gate import enter_and_show, file_and_show, gate_checks, not_measured, selected
 from mlops_assets.governance.model_card import measure_model_card
 from mlops_assets.resources import Platform
 from mlops_assets.specs.model_spec import ModelSpec
@@ -25,7 +25,7 @@ from mlops_assets.specs.policy import Rules
 from mlops_assets.stages.holdout_uses import holdout_uses
 from mlops_assets.stages.records import Evaluated
 from mlops_assets.stages.stage import readable_errors
-from mlops_assets.verdict import Measurement, judge
+from mlops_assets.verdict import Measurement
 
 COMPARISON = "champion_comparison"
 
@@ -138,7 +138,7 @@ def candidate_gates(spec: ModelSpec, rules: Rules, folder: Path) -> dg.AssetChec
                 )
             if known is not None:
                 # Run again after it was promoted: what it won by is the evidence, and stays.
-                yield shown(judge(known.measurement, rules.gates.of(gate)), candidate)
+                yield enter_and_show(platform, spec, rules, candidate, known.measurement, context.run)
                 continue
             try:
                 measured = GATES[gate][1](judged)

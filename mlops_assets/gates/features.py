@@ -7,7 +7,7 @@ import dagster as dg
 
 from mlops_assets.data.feature_verification import measure_features
 from mlops_assets.data.snapshots import read_snapshot
-from mlops_assets.gates.gate import file_and_show, gate_checks, selected, shown
+from mlops_assets.gates.gate import enter_and_show, file_and_show, gate_checks, selected
 from mlops_assets.governance.evidence import Subject, learnt_from
 from mlops_assets.registry.proof import read_evidence
 from mlops_assets.resources import Platform
@@ -17,7 +17,7 @@ from mlops_assets.stages.records import ValidatedFeatures
 from mlops_assets.stages.stage import readable_errors
 from mlops_assets.training.label_noise import measure_label_noise
 from mlops_assets.training.split import holdout_start
-from mlops_assets.verdict import Measurement, judge
+from mlops_assets.verdict import Measurement
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -42,7 +42,7 @@ def feature_gates(spec: ModelSpec, rules: Rules) -> dg.AssetChecksDefinition:
             for gate in selected(context, GATES):
                 known = _of_the_champion(spec, features, platform, gate)
                 if known is not None:
-                    yield shown(judge(known, rules.gates.of(gate)), digest)
+                    yield enter_and_show(platform, spec, rules, digest, known, context.run)
                     continue
                 measured = _MEASURES[gate](spec, features, platform, rules)
                 yield file_and_show(platform, spec, rules, digest, measured, context.run)

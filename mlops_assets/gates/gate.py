@@ -63,7 +63,27 @@ def file_and_show(
         run: The Dagster run.
     """
     platform.ledger.file(gate_record(spec, rules, subject, measurement, run))
-    return shown(judge(measurement, rules.gates.of(measurement.gate)), subject)
+    return enter_and_show(platform, spec, rules, subject, measurement, run)
+
+
+def enter_and_show(
+    platform: Platform,
+    spec: ModelSpec,
+    rules: Rules,
+    subject: str,
+    measurement: Measurement,
+    run: dg.DagsterRun,
+) -> dg.AssetCheckResult:
+    """Return what was measured, held against the rules of today; a refusal is entered in the audit chain.
+
+    See :func:`file_and_show`.
+    """
+    verdict = judge(measurement, rules.gates.of(measurement.gate))
+    if not verdict.passed:
+        by = started_by(run)[0]
+        said = f"gate {verdict.gate} refused {subject[:12]}: {verdict.summary}"
+        platform.audit.append("refuse", spec.name, actor=by, reason=said, subject=subject, run=run.run_id)
+    return shown(verdict, subject)
 
 
 def gate_record(

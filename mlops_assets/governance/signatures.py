@@ -10,6 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mlops_assets.digests import of_bytes
 from mlops_assets.errors import PackageError, StorageError
 from mlops_assets.home import write_atomically, write_secret_once
 
@@ -153,6 +154,11 @@ class Verifier:
         from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
         return self._key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 of the key as PEM, to tell it from others."""
+        return of_bytes(self.pem)
 
     def verify(self, content: bytes, signature: bytes) -> bool:
         """Return whether ``signature`` was made over ``content`` with the platform key."""

@@ -8,6 +8,7 @@ import dagster as dg
 
 from mlops_assets.errors import EvidenceError, MlopsError
 from mlops_assets.governance.authorship import authors_of
+from mlops_assets.governance.changes import enter_changes
 from mlops_assets.governance.evidence import Evidence, GateRecord, Subject, gate_objections, objections
 from mlops_assets.registry.port import EVIDENCE_TAG, ModelVersion
 from mlops_assets.registry.proof import Refused, read_evidence, write_evidence
@@ -64,6 +65,8 @@ def registered_version(spec: ModelSpec, rules: Rules, folder: Path) -> dg.Assets
                 summary=_summary(spec, evaluated),
             )
             if not _is_entered(version, platform):
+                stand = {"spec": spec.digest, "policy": evidence.policy, "key": platform.verifier.fingerprint}
+                enter_changes(platform.audit, spec.name, stand, actor_of(context), context.run_id)
                 platform.audit.append(
                     "register",
                     spec.name,
@@ -74,6 +77,7 @@ def registered_version(spec: ModelSpec, rules: Rules, folder: Path) -> dg.Assets
                     candidate=trained.candidate,
                     approvals_needed=demanded.approvals.needed,
                     run=context.run_id,
+                    stand=stand,
                 )
         return dg.MaterializeResult(
             value=Registered(evaluated=evaluated, version=version.version),

@@ -52,7 +52,8 @@ def test_a_rollback_is_on_record_with_its_reason_as_it_was_typed(
     assert all(words in second for words in ("previous=1", "version=2"))
     assert "[/bold] :smile: two\\nlines \\x1b[2K" in rollback
     assert all(words in rollback for words in ("previous=2", "version=1"))
-    assert verdict.startswith("6 entries, unbroken, checkpoint of 20")
+    assert "spec_change" in shown.out
+    assert verdict.startswith("7 entries, unbroken, checkpoint of 20")
     last = warm.cli("audit", "--last", 1, "--json", cwd=project.root, home=home).json
     assert [entry["reason"] for entry in last["entries"]] == [reason]
     status = warm.cli("status", "tumour", cwd=project.root, home=home)
@@ -105,3 +106,15 @@ def test_an_audit_needs_no_project_and_a_new_home_has_none(warm: Any, home: Path
     ended = warm.cli("audit", "--verify", cwd=tmp_path, home=home)
     assert ended.code == 0, ended.err
     assert ended.out.splitlines()[-1] == "0 entries, no checkpoint yet"
+
+
+def test_a_gate_that_refused_is_on_record_with_what_it_measured(
+    warm: Any, project: Any, home_with_champion: Path
+) -> None:
+    project.write_spec(evaluation={"thresholds": {"roc_auc": {"min": 0.999}}})
+    ran = warm.cli("run", "tumour", "--as-of", project.as_of, cwd=project.root, home=home_with_champion)
+    assert ran.code == 1
+    entries = warm.cli("audit", "--json", cwd=project.root, home=home_with_champion).json["entries"]
+    refused = [entry["reason"] for entry in entries if entry["action"] == "refuse"]
+    assert any(said.startswith("gate metric_thresholds refused") for said in refused), entries
+    assert any("breaks ≥ 0.999" in said for said in refused)

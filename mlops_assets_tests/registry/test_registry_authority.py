@@ -22,6 +22,7 @@ from mlops_assets.registry.mlflow_registry import MlflowRegistry
 from mlops_assets.registry.port import CHAMPION, EVIDENCE_TAG, PREVIOUS_CHAMPION, RELEASE_TAG, ModelVersion
 from mlops_assets.registry.proof import Refused, read_evidence, read_release, write_evidence
 from mlops_assets.registry.releases import release_in
+from mlops_assets.registry.strays import enter_strays
 from mlops_assets.specs.approver import Approver
 from mlops_assets.specs.durations import utc_now
 from mlops_assets.specs.gate_rules import AT_THE_ENDPOINT
@@ -283,3 +284,23 @@ def test_a_key_revoked_since_counts_for_nothing_new(platform: Platform) -> None:
     )
     with pytest.raises(Refused, match="1 of 2 approvals"):
         platform.promote(version)
+
+
+def test_an_alias_that_was_moved_by_hand_is_entered_once_each_time(platform: Platform) -> None:
+    one, two = platform.add("a"), platform.add("b")
+    assert enter_strays(platform.authority) == []
+    platform.promote(one)
+    assert enter_strays(platform.authority) == []
+    platform.registry.set_alias(platform.model, CHAMPION, two.version)
+    for _ in range(2):
+        assert enter_strays(platform.authority) == [platform.model]
+    platform.registry.delete_alias(platform.model, CHAMPION)
+    assert enter_strays(platform.authority) == [platform.model]
+    platform.promote(two)
+    assert enter_strays(platform.authority) == []
+    entries = platform.authority.audit.entries(platform.model)
+    assert [(e.action, e.detail.get("alias")) for e in entries if e.action == "out_of_band"] == [
+        ("out_of_band", two.version),
+        ("out_of_band", None),
+    ]
+    assert "by right version 1 serves" in entries[1].reason
