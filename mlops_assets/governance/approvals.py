@@ -212,8 +212,10 @@ def _problem(
     """Return why a decision says nothing about this release, or None if it does."""
     decision = signed.decision
     day = decision.at.date()
-    for name, expected in subject.items():
-        if getattr(decision, name) != expected:
+    # A rejection is of the package: new evidence or another number in the registry takes it back for nobody.
+    about = ("model", "candidate") if decision.decision == "reject" else tuple(subject)
+    for name in about:
+        if getattr(decision, name) != subject[name]:
             return f"about another {name}"
     if not ssh_signatures.verify(signed.signature, decision.content, approver.key):
         return "the signature does not belong to what was decided"

@@ -131,7 +131,7 @@ class Authority:
                     actor=actor,
                     reason=reason,
                     run=run,
-                    approvals=tuple(self.decisions.of(to.model, to.version)),
+                    approvals=tuple(self.decisions.of(to)),
                 )
                 made.append(new)
                 return self._sealed(new, to, evidence, rules)

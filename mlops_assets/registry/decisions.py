@@ -37,14 +37,19 @@ class Decisions:
     audit: AuditChain
     policy: Policy
 
-    def of(self, model: str, version: str) -> list[SignedDecision]:
-        """Return what people decided about a version, oldest first."""
-        found = (_signed(e) for e in self.audit.entries(model) if e.action in DECISIONS)
-        return [signed for signed in found if signed is not None and signed.decision.version == version]
+    def of(self, version: ModelVersion) -> list[SignedDecision]:
+        """Return what people decided about a version or its package, oldest first."""
+        found = (_signed(e) for e in self.audit.entries(version.model) if e.action in DECISIONS)
+        return [
+            signed
+            for signed in found
+            if signed is not None
+            and (signed.decision.version == version.version or signed.decision.candidate == version.candidate)
+        ]
 
     def state(self, version: ModelVersion, evidence: Evidence, rules: Rules) -> ApprovalState:
         """Return whether a version may go on, as far as people have to say so."""
-        decisions = self.of(version.model, version.version)
+        decisions = self.of(version)
         return _state(decisions, version, evidence, rules, self.policy.approvers)
 
     def file(self, signed: SignedDecision) -> ApprovalState:

@@ -63,7 +63,7 @@ class Records:
             release=ReleaseRecord(release, version.tags[RELEASE_TAG]) if release else None,
             columns=columns,
             columns_note=note,
-            decisions=tuple(self.decisions.of(version.model, version.version)),
+            decisions=tuple(self.decisions.of(version)),
             approvers=policy.approvers,
             releases=self._releases(version.model),
             audit=prove(self.audit, version.model, self.verifier),

@@ -183,8 +183,6 @@ class Router:
         return None
 
     def _heed(self, models: Mapping[str, RegisteredModel]) -> None:
-        # Whatever was written may be the release that was missing.
-        self._disputed = {}
         self._wanted = {
             name: {alias: model.aliases[alias] for alias in _ALIASES if alias in model.aliases}
             for name, model in models.items()
@@ -204,6 +202,9 @@ class Router:
             for (model, version), failed in self._failed.items()
             if model not in gone and version in self._due(model)
         }
+        # Whatever was written may be the release that was missing. Not before: while an alias is disputed,
+        # the version that is due in its place keeps its failure, and is not tried at each look.
+        self._disputed = {}
 
     def _load_what_is_due(self) -> None:
         now = time.monotonic()

@@ -269,15 +269,23 @@ class TestRejection:
     ) -> None:
         assert judge([signed, decide(GRACE)]).rejected
 
+    def test_a_rejected_package_stays_rejected_with_new_evidence_and_as_another_version(self) -> None:
+        for rejected in (
+            decide(ADA, "reject", evidence="f" * 64),
+            decide(ADA, "reject", version="6"),
+        ):
+            assert judge([rejected, decide(GRACE)]).rejected
+            assert not judge([rejected, decide(ADA, at=NOW), decide(GRACE)]).rejected
+
     @pytest.mark.parametrize(
         "signed",
         [
             decide(STRANGER, "reject"),
             decide(REVOKED, "reject"),
-            decide(ADA, "reject", version="6"),
+            decide(ADA, "reject", candidate="d" * 64),
             swapped(decide(ADA), decision="reject"),
         ],
-        ids=["an unknown key", "a revoked key", "another version", "an approval made a rejection"],
+        ids=["an unknown key", "a revoked key", "another candidate", "an approval made a rejection"],
     )
     def test_a_rejection_that_is_none_stops_nothing(self, signed: SignedDecision) -> None:
         assert judge([signed, decide(GRACE)]).approved

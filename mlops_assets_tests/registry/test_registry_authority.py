@@ -252,7 +252,7 @@ def test_a_decision_that_does_not_count_is_refused_and_says_why(
     version = platform.add("a", risk="high")
     with pytest.raises(ApprovalError, match=said):
         platform.authority.decisions.file(change(platform, version))
-    assert platform.authority.decisions.of(platform.model, "1") == []
+    assert platform.authority.decisions.of(version) == []
 
 
 def test_nobody_approves_their_own_work(platform: Platform) -> None:
