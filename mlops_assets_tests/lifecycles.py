@@ -23,7 +23,7 @@ from mlops_assets.monitoring.fleet_state import FleetState
 from mlops_assets.registry.mlflow_registry import MlflowRegistry
 from mlops_assets.specs.model_spec import ModelSpec
 from mlops_assets.stages.stage import LIFECYCLE
-from mlops_assets_tests.whole_processes import TumourProject, WarmProcess
+from mlops_assets_tests.whole_processes import Ended, TumourProject, WarmProcess
 
 # When the week is over in which ``watched_clinic`` serves, and how its spec says to look at it.
 WEEK_LATER = "2024-02-12"
@@ -64,6 +64,10 @@ class Clinic:
         asked = {"stages": stages or LIFECYCLE, "as_of": as_of or self.project.as_of, "checks": checks}
         self._call("launch", {**asked, "into": str(into)}, env)
         return Launched(**json.loads(into.read_text()))
+
+    def command(self, *argv: object) -> Ended:
+        """Run ``mlops-assets`` to its end."""
+        return self._warm.cli(*argv, cwd=self.project.root, home=self.root)
 
     def serve_some(self, **asked: Any) -> None:
         """Have a gateway of its own answer some requests; see ``lifecycle_runs.py``."""

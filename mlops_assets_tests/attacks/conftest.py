@@ -8,6 +8,7 @@ import pytest
 pytest.register_assert_rewrite("mlops_assets_tests.attacks.production")
 
 from mlops_assets_tests.attacks.production import Production, Saved, Watched, established  # noqa: E402
+from mlops_assets_tests.attacks.weak_candidate import refused_clinic, refused_home  # noqa: E402, F401
 
 
 @pytest.fixture(scope="session", autouse=True)

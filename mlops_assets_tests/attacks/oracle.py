@@ -112,7 +112,8 @@ def _approvals(release: Any, evidence: Any, demands: Demands) -> int:
     for signed in release["approvals"]:
         said, person = signed["decision"], demands.approvers.get(signed["key"])
         revoked = demands.revoked.get(signed["key"])
-        about = (said["candidate"], said["version"]) == (release["candidate"], release["version"])
+        named = ("candidate",) if said["decision"] == "reject" else ("candidate", "version", "evidence")
+        about = all(said[name] == release[name] for name in named)
         if person is None or not about or (revoked is not None and revoked <= at.date()):
             continue
         last[person] = max(last.get(person, ("", "")), (said["at"], said["decision"]))

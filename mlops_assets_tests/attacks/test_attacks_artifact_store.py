@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from mlops_assets.governance.signatures import Signer
 from mlops_assets.registry.port import RELEASE_TAG, ModelVersion
 from mlops_assets.serving import loading
-from mlops_assets_tests.attacks.production import Production, Watched
+from mlops_assets_tests.attacks.production import Production, Watched, some
 from mlops_assets_tests.fleets import visits
 
 NEW = "4"
@@ -92,13 +92,13 @@ def test_the_reference_exchanged(target: Watched, canary: Path) -> None:
     refuses(target, canary, "package_refused", "reference.parquet was altered after signing")
 
 
-@pytest.mark.parametrize("name", ["estimator.pkl", "reference.parquet", "manifest.json", "manifest.sig"])
+@pytest.mark.parametrize("name", some("estimator.pkl", "reference.parquet", "manifest.json", "manifest.sig"))
 def test_a_file_emptied(target: Watched, canary: Path, name: str) -> None:
     (package(target) / name).write_bytes(b"")
     refuses(target, canary, "package_refused", "")
 
 
-@pytest.mark.parametrize("name", ["estimator.pkl", "reference.parquet", "manifest.json", "manifest.sig"])
+@pytest.mark.parametrize("name", some("estimator.pkl", "reference.parquet", "manifest.json", "manifest.sig"))
 def test_a_file_deleted(target: Watched, canary: Path, name: str) -> None:
     (package(target) / name).unlink()
     refuses(target, canary, "package_refused", "")
@@ -123,7 +123,7 @@ def test_the_manifest_signed_with_another_key(target: Watched, canary: Path, tmp
     refuses(target, canary, "package_refused", "the manifest is not signed with the platform key")
 
 
-@pytest.mark.parametrize("length", [0, 1, 63, 65, 4096])
+@pytest.mark.parametrize("length", some(0, 1, 63, 65, 4096))
 def test_a_signature_of_another_length(target: Watched, canary: Path, length: int) -> None:
     (package(target) / "manifest.sig").write_bytes(bytes(length))
     refuses(target, canary, "package_refused", "the manifest is not signed with the platform key")
@@ -391,8 +391,8 @@ def test_a_record_of_a_gate_in_the_evidences_place(target: Watched, canary: Path
 
 @pytest.mark.parametrize(
     "content",
-    [b"", b"{}", b"[]", b"null", b"\x00" * 100, b"[" * 100_000, b'{"kind": NaN}', "\u2028".encode() * 1000],
-    ids=["empty", "object", "list", "null", "zeros", "deep", "nan", "separators"],
+    some(b"", b"{}", b"[]", b"null", b"\x00" * 100, b'{"kind": NaN}', "\u2028".encode() * 9, b"[" * 100_000),
+    ids=len,
 )
 def test_the_evidence_exchanged_for_what_is_none(target: Watched, canary: Path, content: bytes) -> None:
     target.production.evidence_file(NEW).write_bytes(content)
