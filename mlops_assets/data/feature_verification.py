@@ -20,6 +20,7 @@ def measure_features(
     target: "pd.Series[Any]",
     previous: "pd.DataFrame | None" = None,
     categories: "Mapping[str, tuple[pd.Series[Any], pd.Series[Any]]]" = MappingProxyType({}),
+    previous_target: "pd.Series[Any] | None" = None,
 ) -> Measurement:
     """Look at a feature table before anything is trained on it.
 
@@ -28,6 +29,7 @@ def measure_features(
         target: The column to predict.
         previous: The same features in the previous training window, if there was one.
         categories: What raw columns of categories held in the previous window, and hold now.
+        previous_target: What was to be predicted in the previous window.
 
     Returns:
         What gate ``feature_verification`` measured: features that are broken, how well each alone tells
@@ -45,6 +47,8 @@ def measure_features(
         for n, column in features.items()
         if previous is not None and n in previous and str(n) not in out
     }
+    if previous_target is not None:
+        shifts[f"the target {target.name}"] = population_stability(previous_target, target)
     told = "; ".join(f"{f['column']}: {f['problem']} ({f['observed']})" for f in broken[:3])
     return Measurement(
         gate="feature_verification",

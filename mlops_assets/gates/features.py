@@ -1,7 +1,7 @@
 """Gates on the features and the target, before anything is learnt from them."""
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import dagster as dg
 
@@ -58,18 +58,13 @@ def _verified(spec: ModelSpec, features: ValidatedFeatures, platform: Platform, 
     previous = _if_kept(spec, champion.features, platform) if champion else None
     if champion is not None and previous is not None and champion.feature_code != features.code:
         previous = _defined_as_before(spec, previous, table)
-    return measure_features(table, rows[spec.data.target], previous, _categories(spec, rows, platform))
-
-
-def _categories(
-    spec: ModelSpec, rows: "pd.DataFrame", platform: Platform
-) -> "dict[str, tuple[pd.Series[Any], pd.Series[Any]]]":
-    """Return what declared categories were when the champion learnt, and are now."""
     before = _learnt_before(spec, platform)
     if before is None:
-        return {}
+        return measure_features(table, rows[spec.data.target], previous)
     declared = (c.name for c in spec.data.features if c.type == "string" or c.allowed)
-    return {name: (before[name], rows[name]) for name in declared if name in before}
+    categories = {name: (before[name], rows[name]) for name in declared if name in before}
+    target = before.get(spec.data.target)
+    return measure_features(table, rows[spec.data.target], previous, categories, target)
 
 
 def _screened(spec: ModelSpec, features: ValidatedFeatures, platform: Platform, rules: Rules) -> Measurement:

@@ -149,6 +149,18 @@ def test_a_feature_that_changed_type_or_vanished_is_found() -> None:
     }
 
 
+def test_labels_that_were_turned_round_since_the_last_training_are_a_jump_and_a_season_is_none() -> None:
+    features, late = pd.DataFrame({"x": X}), pd.Series(GENERATOR.random(N) < 0.2, name="late").astype(int)
+
+    def refused(before: "pd.Series[Any]") -> list[str]:
+        measured = measure_features(features, late, features, {}, before)
+        verdict = judge(measured, rules_of().gates.feature_verification)
+        return [breach.figure for breach in verdict.breaches]
+
+    assert refused(1 - late) == ["shift of the target late since the last training"]
+    assert refused(pd.Series(GENERATOR.random(N) < 0.35).astype(int)) == []
+
+
 def test_a_common_category_that_is_gone_is_found_and_a_rare_one_is_not() -> None:
     sites = pd.Series(list("AAAABBBBC" * 200 + "D" * 20)).astype("str")
     features, target = pd.DataFrame({"x": X}), pd.Series(GENERATOR.random(N) < 0.5)
