@@ -1,0 +1,1 @@
+"""Marriages of the readers of a magazine: a real survey."""
