@@ -18,7 +18,7 @@ from mlops_assets.stages.stage import Result, readable_errors, stage_asset, stag
 from mlops_assets.training import onnx_form
 from mlops_assets.training.package import Manifest, PackagedModel, write_package
 from mlops_assets.training.split import holdout_start, require_target
-from mlops_assets.training.trainer import code_behind, digest_behind, fit
+from mlops_assets.training.trainer import code_behind, digest_behind, fit, require_answer_for
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -156,6 +156,7 @@ class _Candidate:
         self._spec, self._folder, self._raw, self._lineage = spec, folder, raw, lineage
         self._holdout, self._types = features[~older], types_of(features)
         self._estimator = fit(spec.training, spec.task, features[older], target[older], folder)
+        require_answer_for(self._holdout, self._estimator, spec.training, spec.task)
 
     def write(self, folder: Path, platform: Platform) -> PackagedModel:
         spec, view = self._spec, FeatureView.from_spec(self._spec.data)

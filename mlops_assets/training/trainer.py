@@ -9,6 +9,7 @@ from mlops_assets.errors import MlopsError, TrainingError
 from mlops_assets.specs.model_spec import Training
 from mlops_assets.specs.references import code_digest, load_class, load_function, project_code
 from mlops_assets.specs.tasks import Task
+from mlops_assets.training import onnx_form
 from mlops_assets.training.foreign_model import read_model
 
 if TYPE_CHECKING:
@@ -84,6 +85,26 @@ def fit(
         raise TrainingError(f"{name} failed: {type(error).__name__}: {error}") from error
     _require_answers(estimator, task, name)
     return estimator
+
+
+def require_answer_for(unseen: "pd.DataFrame", estimator: Any, training: Training, task: Task) -> None:
+    """Refuse an estimator that fails on rows it was not trained on, as some do where a value is missing.
+
+    Args:
+        unseen: Feature columns of the hold-out.
+        estimator: The fitted estimator.
+        training: The spec's training part.
+        task: What it is to predict.
+
+    Raises:
+        TrainingError: It fails.
+    """
+    try:
+        onnx_form.native(estimator, task, unseen)
+    except Exception as error:
+        said = f"{type(error).__name__}: {next(iter(str(error).splitlines()), '')}"
+        kind = f"{training.trainer} gives a {type(estimator).__name__}"
+        raise TrainingError(f"{kind} that fails on rows it was not trained on: {said}") from error
 
 
 def _require_answers(estimator: Any, task: Task, name: str) -> None:

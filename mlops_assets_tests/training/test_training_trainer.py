@@ -13,7 +13,7 @@ import pytest
 
 from mlops_assets.errors import SpecError, TrainingError
 from mlops_assets.specs.model_spec import Training
-from mlops_assets.training.trainer import fit
+from mlops_assets.training.trainer import fit, require_answer_for
 
 _number = itertools.count()
 Module = Callable[[str], str]
@@ -168,3 +168,12 @@ def test_classes_of_any_kind_are_learnt(labels: tuple[Any, Any]) -> None:
         training("sklearn.linear_model.LogisticRegression"), "binary_classification", features, named
     )
     assert fitted.classes_.tolist() == list(labels)
+
+
+def test_an_estimator_that_fails_on_rows_it_was_not_trained_on_is_refused() -> None:
+    rows = pd.DataFrame({"a": [0.0, 1.0, 2.0, 3.0]}, dtype="float32")
+    linear = Training(estimator="sklearn.linear_model.LinearRegression")
+    fitted = fit(linear, "regression", rows, pd.Series([0.0, 1.0, 2.0, 3.0]))
+    require_answer_for(rows, fitted, linear, "regression")
+    with pytest.raises(TrainingError, match=r"LinearRegression that fails on rows .* Input X contains NaN"):
+        require_answer_for(rows.replace(2.0, np.nan), fitted, linear, "regression")
