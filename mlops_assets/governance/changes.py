@@ -23,8 +23,14 @@ def enter_changes(audit: AuditChain, model: str, stand: Mapping[str, str], actor
         return
     for what, digest in stand.items():
         before = entry.detail.get("stand", {}).get(what)
-        if before not in (None, digest):
+        if before not in (None, digest) and not _is_entered(audit, model, what, digest, entry.seq):
             said = f"the {what} is another one than at the registration of version {entry.detail['version']}"
             audit.append(
                 f"{what}_change", model, actor=actor, reason=said, run=run, before=before, now=digest
             )
+
+
+def _is_entered(audit: AuditChain, model: str, what: str, digest: str, since: int) -> bool:
+    """Return whether a change was entered by a run that was killed before it could register."""
+    told = audit.newest(model, (f"{what}_change",))
+    return told is not None and told.seq > since and told.detail["now"] == digest

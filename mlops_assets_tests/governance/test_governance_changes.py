@@ -35,3 +35,10 @@ def test_each_thing_that_changed_since_the_last_registration_is_entered(audit: A
     last = audit.entries("m")[-1]
     assert (last.detail["before"], last.detail["now"], last.actor) == ("k1", "k2", "ada")
     assert last.reason == "the key is another one than at the registration of version 1"
+
+
+def test_a_change_is_entered_once_though_the_run_was_killed_before_it_registered(audit: AuditChain) -> None:
+    audit.append("register", "m", version="1", stand=STAND)
+    assert entered(audit, spec="s2") == ["spec_change"]
+    assert entered(audit, spec="s2") == []
+    assert entered(audit, spec="s3") == ["spec_change"]
