@@ -56,6 +56,7 @@ def _records(gates: tuple[str, ...], subject: Subject, rules: Rules) -> Iterator
         yield GateRecord(
             model=subject.model,
             subject=subject.judged_by(gate),
+            spec=subject.spec,
             measurement=Measurement(
                 gate=gate, summary="all limits are kept", figures=tuple(figures), findings=tuple(findings)
             ),
