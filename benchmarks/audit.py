@@ -8,14 +8,12 @@ checkpoint. Seconds of wall time in one process, the median of five. Beside it, 
 write on a chain of that length, durable and signed, in milliseconds.
 """
 
-import statistics
 import sys
 import tempfile
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import sqlalchemy as sa
+from timing import median_seconds
 
 from mlops_assets.digests import of_json
 from mlops_assets.governance.audit_chain import AuditChain
@@ -23,6 +21,7 @@ from mlops_assets.governance.audit_entry import EMPTY, Entry, Head
 from mlops_assets.governance.checkpoints import Checkpoint
 from mlops_assets.governance.signatures import Signer
 
+_ROUNDS = 5
 _LIMIT_SECONDS = 5.0
 _AT = "2026-01-02T03:04:05Z"
 
@@ -34,10 +33,10 @@ def main(entries: int) -> None:
         url = f"sqlite:///{folder / 'fleet.db'}"
         chain = AuditChain(url, folder / "audit", lambda: signer)
         fill(chain, sa.create_engine(url), signer, entries)
-        verified = _median(lambda: _in_order(chain, signer))
-        read = _median(lambda: _read(sa.create_engine(url)))
-        append = _median(
-            lambda: chain.append("promote", "model_0001", reason="passed its gates", version="7")
+        verified = median_seconds(lambda: _in_order(chain, signer), _ROUNDS)
+        read = median_seconds(lambda: _read(sa.create_engine(url)), _ROUNDS)
+        append = median_seconds(
+            lambda: chain.append("promote", "model_0001", reason="passed its gates", version="7"), _ROUNDS
         )
     print(f"{entries} entries: verified in {verified:.2f} s; read and believed in {read:.2f} s; ")
     print(f"ratio {verified / read:.1f}; limit {_LIMIT_SECONDS:g} s, used {verified / _LIMIT_SECONDS:.0%}; ")
@@ -81,16 +80,6 @@ def _read(engine: sa.Engine) -> None:
     with engine.begin() as connection:
         for row in connection.execute(sa.text(query)):
             row.body  # noqa: B018
-
-
-def _median(call: Callable[[], object]) -> float:
-    call()
-    times = []
-    for _ in range(5):
-        started = time.perf_counter()
-        call()
-        times.append(time.perf_counter() - started)
-    return statistics.median(times)
 
 
 if __name__ == "__main__":

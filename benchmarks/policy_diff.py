@@ -8,13 +8,11 @@ that half of the models have just reached.
 """
 
 import os
-import statistics
 import sys
 import tempfile
-import time
-from collections.abc import Callable
 from pathlib import Path
 
+from timing import median_seconds
 from vouched_fleet import promote_champions
 
 from mlops_assets.home import Home
@@ -24,6 +22,7 @@ from mlops_assets.resources import Platform
 from mlops_assets.specs.durations import utc_now
 from mlops_assets.specs.policy_file import load_policy, policy_of
 
+_ROUNDS = 3
 _LIMIT_SECONDS = 60.0
 _NEW = "tiers: {limited: {gates: {feature_verification: {max_leakage: 0.9}}}}\n"
 
@@ -46,20 +45,11 @@ def main(models: int) -> None:
             return [standing.outcome for standing in replay(authority, today, new, utc_now())]
 
         outcomes = ours()
-        took, read = _median(ours), _median(peer)
+        took, read = median_seconds(ours, _ROUNDS), median_seconds(peer, _ROUNDS)
     stops = outcomes.count("stops")
     print(f"{len(outcomes)} live versions: {stops} would stop passing, found in {took:.1f} s; ")
     print(f"evidence merely read in {read:.1f} s; ratio {took / read:.2f}; ")
     print(f"limit {_LIMIT_SECONDS:g} s, used {took / _LIMIT_SECONDS:.0%}")
-
-
-def _median(call: Callable[[], object]) -> float:
-    times = []
-    for _ in range(3):
-        started = time.perf_counter()
-        call()
-        times.append(time.perf_counter() - started)
-    return statistics.median(times)
 
 
 if __name__ == "__main__":

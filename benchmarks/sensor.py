@@ -7,15 +7,16 @@ own model's newest monitoring report. Seconds of wall time in one process, the m
 """
 
 import os
-import statistics
 import sys
 import tempfile
-import time
 import warnings
 from datetime import datetime
 from pathlib import Path
 
 from fleet_project import write_project
+from timing import median_seconds
+
+_ROUNDS = 7
 
 
 def main(models: int) -> None:
@@ -69,19 +70,9 @@ def main(models: int) -> None:
                 for name in names:
                     instance.get_latest_materialization_event(dg.AssetKey([name, "monitoring_report"]))
 
-            took, peers = _median(ours), _median(peer)
+            took, peers = median_seconds(ours, _ROUNDS), median_seconds(peer, _ROUNDS)
     print(f"{models} models: idle tick {took * 1000:.1f} ms; one question per model {peers * 1000:.0f} ms; ")
     print(f"ratio {peers / took:.0f}; limit 300 ms, used {took / 0.3:.1%}")
-
-
-def _median(call) -> float:  # type: ignore[no-untyped-def]  # noqa: ANN001
-    call()
-    times = []
-    for _ in range(7):
-        started = time.perf_counter()
-        call()
-        times.append(time.perf_counter() - started)
-    return statistics.median(times)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,10 @@
 """Gates on the features and the target, before anything is learnt from them."""
 
-from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
 
 import dagster as dg
 
@@ -30,6 +33,49 @@ GATES = {
 }
 
 
+@dataclass(frozen=True)
+class Judged:
+    """Features and all that their gates look at, each read once."""
+
+    spec: ModelSpec
+    rules: Rules
+    features: ValidatedFeatures
+    platform: Platform
+
+    @cached_property
+    def rows(self) -> "pd.DataFrame":
+        """The raw rows."""
+        digest = self.features.raw.digest
+        return read_snapshot(self.platform.home.snapshot(self.spec.name, digest), digest)
+
+    @cached_property
+    def table(self) -> "pd.DataFrame":
+        """The features, row by row those of the raw rows."""
+        digest = self.features.digest
+        return read_snapshot(self.platform.home.features(self.spec.name, digest), digest)
+
+    @cached_property
+    def champion(self) -> Subject | None:
+        """What the champion was made of, by its evidence: its tags can be altered by hand.
+
+        Raises:
+            Refused: Its evidence cannot be read, so nobody can tell what to compare with.
+        """
+        platform = self.platform
+        champion = platform.champion(self.spec.name)
+        return read_evidence(platform.registry, champion, platform.verifier).subject if champion else None
+
+    @cached_property
+    def champions_rows(self) -> "pd.DataFrame | None":
+        """The raw rows that the champion learnt from, if they are still there."""
+        return _if_kept(self.platform.home.snapshot, self.champion, "data")
+
+    @cached_property
+    def champions_table(self) -> "pd.DataFrame | None":
+        """The features that the champion learnt from, likewise."""
+        return _if_kept(self.platform.home.features, self.champion, "features")
+
+
 def feature_gates(spec: ModelSpec, rules: Rules) -> dg.AssetChecksDefinition:
     """Return the checks that look at the features before anything is trained on them."""
 
@@ -39,26 +85,23 @@ def feature_gates(spec: ModelSpec, rules: Rules) -> dg.AssetChecksDefinition:
     ) -> Iterator[dg.AssetCheckResult]:
         with readable_errors():
             digest = learnt_from(features.raw.digest, features.digest)
+            judged = Judged(spec, rules, features, platform)
             for gate in selected(context, GATES):
-                known = _of_the_champion(spec, features, platform, gate)
+                known = _of_the_champion(judged, gate)
                 if known is not None:
                     yield enter_and_show(platform, spec, rules, digest, known, context.run)
                     continue
-                measured = _MEASURES[gate](spec, features, platform, rules)
+                measured = _MEASURES[gate](judged)
                 yield file_and_show(platform, spec, rules, digest, measured, context.run)
 
     return gates
 
 
-def _verified(spec: ModelSpec, features: ValidatedFeatures, platform: Platform, rules: Rules) -> Measurement:
-    home, raw = platform.home, features.raw
-    champion = _champion(spec, platform)
-    table = read_snapshot(home.features(spec.name, features.digest), features.digest)
-    rows = read_snapshot(home.snapshot(spec.name, raw.digest), raw.digest)
-    previous = _if_kept(spec, champion.features, platform) if champion else None
-    if champion is not None and previous is not None and champion.feature_code != features.code:
+def _verified(judged: Judged) -> Measurement:
+    spec, rows, table = judged.spec, judged.rows, judged.table
+    champion, previous, before = judged.champion, judged.champions_table, judged.champions_rows
+    if champion is not None and previous is not None and champion.feature_code != judged.features.code:
         previous = _defined_as_before(spec, previous, table)
-    before = _learnt_before(spec, platform)
     if before is None:
         return measure_features(table, rows[spec.data.target], previous)
     declared = (c.name for c in spec.data.features if c.type == "string" or c.allowed)
@@ -67,62 +110,46 @@ def _verified(spec: ModelSpec, features: ValidatedFeatures, platform: Platform, 
     return measure_features(table, rows[spec.data.target], previous, categories, target)
 
 
-def _screened(spec: ModelSpec, features: ValidatedFeatures, platform: Platform, rules: Rules) -> Measurement:
-    home, raw = platform.home, features.raw
-    rows = read_snapshot(home.snapshot(spec.name, raw.digest), raw.digest)
-    table = read_snapshot(home.features(spec.name, features.digest), features.digest)
+def _screened(judged: Judged) -> Measurement:
+    spec, rows = judged.spec, judged.rows
     older = rows[spec.data.time_column] < holdout_start(rows[spec.data.time_column], spec.evaluation.holdout)
     learnt = rows[older]
     return measure_label_noise(
-        table[older],
+        judged.table[older],
         learnt[spec.data.target],
         learnt,
         learnt[spec.data.time_column],
         spec,
-        rules.gates.label_noise,
-        _learnt_before(spec, platform),
+        judged.rules.gates.label_noise,
+        judged.champions_rows,
     )
-
-
-def _learnt_before(spec: ModelSpec, platform: Platform) -> "pd.DataFrame | None":
-    """Return the rows the champion learnt from, if its snapshot is still there."""
-    champion = _champion(spec, platform)
-    if champion is None or not (path := platform.home.snapshot(spec.name, champion.data)).exists():
-        return None
-    return read_snapshot(path, champion.data)
 
 
 _MEASURES = {VERIFICATION: _verified, "label_noise": _screened}
 
 
-def _of_the_champion(
-    spec: ModelSpec, features: ValidatedFeatures, platform: Platform, gate: str
-) -> Measurement | None:
+def _of_the_champion(judged: Judged, gate: str) -> Measurement | None:
     """Return what was measured if the champion learnt from these very features, under this very spec.
 
     Run again after it was promoted: what it was compared with then is the evidence, and stays.
     """
-    champion = _champion(spec, platform)
+    spec, features, champion = judged.spec, judged.features, judged.champion
     if champion is None or (champion.data, champion.features) != (features.raw.digest, features.digest):
         return None
-    record = platform.ledger.find(spec.name, learnt_from(champion.data, champion.features), gate)
+    digest = learnt_from(champion.data, champion.features)
+    record = judged.platform.ledger.find(spec.name, digest, gate)
     return record.measurement if record and record.spec == spec.digest else None
 
 
-def _champion(spec: ModelSpec, platform: Platform) -> Subject | None:
-    """Return what the champion was made of, by its evidence: its tags can be altered by hand.
-
-    Raises:
-        Refused: Its evidence cannot be read, so nobody can tell what to compare with.
-    """
-    champion = platform.champion(spec.name)
-    return read_evidence(platform.registry, champion, platform.verifier).subject if champion else None
-
-
-def _if_kept(spec: ModelSpec, digest: str, platform: Platform) -> "pd.DataFrame | None":
-    if not (path := platform.home.features(spec.name, digest)).exists():
+def _if_kept(
+    file_of: Callable[[str, str], Path], champion: Subject | None, what: Literal["data", "features"]
+) -> "pd.DataFrame | None":
+    """Return a table that the champion was made of, if it is still there."""
+    if champion is None:
         return None
-    return read_snapshot(path, digest)
+    digest = getattr(champion, what)
+    file = file_of(champion.model, digest)
+    return read_snapshot(file, digest) if file.exists() else None
 
 
 def _defined_as_before(

@@ -13,6 +13,7 @@ from mlops_assets.governance.evidence import Evidence
 from mlops_assets.governance.signatures import Verifier
 from mlops_assets.registry.port import ModelVersion, Registry
 from mlops_assets.registry.proof import read_evidence
+from mlops_assets.registry.releases import MOVES
 from mlops_assets.specs.approver import Approver
 from mlops_assets.specs.durations import utc_now
 from mlops_assets.specs.policy import Rules
@@ -89,7 +90,7 @@ class Decisions:
 
     def pending(self) -> Iterator[tuple[ModelVersion, ApprovalState]]:
         """Yield the versions that wait for people: the newest registered one of each model."""
-        moved = self.audit.newest_by_model(("promote", "rollback"))
+        moved = self.audit.newest_by_model(MOVES)
         for model, entry in self.audit.newest_by_model(("register",)).items():
             if not entry.detail.get("approvals_needed"):
                 continue

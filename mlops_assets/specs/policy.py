@@ -2,9 +2,9 @@
 
 from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias
 
-from pydantic import AfterValidator, Field
+from pydantic import Field
 
-from mlops_assets.specs.approver import Approver, distinct
+from mlops_assets.specs.approver import Approvers
 from mlops_assets.specs.durations import Duration
 from mlops_assets.specs.gate_rules import Gates
 from mlops_assets.specs.part import Part
@@ -115,6 +115,4 @@ class PolicyFile(Part):
 
     all: PartialRules = PartialRules()
     tiers: Tiers = Tiers()
-    approvers: Annotated[tuple[Approver, ...], AfterValidator(distinct)] = Field(
-        (), description="Who may approve a release."
-    )
+    approvers: Approvers = Field((), description="Who may approve a release.")

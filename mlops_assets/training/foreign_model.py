@@ -8,6 +8,7 @@ Source: "Restricting Globals" in Python's documentation of pickle (why no list m
 files safe); skops' documentation, "Secure persistence with skops".
 """
 
+import io
 import json
 import pickletools
 import zipfile
@@ -130,7 +131,7 @@ def _from_skops(content: bytes, name: str) -> Any:
     import skops.io
 
     try:
-        with zipfile.ZipFile(_file(content)) as archive:
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
             schema = json.loads(archive.read("schema.json"))
     except (zipfile.BadZipFile, KeyError, ValueError) as error:
         raise TrainingError(f"{name} is no skops file: {error}") from error
@@ -186,9 +187,3 @@ def _what_it_would_run(content: bytes) -> str:
 def _some(names: list[str]) -> str:
     more = len(names) - _SHOWN
     return ", ".join(names[:_SHOWN]) + (f" and {more} more" if more > 0 else "")
-
-
-def _file(content: bytes) -> Any:
-    import io
-
-    return io.BytesIO(content)
