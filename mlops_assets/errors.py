@@ -45,6 +45,10 @@ class EndpointError(MlopsError):
     """The gateway cannot be reached or did not do what a promotion needs."""
 
 
+class VersionRefused(EndpointError):
+    """The gateway will not load a version; the message is its reason."""
+
+
 class StorageError(MlopsError):
     """The home folder cannot be written: full disk, missing rights."""
 

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from mlops_assets.errors import EndpointError
+from mlops_assets.errors import EndpointError, VersionRefused
 from mlops_assets.monitoring.prediction_log import Label
 
 if TYPE_CHECKING:
@@ -100,15 +100,27 @@ class GatewayClient:
     def wait_for_version(self, model: str, version: str, timeout: float) -> float:
         """Wait until a version is loaded; return the seconds it took.
 
+        What was refused when this was called may be out of date, and is waited for; a new refusal is not.
+
         Raises:
-            EndpointError: It was not within ``timeout`` seconds.
+            VersionRefused: The gateway has tried it and will not load it.
+            EndpointError: It was not loaded within ``timeout`` seconds.
         """
         path = f"/v2/models/{model}/versions/{version}/ready"
-        return self._wait(
-            lambda: bool(self._get(path).status_code == 200),
-            f"{model} version {version} is not loaded",
-            timeout,
-        )
+        known: list[dict[str, Any]] | None = None
+
+        def loaded() -> bool:
+            nonlocal known
+            response = self._get(path)
+            if response.status_code == 200:
+                return True
+            refused = _refusals(response)
+            known = refused if known is None else known
+            if new := [problem for problem in refused if problem not in known]:
+                raise VersionRefused(f"the gateway will not load it: {new[0]['message']}")
+            return False
+
+        return self._wait(loaded, f"{model} version {version} is not loaded", timeout)
 
     def wait_for_champion(self, model: str, version: str, timeout: float) -> float:
         """Wait until a version serves as the champion; return the seconds it took.
@@ -186,6 +198,14 @@ class GatewayClient:
             yield
         except httpx.HTTPError as error:
             raise EndpointError(f"gateway {self.url}: {str(error) or type(error).__name__}") from error
+
+
+def _refusals(response: "httpx.Response") -> list[dict[str, Any]]:
+    """Return why a version is not loaded, as far as the gateway has tried; nothing of another server."""
+    try:
+        return list(response.json()["refused"])
+    except (LookupError, TypeError, ValueError):
+        return []
 
 
 def _tensors(rows: "pd.DataFrame") -> Iterator[dict[str, Any]]:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from mlops_assets.evaluation.intervals import time_blocks
 from mlops_assets.evaluation.metrics import encode_target
+from mlops_assets.evaluation.prediction_times import PredictionTimes, time_predictions
 from mlops_assets.specs.model_spec import ModelSpec
 from mlops_assets.training.package import PackagedModel
 
@@ -43,6 +44,11 @@ class Holdout:
     def blocks(self) -> "np.ndarray[Any, Any]":
         """The block, such as the day, of each row; see :mod:`mlops_assets.evaluation.intervals`."""
         return time_blocks(self.rows[self.spec.data.time_column])
+
+    @cached_property
+    def prediction_times(self) -> PredictionTimes:
+        """What single predictions take here."""
+        return time_predictions(self.package, self.rows)
 
     @cached_property
     def features(self) -> "pd.DataFrame":

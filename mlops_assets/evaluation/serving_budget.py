@@ -1,38 +1,29 @@
 """The gates on serving: how long one prediction takes on the runtime that serves, how large, how dear."""
 
 import time
-from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING
 
 from mlops_assets.evaluation.holdout import Holdout
 from mlops_assets.specs.gate_rules import CostRules, ServingBudgetRules
 from mlops_assets.verdict import Figure, Measurement
 
-if TYPE_CHECKING:
-    import pandas as pd
-
-_WARM_UP, _CALLS, _ROUNDS = 10, 100, 3
 _BATCH = 1_000
 
 
 def measure_serving_budget(holdout: Holdout, rules: ServingBudgetRules) -> Measurement:
     """Time single-row predictions of real hold-out rows, and weigh the package.
 
-    What else runs on the machine makes a round slower and never faster, so of three rounds the quietest
-    counts: the gate is about the model and not about its neighbours.
-
     Returns:
         What gate ``serving_budget`` measured; times are of the model alone, without HTTP and the log.
     """
-    rounds = [sorted(_latencies(holdout, time.perf_counter)) for _ in range(_ROUNDS)]
-    p50, p99 = (min(_quantile(each, share) for each in rounds) * 1000 for share in (0.5, 0.99))
-    size = holdout.package.size / 1e6
+    times, size = holdout.prediction_times, holdout.package.size / 1e6
+    p50, p99 = times.p50 * 1000, times.p99 * 1000
     return Measurement(
         gate="serving_budget",
         summary=f"one row takes {p50:.2g} ms, {p99:.2g} ms in the worst of a hundred; {size:.3g} MB",
         figures=(
             Figure(name="p50 ms", value=p50),
             Figure(name="p99 ms", value=p99, limit="max_p99_ms"),
+            Figure(name="calls timed", value=times.calls),
             Figure(name="size MB", value=size, limit="max_size_mb"),
         ),
     )
@@ -44,7 +35,7 @@ def measure_cost(holdout: Holdout, rules: CostRules) -> Measurement:
     Returns:
         What gate ``cost`` measured: the cost of 1,000 single-row predictions at the policy's price.
     """
-    single = min(sum(_latencies(holdout, time.process_time)) / _CALLS for _ in range(_ROUNDS))
+    single = holdout.prediction_times.processor
     batch = holdout.rows.head(_BATCH)
     began = time.process_time()
     holdout.package.predict(batch)
@@ -64,24 +55,3 @@ def measure_cost(holdout: Holdout, rules: CostRules) -> Measurement:
 
 def _per_1000(seconds: float, rules: CostRules) -> float:
     return seconds * 1000 / 3600 * rules.price_per_cpu_hour
-
-
-def _latencies(holdout: Holdout, clock: Callable[[], float]) -> Iterator[float]:
-    """Yield the seconds of each call by a clock, after some that are not counted."""
-    rows = _single_rows(holdout)
-    for number in range(_WARM_UP + _CALLS):
-        row = rows[number % len(rows)]
-        began = clock()
-        holdout.package.predict(row)
-        took = clock() - began
-        if number >= _WARM_UP:
-            yield took
-
-
-def _single_rows(holdout: Holdout) -> "list[pd.DataFrame]":
-    step = max(1, len(holdout.rows) // _CALLS)
-    return [holdout.rows.iloc[[i]] for i in range(0, len(holdout.rows), step)][:_CALLS]
-
-
-def _quantile(ordered: list[float], share: float) -> float:
-    return ordered[min(len(ordered) - 1, int(share * len(ordered)))]

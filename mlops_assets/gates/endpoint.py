@@ -70,6 +70,23 @@ def measure_smoke(gateway: GatewayClient, spec: ModelSpec, version: str, rows: "
     return Measurement(gate=SMOKE, summary=said, figures=(figure,))
 
 
+def measure_refused(version: str, reason: str) -> tuple[Measurement, ...]:
+    """Return what is known of a version that the gateway would not load: it answers nothing.
+
+    Args:
+        version: The version.
+        reason: The gateway's own words.
+    """
+    failed = Figure(name="failed requests", value=1, limit="max_failed", note=reason)
+    unknown = Figure(
+        name=_DIFFERENCE, value=None, limit="max_difference", note=f"version {version} is not loaded"
+    )
+    return (
+        Measurement(gate=SMOKE, summary=reason, figures=(failed,)),
+        Measurement(gate=PARITY, summary=unknown.note, figures=(unknown,)),
+    )
+
+
 def measure_parity(
     gateway: GatewayClient,
     spec: ModelSpec,

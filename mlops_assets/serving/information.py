@@ -12,7 +12,8 @@ from mlops_assets.registry.port import CHAMPION
 from mlops_assets.serving import fleet_page, oip, openapi
 from mlops_assets.serving.bodies import json_response
 from mlops_assets.serving.meters import Meters
-from mlops_assets.serving.problems import Problem
+from mlops_assets.serving.problems import REFUSALS, Problem
+from mlops_assets.serving.refusal import Refusal
 from mlops_assets.serving.routing import Router
 from mlops_assets.version import __version__
 
@@ -96,9 +97,14 @@ class Information:
         )
 
     async def model_ready(self, request: Request) -> Response:
-        """Answer whether a version is loaded."""
-        name, version = request.path_params["model"], request.path_params.get("version")
-        resident = self._router.table.resolve(name, version)
+        """Answer whether a version is loaded; of one that will not be since when, and why."""
+        table, name = self._router.table, request.path_params["model"]
+        version = request.path_params.get("version")
+        try:
+            resident = table.resolve(name, version)
+        except Refusal as error:
+            refused = [asdict(p) for p in table.of_version(name, version) if p.kind in REFUSALS]
+            return json_response({"error": str(error), "refused": refused}, error.status)
         return json_response({"name": resident.model, "version": resident.version, "ready": True})
 
     async def metrics(self, _: Request) -> Response:

@@ -5,13 +5,17 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from mlops_assets.errors import MlopsError, PackageError
+from mlops_assets.errors import MlopsError, PackageError, RegistryError
 from mlops_assets.registry.port import CHAMPION, PREVIOUS_CHAMPION
 from mlops_assets.registry.proof import Refused
 from mlops_assets.specs.durations import utc_now
 
 if TYPE_CHECKING:
     from mlops_assets.serving.table import Route
+
+
+# What does not pass by itself: the version is what is wrong, or the gateway's environment.
+REFUSALS = ("package_refused", "evidence_refused", "load_failed")
 
 
 @dataclass(frozen=True)
@@ -61,6 +65,8 @@ def kind_of(error: BaseException) -> str:
     """Return what kind of problem it is that a version did not load."""
     if isinstance(error, Refused):
         return "evidence_refused"
+    if isinstance(error, RegistryError):
+        return "registry_unreachable"
     return "package_refused" if isinstance(error, PackageError) else "load_failed"
 
 

@@ -113,6 +113,9 @@ class Table:
         why = self._because(model, route.wanted[CHAMPION])
         raise Refusal(503, f"the champion of {model} is not loaded{why or ' yet'}")
 
+    def of_version(self, model: str, version: str | None) -> list[Problem]:
+        """Return what is wrong with a version."""
+        return [p for p in self.problems if (p.model, p.version) == (model, version)]
+
     def _because(self, model: str, version: str) -> str:
-        found = (p.message for p in self.problems if (p.model, p.version) == (model, version))
-        return "".join(f" ({message})" for message in found)
+        return "".join(f" ({problem.message})" for problem in self.of_version(model, version))

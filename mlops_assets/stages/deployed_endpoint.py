@@ -12,8 +12,14 @@ from typing import TYPE_CHECKING
 import dagster as dg
 
 from mlops_assets.data.snapshots import read_snapshot
-from mlops_assets.errors import EndpointError, MlopsError
-from mlops_assets.gates.endpoint import endpoint_checks, measure_parity, measure_smoke, shown_approvals
+from mlops_assets.errors import EndpointError, MlopsError, VersionRefused
+from mlops_assets.gates.endpoint import (
+    endpoint_checks,
+    measure_parity,
+    measure_refused,
+    measure_smoke,
+    shown_approvals,
+)
 from mlops_assets.gates.gate import gate_record, shown
 from mlops_assets.gateway_client import GatewayClient
 from mlops_assets.gateway_process import is_underway, running_gateway
@@ -28,7 +34,7 @@ from mlops_assets.stages.records import Deployed, Registered
 from mlops_assets.stages.registered_version import outdated_comparison
 from mlops_assets.stages.stage import Result, actor_of, readable_errors, stage_asset, stage_key
 from mlops_assets.training.package import PackagedModel
-from mlops_assets.verdict import judge
+from mlops_assets.verdict import Measurement, judge
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -61,12 +67,15 @@ def deployed_endpoint(spec: ModelSpec, rules: Rules) -> dg.AssetsDefinition:
                 )
             with _endpoint(platform) as (gateway, where), _on_trial(version, platform):
                 context.log.info("Version %s is tried on %s", version.version, where)
-                gateway.wait_for_version(spec.name, version.version, timeout=_LOAD_SECONDS)
                 package, rows = _holdout(spec, registered, platform)
-                measured = (
-                    measure_smoke(gateway, spec, version.version, rows),
-                    measure_parity(gateway, spec, version.version, rows, package),
-                )
+                try:
+                    gateway.wait_for_version(spec.name, version.version, timeout=_LOAD_SECONDS)
+                    measured: tuple[Measurement, ...] = (
+                        measure_smoke(gateway, spec, version.version, rows),
+                        measure_parity(gateway, spec, version.version, rows, package),
+                    )
+                except VersionRefused as error:
+                    measured = measure_refused(version.version, str(error))
                 records = [gate_record(spec, rules, package.digest, m, context.run) for m in measured]
                 verdicts = [judge(m, rules.gates.of(m.gate)) for m in measured]
                 for verdict in verdicts:

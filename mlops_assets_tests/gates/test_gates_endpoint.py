@@ -8,6 +8,7 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -137,6 +138,26 @@ def test_an_endpoint_that_answers_no_number_is_refused_by_both_gates(
     assert set(launched.refused_by) == {"smoke_test", "online_offline_parity"}
     assert smoke in str(clinic.check("deployed_endpoint", "smoke_test").description)
     assert parity in str(clinic.check("deployed_endpoint", "online_offline_parity").description)
+    assert clinic.aliases == {"champion": "1"}
+
+
+def test_a_version_that_the_gateway_will_not_load_has_failed_its_smoke_test(
+    registered: tuple[Clinic, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Here because the gateway is under a policy that asks more than the runs' one does."""
+    clinic, _ = registered
+    (tmp_path / "policy.yaml").write_text("all: {gates: {serving_budget: {max_size_mb: 0.0001}}}\n")
+    monkeypatch.setenv("MLOPS_POLICY", str(tmp_path / "policy.yaml"))
+    with running_gateway(clinic.home) as strict:
+        monkeypatch.delenv("MLOPS_POLICY")
+        launched = deploy(clinic, strict.url)
+    assert set(launched.refused_by) == {"smoke_test", "online_offline_parity"}
+    shown = clinic.check("deployed_endpoint", "smoke_test")
+    words = "the gateway will not load it: tumour version 2 is refused: gate serving_budget passed"
+    assert words in str(shown.description)
+    (tried,) = clinic.audit.entries("tumour", last=1)
+    assert tried.action == "refuse"
+    assert words in tried.reason
     assert clinic.aliases == {"champion": "1"}
 
 
