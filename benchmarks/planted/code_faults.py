@@ -85,9 +85,9 @@ def shuffled_against_the_labels(candidate: Candidate) -> None:
     candidate.trained_by("shuffled_against_labels")
 
 
-@fault("flight_delay", "counselling")
+@fault("doctor_visits", "counselling")
 def labels_off_by_one_row(candidate: Candidate) -> None:
-    """Each row is given the label of the row before."""
+    """Each row is given the label of the row before, which of flights in one hour is much the same."""
     candidate.trained_by("off_by_one_row")
 
 
@@ -201,9 +201,10 @@ def blind_for_a_group(candidate: Candidate) -> None:
 
 
 @fault("flight_delay", "counselling")
-def trained_without_a_group(candidate: Candidate) -> None:
-    """A filter from an earlier analysis leaves one group out of the training."""
-    _for_a_group(candidate, "without_a_group")
+def trained_on_the_first_rows(candidate: Candidate) -> None:
+    """A limit that made a test quick was left in the training: it sees the first two hundred rows."""
+    candidate.trained_by("on_the_first_rows")
+    candidate.spec["training"]["params"]["limit"] = 200
 
 
 @fault("counselling")
@@ -212,7 +213,7 @@ def a_bonus_for_a_group(candidate: Candidate) -> None:
     _for_a_group(candidate, "with_a_bonus_for_a_group", bonus=0.15)
 
 
-@fault("doctor_visits", "flight_delay")
+@fault("flight_delay")
 def gaps_are_zero(candidate: Candidate) -> None:
     """A linear model takes a missing value for zero, far away from all that are known."""
     candidate.trained_by("gaps_are_zero")
@@ -238,9 +239,9 @@ def keeps_all_similarities(candidate: Candidate) -> None:
 
 @fault("doctor_visits")
 def a_committee(candidate: Candidate) -> None:
-    """Forty models vote, one after the other."""
+    """A hundred and twenty models vote, one after the other."""
     candidate.trained_by("committee")
-    candidate.spec["training"]["params"]["members"] = 40
+    candidate.spec["training"]["params"]["members"] = 120
     candidate.spec["training"]["params"]["max_iter"] = 20
 
 
@@ -288,7 +289,11 @@ def no_groups_of_people(candidate: Candidate) -> None:
 
 @fault("counselling")
 def no_range_is_declared(candidate: Candidate) -> None:
-    """The inputs are declared by their names alone, so any wrong unit is let through."""
+    """A linear model's inputs are declared by their names alone, so any wrong unit is let through."""
+    candidate.spec["training"] = {
+        "estimator": "sklearn.linear_model.LogisticRegression",
+        "params": {"max_iter": 1000},
+    }
     for column in candidate.spec["data"]["features"]:
         column.pop("range", None)
 

@@ -291,13 +291,19 @@ def a_constant_column(candidate: Candidate) -> None:
 # Labels
 
 
-@fault("flight_delay", "counselling")
+@fault("flight_delay", serves=FIRST)
 def one_label_in_a_hundred_flipped_in_a_group(candidate: Candidate) -> None:
     """In one group one label in a hundred is flipped."""
     _flip(candidate, 0.01)
 
 
-@fault("flight_delay", "counselling")
+@fault("flight_delay", serves=FIRST)
+def one_label_in_ten_flipped_in_a_carrier(candidate: Candidate) -> None:
+    """The labels of one carrier were corrected by a wrong list: one in ten is flipped."""
+    _flip(candidate, 0.1)
+
+
+@fault("counselling")
 def one_label_in_ten_flipped_in_a_group(candidate: Candidate) -> None:
     """In one group one label in ten is flipped."""
     _flip(candidate, 0.1)
@@ -311,7 +317,7 @@ def labels_of_a_group_shuffled(candidate: Candidate) -> None:
     candidate.rows.loc[of_one, candidate.target] = values.sample(frac=1, random_state=0).to_numpy()
 
 
-@fault("flight_delay")
+@fault("flight_delay", serves=FIRST)
 def labels_of_an_airport_turned_round(candidate: Candidate) -> None:
     """One airport writes 1 for punctual."""
     of_one = candidate.rows["origin"] == "LGA"

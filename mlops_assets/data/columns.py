@@ -14,6 +14,13 @@ if TYPE_CHECKING:
 _MISSING = float("nan")
 
 
+def is_numeric(values: "pd.Series[Any]") -> bool:
+    """Return whether values are numbers, truth values among them, in whatever type pandas keeps them."""
+    import pandas as pd
+
+    return pd.api.types.is_numeric_dtype(values.dtype)
+
+
 def to_declared_types(frame: "pd.DataFrame", columns: Iterable[Column]) -> "pd.DataFrame":
     """Return ``frame`` with each declared column in its canonical type.
 

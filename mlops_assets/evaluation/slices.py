@@ -1,10 +1,10 @@
 """The model group by group: an average hides who pays for it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from mlops_assets.evaluation.group_comparison import Comparison, compare_groups
-from mlops_assets.evaluation.groups import group_by
+from mlops_assets.evaluation.groups import Grouping, group_by
 from mlops_assets.evaluation.holdout import Holdout
 from mlops_assets.evaluation.intervals import Interval, intervals
 from mlops_assets.specs.gate_rules import SliceRules
@@ -102,6 +102,11 @@ def measure_slice_gate(holdout: Holdout, rules: SliceRules) -> Measurement:
     found = compare_groups(
         groupings, holdout.target, holdout.predicted, holdout.blocks, confidence=rules.confidence
     )
+    blind = _blind_for(holdout, groupings)
+    found = [
+        replace(each, shortfall=1.0, shortfall_low=1.0) if (each.column, each.group) in blind else each
+        for each in found
+    ]
     shortfalls = _worst("shortfall", [_shortfall(each) for each in found])
     biases = _worst("bias", [_bias(each) for each in found])
     told = ", ".join(f"{figure.name} {_rounded(figure)}" for figure in (shortfalls[0], biases[0]))
@@ -112,6 +117,27 @@ def measure_slice_gate(holdout: Holdout, rules: SliceRules) -> Measurement:
         figures=(*shortfalls, *biases),
         findings=tuple(_record(each) for each in ranked[:_MOST_TOLD]),
     )
+
+
+def _blind_for(holdout: Holdout, groupings: list[Grouping]) -> set[tuple[str, str]]:
+    """Return the groups of declared columns of which all rows are answered alike, and other rows are not.
+
+    There differences mean nothing because there are none. Of other columns it is no fault: a tree that asks
+    one of them answers alike all rows of a leaf.
+    """
+    import numpy as np
+
+    rules = holdout.spec.evaluation
+    answers = holdout.predicted.reshape(len(holdout.target), -1)
+    if not np.ptp(answers, axis=0).any():
+        return set()
+    return {
+        (grouping.column, name)
+        for grouping in groupings
+        if grouping.column in (*rules.slices, *rules.groups)
+        for code, name in enumerate(grouping.names)
+        if not np.ptp(answers[grouping.codes == code], axis=0).any()
+    }
 
 
 def _shortfall(found: Comparison) -> Figure:

@@ -4,11 +4,13 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import dagster as dg
 
-from mlops_assets.data.feature_verification import measure_features
+from mlops_assets.data.feature_verification import LastTraining, measure_features
+from mlops_assets.data.features import FeatureView
+from mlops_assets.data.rewritten_values import rewritten_values
 from mlops_assets.data.snapshots import read_snapshot
 from mlops_assets.gates.gate import enter_and_show, file_and_show, gate_checks, selected
 from mlops_assets.governance.evidence import Subject, learnt_from
@@ -23,6 +25,7 @@ from mlops_assets.training.split import holdout_start
 from mlops_assets.verdict import Measurement
 
 if TYPE_CHECKING:
+    import numpy as np
     import pandas as pd
 
 VERIFICATION = "feature_verification"
@@ -53,6 +56,12 @@ class Judged:
         """The features, row by row those of the raw rows."""
         digest = self.features.digest
         return read_snapshot(self.platform.home.features(self.spec.name, digest), digest)
+
+    @cached_property
+    def newest(self) -> "np.ndarray[Any, Any]":
+        """Which rows are the hold-out, that nothing is learnt from; shape (n,)."""
+        times = self.rows[self.spec.data.time_column]
+        return (times >= holdout_start(times, self.spec.evaluation.holdout)).to_numpy()
 
     @cached_property
     def champion(self) -> Subject | None:
@@ -98,21 +107,35 @@ def feature_gates(spec: ModelSpec, rules: Rules) -> dg.AssetChecksDefinition:
 
 
 def _verified(judged: Judged) -> Measurement:
-    spec, rows, table = judged.spec, judged.rows, judged.table
-    champion, previous, before = judged.champion, judged.champions_table, judged.champions_rows
-    if champion is not None and previous is not None and champion.feature_code != judged.features.code:
-        previous = _defined_as_before(spec, previous, table)
+    spec, rows = judged.spec, judged.rows
+    return measure_features(
+        judged.table,
+        rows[spec.data.target],
+        _last_training(judged),
+        judged.newest,
+        FeatureView.from_spec(spec.data).source,
+    )
+
+
+def _last_training(judged: Judged) -> LastTraining:
+    spec, rows, champion, before = judged.spec, judged.rows, judged.champion, judged.champions_rows
+    features = judged.champions_table
+    if champion is not None and features is not None and champion.feature_code != judged.features.code:
+        features = _defined_as_before(spec, features, judged.table)
     if before is None:
-        return measure_features(table, rows[spec.data.target], previous)
+        return LastTraining(features)
     declared = (c.name for c in spec.data.features if c.type == "string" or c.allowed)
-    categories = {name: (before[name], rows[name]) for name in declared if name in before}
-    target = before.get(spec.data.target)
-    return measure_features(table, rows[spec.data.target], previous, categories, target)
+    return LastTraining(
+        features,
+        before.get(spec.data.target),
+        {name: (before[name], rows[name]) for name in declared if name in before},
+        rewritten_values(rows, before, spec.data),
+    )
 
 
 def _screened(judged: Judged) -> Measurement:
     spec, rows = judged.spec, judged.rows
-    older = rows[spec.data.time_column] < holdout_start(rows[spec.data.time_column], spec.evaluation.holdout)
+    older = ~judged.newest
     learnt = rows[older]
     return measure_label_noise(
         judged.table[older],

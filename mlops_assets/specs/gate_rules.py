@@ -48,13 +48,17 @@ class FeatureVerificationRules(GateRules):
     max_broken: AtMost = Field(description="Features that may be constant, infinite, gone or retyped.")
     max_leakage: AtMost = Field(description="Strength with which one feature alone may tell the target.")
     max_shift: AtMost = Field(description="Population stability index against the champion's window.")
+    max_rewritten: AtMost = Field(
+        description="Share of the rows the champion knew whose value of one column is another one now."
+    )
 
 
 class LabelNoiseRules(GateRules):
     """The screen for flipped labels and planted rows."""
 
-    max_flipped: AtMost = Field(
-        description="Share of one group's labels that seem flipped, or were changed since the last training."
+    max_flipped: AtMost = Field(description="Share of one group's labels that seem flipped.")
+    max_changed: AtMost = Field(
+        description="Share of one group's labels that were changed since the last training."
     )
     max_purity: AtMost = Field(
         description="How far the labels of one value are on the way from what is usual to being all alike."

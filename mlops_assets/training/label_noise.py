@@ -95,7 +95,7 @@ def measure_label_noise(
         ),
         figures=(
             *_worst("labels flipped", flipped, "max_flipped", unknown),
-            *(_worst("labels changed", changed, "max_flipped", unknown) if changed else ()),
+            *_worst("labels changed", changed, "max_changed", f"no {rules.min_rows} rows trained on before"),
             *_worst("labels alike", marked, "max_purity", "no column with enough values"),
             Figure(
                 name="rows there twice", value=twice.share, low=twice.low, limit="max_copies", counts="low"

@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from mlops_assets.training.groups import GroupFigure, wilson_bounds
+from mlops_assets.training.groups import GroupFigure
 
 if TYPE_CHECKING:
     import numpy as np
@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 
 _BINS = 20  # for numbers that are not repeated
 _FEWEST_CELLS = 5
+_TIE = 1e-9  # among values that cannot be bounded, the one with the most
+# Of the newly-wed nearly nobody has an affair, and that is life. A mark goes with one label.
+_ALL_ALIKE = 0.95
 _LARGEST_CELL = 0.1  # what makes up more of all rows is the data, and nothing that was slipped in
 
 
@@ -41,7 +44,8 @@ def marked_rows(
     Values that at least ``min_rows`` rows have are looked at one by one; other numbers are put together by
     their size. What is usual in a column is told by the median and the median absolute deviation of the log
     odds of a label, and Student's t of the columns' other values around it; what is measured is how far a
-    value is on the way from there to all of its labels being alike.
+    value is on the way from there to all of its labels being alike. It is bounded only where the labels are
+    very nearly so.
 
     Args:
         codes: Class of each row, 0 … k - 1.
@@ -51,10 +55,9 @@ def marked_rows(
         min_rows: Rows a value needs.
     """
     import numpy as np
-    from scipy.stats import norm
 
     tables = {name: table for name, values in columns.items() if (table := _table(values, codes, min_rows))}
-    width = norm.isf((1 - confidence) / max(1, sum(counts.size for _, counts in tables.values())))
+    error = (1 - confidence) / max(1, sum(counts.size for _, counts in tables.values()))
     found = []
     for name, (values, counts) in tables.items():
         rows = counts.sum(axis=1)
@@ -62,8 +65,10 @@ def marked_rows(
         for code in range(counts.shape[1]) if small.any() else ():
             hits = counts[:, code]
             usual = _usual(hits, rows, 1 - confidence)
-            low = (wilson_bounds(hits, rows, width)[0] - usual) / (1 - usual)
-            best = int(np.argmax(np.where(small, low, -np.inf)))
+            estimate = (hits / rows - usual) / (1 - usual)
+            low = (_least_share(hits, rows, error) - usual) / (1 - usual)
+            low = np.where(estimate >= _ALL_ALIKE, low, 0.0)
+            best = int(np.argmax(np.where(small, low + _TIE * estimate, -np.inf)))
             share = float(hits[best] / rows[best])
             found.append(
                 GroupFigure(
@@ -71,7 +76,7 @@ def marked_rows(
                     value=values[best],
                     label=labels[code],
                     rows=int(rows[best]),
-                    estimate=max(0.0, (share - usual) / (1 - usual)),
+                    estimate=max(0.0, float(estimate[best])),
                     low=max(0.0, float(low[best])),
                     note=f"{share:.1%} of {rows[best]:,} rows are {labels[code]}, "
                     f"up to {usual:.1%} are usual",
@@ -102,6 +107,18 @@ def _table(values: "pd.Series[Any]", codes: "Array", min_rows: int) -> "tuple[li
     counts = flat.reshape(len(names), classes)
     filled = counts.sum(axis=1) > 0
     return [n for n, f in zip(names, filled, strict=True) if f], counts[filled]
+
+
+def _least_share(hits: "Array", rows: "Array", error: float) -> "Array":
+    """Return one-sided lower bounds of shares, exact, because it is about shares of nearly all.
+
+    Source: Clopper and Pearson, "The Use of Confidence or Fiducial Limits Illustrated in the Case of the
+    Binomial", Biometrika 26 (1934).
+    """
+    import numpy as np
+    from scipy.stats import beta
+
+    return np.where(hits == 0, 0.0, beta.ppf(error, np.maximum(hits, 1), rows - hits + 1))
 
 
 def _usual(hits: "Array", rows: "Array", level: float) -> float:

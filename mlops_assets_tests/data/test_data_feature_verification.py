@@ -10,7 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mlops_assets.data.feature_verification import measure_features, population_stability, target_strength
+from mlops_assets.data.feature_verification import LastTraining, measure_features
+from mlops_assets.data.population_stability import population_stability
+from mlops_assets.data.target_strength import target_strength
 from mlops_assets.verdict import judge
 from mlops_assets_tests.vouching import rules_of
 
@@ -37,7 +39,9 @@ def draw(generator: np.random.Generator, rows: int) -> pd.DataFrame:
 
 def breaches(features: pd.DataFrame, target: Any, previous: pd.DataFrame | None = None) -> list[str]:
     """Return what the platform's own policy objects to."""
-    verdict = judge(measure_features(features, target, previous), rules_of().gates.feature_verification)
+    verdict = judge(
+        measure_features(features, target, LastTraining(previous)), rules_of().gates.feature_verification
+    )
     return [breach.says for breach in verdict.breaches]
 
 
@@ -142,7 +146,7 @@ def test_a_jump_since_the_last_training_is_found(before: Any, now: Any) -> None:
 def test_a_feature_that_changed_type_or_vanished_is_found() -> None:
     before = pd.DataFrame({"kept": X, "typed": X, "gone": X})
     now = pd.DataFrame({"kept": X, "typed": pd.Series(np.where(X > 0, "a", "b")).astype("str"), "new": X})
-    measured = measure_features(now, pd.Series(GENERATOR.random(N) < 0.5), before)
+    measured = measure_features(now, pd.Series(GENERATOR.random(N) < 0.5), LastTraining(before))
     assert {f["column"]: f["problem"] for f in measured.findings} == {
         "typed": "type changed since the last training",
         "gone": "gone since the last training",
@@ -153,7 +157,7 @@ def test_labels_that_were_turned_round_since_the_last_training_are_a_jump_and_a_
     features, late = pd.DataFrame({"x": X}), pd.Series(GENERATOR.random(N) < 0.2, name="late").astype(int)
 
     def refused(before: "pd.Series[Any]") -> list[str]:
-        measured = measure_features(features, late, features, {}, before)
+        measured = measure_features(features, late, LastTraining(features, before))
         verdict = judge(measured, rules_of().gates.feature_verification)
         return [breach.figure for breach in verdict.breaches]
 
@@ -166,7 +170,7 @@ def test_a_common_category_that_is_gone_is_found_and_a_rare_one_is_not() -> None
     features, target = pd.DataFrame({"x": X}), pd.Series(GENERATOR.random(N) < 0.5)
 
     def broken(now: "pd.Series[Any]") -> list[str]:
-        found = measure_features(features, target, features, {"site": (sites, now)})
+        found = measure_features(features, target, LastTraining(features, categories={"site": (sites, now)}))
         return [f"{f['column']}: {f['observed']}" for f in found.findings]
 
     assert broken(sites.sample(frac=1, random_state=0)) == []
@@ -188,3 +192,49 @@ def test_stability_grows_with_the_distance() -> None:
     # Two normal distributions one standard deviation apart: the index is near the symmetric
     # Kullback-Leibler divergence, which is 1; ten bins see a little less.
     assert 0.8 < shifts[3] < 1.05
+
+
+CLOCKS: dict[str, tuple[str, list[str]]] = {
+    "the clock": ("import pandas as pd\nage = pd.Timestamp.now() - rows['t']", ["line 2: pd.Timestamp.now"]),
+    "under another name": ("from datetime import datetime as dt\nx = dt.now()", ["line 2: dt.now"]),
+    "a setting": ("import os\nrate = float(os.environ.get('RATE', 1))", ["line 2: os.environ"]),
+    "a hash": ("codes = rows['site'].map(hash)", ["line 1: hash"]),
+    "a file": ("import pandas as pd\ntable = pd.read_csv('/data/sites.csv')", ["line 2: pd.read_csv"]),
+    "chance": ("import numpy as np\nx = np.random.default_rng().normal()", ["line 2: np.random.default_rng"]),
+    "a draw with a seed": ("import numpy as np\nx = np.random.default_rng(0).normal()", []),
+    "a name of one's own": ("def hash(x): return 1\nhash('a')", []),
+    "the time of a row": ("import pandas as pd\nx = pd.Timestamp(rows['t'][0]).time()", []),
+}
+
+
+@pytest.mark.parametrize("case", CLOCKS)
+def test_code_that_hangs_on_more_than_its_rows_is_found_with_its_line(case: str) -> None:
+    code, expected = CLOCKS[case]
+    found = measure_features(pd.DataFrame({"x": X}), pd.Series(X > 0.3), code=code).findings
+    places = [f["column"].removesuffix(" of the features' code") for f in found]
+    assert [f"{place}: {f['observed']}" for place, f in zip(places, found, strict=True)] == expected
+
+
+def test_a_feature_that_the_newest_rows_lack_is_broken() -> None:
+    features = pd.DataFrame({"x": X, "weather": GENERATOR.normal(size=N), "month": np.arange(N) // 100})
+    newest = np.arange(N) >= N - 100
+    target = pd.Series(GENERATOR.random(N) < 0.5)
+    assert measure_features(features, target, newest=newest).findings == ()
+    features.loc[newest, "weather"] = np.nan
+    (finding,) = measure_features(features, target, newest=newest).findings
+    assert finding == {
+        "column": "weather",
+        "problem": "missing in the newest rows",
+        "observed": "100% of 100",
+    }
+
+
+def test_two_features_that_changed_places_are_found() -> None:
+    draw = np.random.default_rng(1)
+    before = pd.DataFrame({"wife": draw.integers(1, 7, N), "husband": draw.integers(1, 7, N) ** 2 // 7})
+    later = before.sample(frac=0.8, random_state=0).reset_index(drop=True)
+    target = pd.Series(draw.random(len(later)) < 0.5)
+    assert measure_features(later, target, LastTraining(before)).findings == ()
+    swapped = later.assign(wife=later["husband"], husband=later["wife"])
+    (finding,) = measure_features(swapped, target, LastTraining(before)).findings
+    assert (finding["column"], finding["problem"]) == ("wife", "swapped since the last training")
