@@ -68,6 +68,8 @@ def _show(name: str, found: "Reproduction") -> None:
         say(f"{name}: different: {_told(found.difference, found.predictions)}")
     if not found.features_agree:
         say(f"{name}: the features computed anew from the snapshot are not those it was trained on")
+    for name in found.unrecorded:
+        say(f"warning: it read {name}, which is not in the record")
     if found.environment is None:
         say("what was installed at its training was not recorded")
     elif found.environment:

@@ -72,6 +72,9 @@ class ReproducibilityRules(GateRules):
     """A second training from the record."""
 
     max_difference: AtMost = Field(description="Largest difference of any prediction.")
+    max_unrecorded: AtMost = Field(
+        description="Files and services that the training may read and that are not in the record."
+    )
 
 
 class MetricThresholdRules(GateRules):

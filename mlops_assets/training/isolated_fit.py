@@ -23,11 +23,13 @@ from mlops_assets.specs.references import is_installed, is_platform
 from mlops_assets.specs.tasks import Task
 from mlops_assets.training import onnx_form
 from mlops_assets.training.trainer import fit
+from mlops_assets.training.unrecorded_inputs import noted_inputs
 
 if TYPE_CHECKING:
     import numpy as np
 
 _ASKED, _CODE, _PREDICTED, _FAILED = "fit.json", "code", "predicted.npy", "failed.txt"
+_UNRECORDED = "unrecorded.json"
 
 
 @dataclass(frozen=True)
@@ -59,8 +61,21 @@ class RecordedFit:
     code: Mapping[str, bytes]
 
 
-def predictions_of_new_fit(recorded: RecordedFit, raw: Rows, features: Rows) -> "np.ndarray[Any, Any]":
-    """Return what a new fit predicts for the hold-out rows, as :func:`onnx_form.native` returns it.
+@dataclass(frozen=True)
+class NewFit:
+    """What came of fitting once more.
+
+    Attributes:
+        predicted: What it predicts for the hold-out rows, as :func:`onnx_form.native` returns it.
+        unrecorded: The inputs it took beside the record, as :func:`noted_inputs` names them, in their order.
+    """
+
+    predicted: "np.ndarray[Any, Any]"
+    unrecorded: tuple[str, ...]
+
+
+def fit_again(recorded: RecordedFit, raw: Rows, features: Rows) -> NewFit:
+    """Fit once more, in a process of its own.
 
     Args:
         recorded: What to do.
@@ -91,12 +106,13 @@ def predictions_of_new_fit(recorded: RecordedFit, raw: Rows, features: Rows) -> 
         command = [sys.executable, "-P", "-m", "mlops_assets.training.isolated_fit", scratch]
         # Nor has a team's code any business with the platform's settings, the signing key among them.
         known = {name: value for name, value in os.environ.items() if not name.startswith("MLOPS_")}
+        # So that temporary files of whatever takes part are known as such.
+        known["TMPDIR"] = scratch
         ended = subprocess.run(command, env=known, capture_output=True, text=True, check=False)
         if not (predicted := folder / _PREDICTED).exists():
             hint = "" if recorded.code else "; the package holds no code of the project"
             raise TrainingError(f"training it again failed: {_why(folder / _FAILED, ended)}{hint}")
-        found: np.ndarray[Any, Any] = np.load(predicted)
-        return found
+        return NewFit(np.load(predicted), tuple(json.loads((folder / _UNRECORDED).read_text())))
 
 
 def _why(said: Path, ended: "subprocess.CompletedProcess[str]") -> str:
@@ -135,20 +151,24 @@ def main(folder: Path) -> None:
     _see(folder / _CODE)
     try:
         before = set(sys.modules)
-        predicted = _fit_and_predict(asked)
+        predicted, unrecorded = _fit_and_predict(asked, folder)
         _require_recorded(sys.modules.keys() - before, folder / _CODE)
+        (folder / _UNRECORDED).write_text(json.dumps(unrecorded))
         np.save(folder / _PREDICTED, predicted)
     except MlopsError as error:
         (folder / _FAILED).write_text(str(error))
 
 
-def _fit_and_predict(asked: dict[str, Any]) -> "np.ndarray[Any, Any]":
+def _fit_and_predict(asked: dict[str, Any], scratch: Path) -> "tuple[np.ndarray[Any, Any], list[str]]":
+    """Return the predictions for the hold-out rows, and the inputs that are not in the record."""
     raw, features = (read_snapshot(Path(file), digest) for file, digest in (asked["raw"], asked["features"]))
     older = raw[asked["time_column"]] < datetime.fromisoformat(asked["holdout_start"])
     training = Training.model_validate(asked["training"])
     target = raw.loc[older, asked["target"]]
-    estimator = fit(training, asked["task"], features[older], target, Path(asked["folder"]))
-    return onnx_form.native(estimator, asked["task"], features[~older])
+    with noted_inputs(scratch) as unrecorded:
+        estimator = fit(training, asked["task"], features[older], target, Path(asked["folder"]))
+        predicted = onnx_form.native(estimator, asked["task"], features[~older])
+    return predicted, sorted(unrecorded)
 
 
 def _require_recorded(loaded: Iterable[str], code: Path) -> None:

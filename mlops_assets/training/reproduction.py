@@ -15,7 +15,7 @@ from mlops_assets.errors import DataError, PackageError
 from mlops_assets.governance.environment import Environment
 from mlops_assets.home import Home
 from mlops_assets.specs.model_spec import Training
-from mlops_assets.training.isolated_fit import RecordedFit, Rows, predictions_of_new_fit
+from mlops_assets.training.isolated_fit import RecordedFit, Rows, fit_again
 from mlops_assets.training.package import PackagedModel
 
 if TYPE_CHECKING:
@@ -61,6 +61,8 @@ class Reproduction:
         features_agree: Whether the features computed anew from the snapshot are those it was trained on.
         environment: What is installed otherwise than then; None if what was installed was not kept.
         code: The project's files that were trained with, as they were then.
+        unrecorded: The files and services that the second training took something from and that are not in
+            the record; see :mod:`mlops_assets.training.unrecorded_inputs`.
     """
 
     predictions: int
@@ -68,6 +70,7 @@ class Reproduction:
     features_agree: bool
     environment: tuple[VersionChange, ...] | None
     code: tuple[str, ...]
+    unrecorded: tuple[str, ...] = ()
 
     @property
     def identical(self) -> bool:
@@ -102,15 +105,16 @@ def reproduce(
         digest, file = write_snapshot(package.view.compute(raw), lambda d: Path(scratch) / f"{d}.parquet")
         used = Rows(file, digest) if digest == table else Rows(home.features(manifest.model, table), table)
         features = _read("feature table", used, kept_until)
-        found = predictions_of_new_fit(recorded, kept, used)
+        found = fit_again(recorded, kept, used)
     newer = raw[manifest.time_column] >= recorded.holdout_start
     then, present = package.environment, Environment.present()
     return Reproduction(
         predictions=int(newer.sum()),
-        difference=first_difference(package.predict_natively(features[newer]), found),
+        difference=first_difference(package.predict_natively(features[newer]), found.predicted),
         features_agree=digest == table,
         environment=None if then is None else tuple(version_changes(then.versions, present.versions)),
         code=tuple(sorted(recorded.code)),
+        unrecorded=found.unrecorded,
     )
 
 

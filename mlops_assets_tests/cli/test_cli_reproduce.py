@@ -11,10 +11,13 @@ from mlops_assets_tests.lifecycles import Clinic, MakeClinic
 from mlops_assets_tests.whole_processes import Ended, TumourProject
 
 _TRAIN = """\
+from pathlib import Path
 from sklearn.linear_model import LogisticRegression
 from clinic.defs.tumour.settings import STRENGTH
 
 def train(features, target, params, seed):
+    if (notes := Path("notes.txt")).exists():
+        notes.read_text()
     return LogisticRegression(C=STRENGTH, random_state=seed, **params).fit(features, target)
 """
 _SETTINGS = "STRENGTH = 0.5\n"
@@ -95,6 +98,15 @@ def test_the_record_is_enough_where_there_is_no_project(warm: Any, recorded: Cli
     assert told.json["predictions"] > 200
     assert told.json["code"] == ["clinic/defs/tumour/settings.py", "clinic/defs/tumour/train.py"]
     assert told.json["environment"] == []
+
+
+def test_what_it_reads_beside_the_record_is_told(warm: Any, recorded: Clinic, tmp_path: Path) -> None:
+    (notes := tmp_path / "notes.txt").write_text("not there when it was trained")
+    ended = reproduced(warm, recorded, cwd=tmp_path)
+    assert ended.code == 0, ended.out + ended.err
+    assert "identical: " in ended.out
+    assert f"warning: it read {notes}, which is not in the record" in " ".join(ended.out.split())
+    assert reproduced(warm, recorded, "--json", cwd=tmp_path).json["unrecorded"] == [str(notes)]
 
 
 def test_what_the_project_became_since_takes_no_part(warm: Any, recorded: Clinic) -> None:
