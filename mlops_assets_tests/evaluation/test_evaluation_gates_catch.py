@@ -80,7 +80,7 @@ def test_a_model_that_answers_a_whole_group_alike_is_found_by_slices(truth: Any)
     holdout, probability = truth
     blind = np.where(holdout.rows["sex"] == "f", probability.mean(), probability)
     verdict = held(measure_slice_gate, Foretold(holdout, blind))
-    assert [b.figure for b in verdict.breaches if b.figure.startswith("shortfall")] == ["shortfall sex f"]
+    assert "shortfall sex f" in [breach.figure for breach in verdict.breaches]
     # A model that answers everybody alike is what thresholds are for.
     everybody = held(measure_slice_gate, Foretold(holdout, np.full_like(probability, 0.5)))
     assert not any(breach.figure == "shortfall sex f" for breach in everybody.breaches)
