@@ -29,7 +29,7 @@ VERIFICATION = "feature_verification"
 
 GATES = {
     VERIFICATION: "No broken feature, no target leakage, no jump against the champion's training window.",
-    "label_noise": "No labels that were flipped, no rows that were planted among those to train on.",
+    "label_noise": "No labels that were flipped or are missing for a time, no rows that were planted.",
 }
 
 
@@ -112,16 +112,18 @@ def _verified(judged: Judged) -> Measurement:
 
 def _screened(judged: Judged) -> Measurement:
     spec, rows = judged.spec, judged.rows
-    older = rows[spec.data.time_column] < holdout_start(rows[spec.data.time_column], spec.evaluation.holdout)
+    target, times = rows[spec.data.target], rows[spec.data.time_column]
+    older = times < holdout_start(times, spec.evaluation.holdout)
     learnt = rows[older]
     return measure_label_noise(
         judged.table[older],
-        learnt[spec.data.target],
+        target[older],
         learnt,
-        learnt[spec.data.time_column],
+        times[older],
         spec,
         judged.rules.gates.label_noise,
         judged.champions_rows,
+        whole=(target, times),
     )
 
 

@@ -51,10 +51,13 @@ class FeatureVerificationRules(GateRules):
 
 
 class LabelNoiseRules(GateRules):
-    """The screen for flipped labels and planted rows."""
+    """The screen for flipped and missing labels, and for planted rows."""
 
     max_flipped: AtMost = Field(
         description="Share of one group's labels that seem flipped, or were changed since the last training."
+    )
+    max_missing: AtMost = Field(
+        description="Share of one class's labels that are surely missing in a stretch of time."
     )
     max_purity: AtMost = Field(
         description="How far the labels of one value are on the way from what is usual to being all alike."

@@ -1,4 +1,4 @@
-"""The screen of training data for labels that were flipped and rows that were planted."""
+"""The screen of training data for labels that were flipped or are missing, and rows that were planted."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
@@ -10,6 +10,7 @@ from mlops_assets.specs.tasks import Task
 from mlops_assets.training.changed_labels import changed_labels
 from mlops_assets.training.flipped_labels import confident_denials, cross_fitted, flipped_shares
 from mlops_assets.training.groups import PERIOD, GroupFigure, groups_of
+from mlops_assets.training.label_times import missing_labels
 from mlops_assets.training.planted_rows import Twins, marked_rows, twins
 from mlops_assets.verdict import Figure, Finding, Measurement
 
@@ -34,12 +35,14 @@ def measure_label_noise(
     spec: ModelSpec,
     rules: LabelNoiseRules,
     previous: "pd.DataFrame | None" = None,
+    whole: "tuple[pd.Series[Any], pd.Series[Any]] | None" = None,
 ) -> Measurement:
-    """Look for labels that were flipped and rows that were planted among those to train on.
+    """Look for labels that were flipped or are missing, and rows that were planted.
 
-    Four things are measured: in each group the share of labels that seem flipped
+    Five things are measured: in each group the share of labels that seem flipped
     (:mod:`mlops_assets.training.flipped_labels`), and of those that were changed since the last training
-    (:mod:`mlops_assets.training.changed_labels`); how far the labels that go with one value are all alike
+    (:mod:`mlops_assets.training.changed_labels`); for each class, how many of its labels are missing for a
+    time (:mod:`mlops_assets.training.label_times`); how far the labels that go with one value are all alike
     where those of the column's other values are not, and rows that are there twice
     (:mod:`mlops_assets.training.planted_rows`).
 
@@ -55,6 +58,8 @@ def measure_label_noise(
         spec: The model's spec.
         rules: How sure a bound has to be, and how many rows a group needs.
         previous: Rows of the last training as they came, if there was one.
+        whole: Target and times of all rows of the window: labels that were not waited for are missing in
+            the hold-out, and only there. If left out, the rows to train on are all there are.
 
     Returns:
         What gate ``label_noise`` measured.
@@ -77,6 +82,7 @@ def measure_label_noise(
         columns = {name: values[known] for name, values in named.items()}
         marked = marked_rows(codes[known], labels, columns, confidence=rules.confidence, min_rows=few)
     changed = changed_labels(rows, previous, spec.data, groups, **bounds) if previous is not None else []
+    missing = _missing(*(whole or (target, times)), spec.task, rules.confidence)
     twice = twins(rows, times, rules.confidence)
     unknown = f"no two groups of {rules.min_rows} rows"
     return Measurement(
@@ -89,6 +95,11 @@ def measure_label_noise(
                     if changed
                     else ()
                 ),
+                *(
+                    (_most("labels are missing", missing, ""),)
+                    if any(group.low > 0 for group in missing)
+                    else ()
+                ),
                 _alike(marked),
                 f"{twice.share:.2%} of the rows are there twice",
             )
@@ -96,6 +107,7 @@ def measure_label_noise(
         figures=(
             *_worst("labels flipped", flipped, "max_flipped", unknown),
             *(_worst("labels changed", changed, "max_flipped", unknown) if changed else ()),
+            *_worst("labels missing", missing, "max_missing", "too few days to tell what is usual"),
             *_worst("labels alike", marked, "max_purity", "no column with enough values"),
             Figure(
                 name="rows there twice", value=twice.share, low=twice.low, limit="max_copies", counts="low"
@@ -105,6 +117,7 @@ def measure_label_noise(
         findings=(
             *_offending("labels seem flipped", flipped),
             *_offending("labels were changed since the last training", changed),
+            *_offending("labels are missing", missing),
             *_offending("labels are alike", marked),
             *_copied(times, twice),
         ),
@@ -127,6 +140,13 @@ def _classes(target: "pd.Series[Any]", task: Task) -> "tuple[Array, tuple[str, .
     common = sorted(counts.index[counts >= _FEWEST_OF_A_CLASS][:_MOST_CLASSES], key=str)
     codes = target.map({name: code for code, name in enumerate(common)}).fillna(-1).to_numpy(dtype=int)
     return codes, tuple(map(str, common))
+
+
+def _missing(
+    target: "pd.Series[Any]", times: "pd.Series[Any]", task: Task, confidence: float
+) -> list[GroupFigure]:
+    codes, labels = _classes(target, task)
+    return missing_labels(codes, labels, times, confidence=confidence)
 
 
 def _sample(codes: "Array", classes: int) -> "Array":
