@@ -85,9 +85,12 @@ def shuffled_against_the_labels(candidate: Candidate) -> None:
     candidate.trained_by("shuffled_against_labels")
 
 
-@fault("doctor_visits", "counselling")
+@fault("counselling")
 def labels_off_by_one_row(candidate: Candidate) -> None:
-    """Each row is given the label of the row before, which of flights in one hour is much the same."""
+    """Each row is given the label of the row before.
+
+    Of flights in one hour, and of a person's years, that label is much the same, and does little harm.
+    """
     candidate.trained_by("off_by_one_row")
 
 
@@ -202,9 +205,9 @@ def blind_for_a_group(candidate: Candidate) -> None:
 
 @fault("flight_delay", "counselling")
 def trained_on_the_first_rows(candidate: Candidate) -> None:
-    """A limit that made a test quick was left in the training: it sees the first two hundred rows."""
+    """A limit that made a test quick was left in the training: it sees the first hundred rows."""
     candidate.trained_by("on_the_first_rows")
-    candidate.spec["training"]["params"]["limit"] = 200
+    candidate.spec["training"]["params"]["limit"] = 100
 
 
 @fault("counselling")

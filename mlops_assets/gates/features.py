@@ -32,7 +32,7 @@ VERIFICATION = "feature_verification"
 
 GATES = {
     VERIFICATION: "No broken feature, no target leakage, no jump against the champion's training window.",
-    "label_noise": "No labels that were flipped, no rows that were planted among those to train on.",
+    "label_noise": "No labels that were flipped or are missing for a time, no rows that were planted.",
 }
 
 
@@ -134,17 +134,14 @@ def _last_training(judged: Judged) -> LastTraining:
 
 
 def _screened(judged: Judged) -> Measurement:
-    spec, rows = judged.spec, judged.rows
-    older = ~judged.newest
-    learnt = rows[older]
+    rows, newest = judged.rows, judged.newest
     return measure_label_noise(
-        judged.table[older],
-        learnt[spec.data.target],
-        learnt,
-        learnt[spec.data.time_column],
-        spec,
+        judged.table[~newest],
+        rows[~newest],
+        judged.spec,
         judged.rules.gates.label_noise,
         judged.champions_rows,
+        holdout=rows[newest],
     )
 
 

@@ -54,14 +54,20 @@ class FeatureVerificationRules(GateRules):
 
 
 class LabelNoiseRules(GateRules):
-    """The screen for flipped labels and planted rows."""
+    """The screen for flipped and missing labels, and for planted rows."""
 
     max_flipped: AtMost = Field(description="Share of one group's labels that seem flipped.")
     max_changed: AtMost = Field(
         description="Share of one group's labels that were changed since the last training."
     )
+    max_missing: AtMost = Field(
+        description="Share of one class's labels that are surely missing in a stretch of time."
+    )
     max_purity: AtMost = Field(
         description="How far the labels of one value are on the way from what is usual to being all alike."
+    )
+    max_seen: AtMost = Field(
+        description="Share of the hold-out that is among the rows to train on too, beyond what chance explains."
     )
     max_copies: AtMost = Field(description="Share of rows that are there twice, beyond what chance explains.")
     confidence: Confidence = Field(description="One-sided, of all groups together.")

@@ -1,16 +1,18 @@
-"""The screen of training data for labels that were flipped and rows that were planted."""
+"""The screen of training data for labels that were flipped or are missing, and rows that were planted."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from mlops_assets.specs.gate_rules import LabelNoiseRules
-from mlops_assets.specs.model_spec import ModelSpec
+from mlops_assets.specs.model_spec import Data, ModelSpec
 from mlops_assets.specs.tasks import Task
 from mlops_assets.training.changed_labels import changed_labels
 from mlops_assets.training.flipped_labels import confident_denials, cross_fitted, flipped_shares
 from mlops_assets.training.groups import PERIOD, GroupFigure, groups_of
+from mlops_assets.training.label_times import missing_labels
 from mlops_assets.training.planted_rows import Twins, marked_rows, twins
+from mlops_assets.training.seen_rows import SEEN, seen_rows
 from mlops_assets.verdict import Figure, Finding, Measurement
 
 if TYPE_CHECKING:
@@ -28,20 +30,21 @@ _SHOWN = 10
 
 def measure_label_noise(
     features: "pd.DataFrame",
-    target: "pd.Series[Any]",
     rows: "pd.DataFrame",
-    times: "pd.Series[Any]",
     spec: ModelSpec,
     rules: LabelNoiseRules,
     previous: "pd.DataFrame | None" = None,
+    holdout: "pd.DataFrame | None" = None,
 ) -> Measurement:
-    """Look for labels that were flipped and rows that were planted among those to train on.
+    """Look for labels that were flipped or are missing, and rows that were planted.
 
-    Four things are measured: in each group the share of labels that seem flipped
+    Six things are measured: in each group the share of labels that seem flipped
     (:mod:`mlops_assets.training.flipped_labels`), and of those that were changed since the last training
-    (:mod:`mlops_assets.training.changed_labels`); how far the labels that go with one value are all alike
+    (:mod:`mlops_assets.training.changed_labels`); for each class, how many of its labels are missing for a
+    time (:mod:`mlops_assets.training.label_times`); how far the labels that go with one value are all alike
     where those of the column's other values are not, and rows that are there twice
-    (:mod:`mlops_assets.training.planted_rows`).
+    (:mod:`mlops_assets.training.planted_rows`); and rows of the hold-out among those to train on
+    (:mod:`mlops_assets.training.seen_rows`).
 
     Groups are the values of columns, quarters of the numbers, and periods. A number to predict is screened
     as the third of all numbers that it belongs to. Labels that are flipped in one direction only look like
@@ -49,16 +52,17 @@ def measure_label_noise(
 
     Args:
         features: Feature columns of the rows to train on.
-        target: The column to predict.
-        rows: The same rows as they came, with all declared columns.
-        times: Time of each row.
+        rows: The same rows as they came, with target, times and all declared columns.
         spec: The model's spec.
         rules: How sure a bound has to be, and how many rows a group needs.
         previous: Rows of the last training as they came, if there was one.
+        holdout: The newer rows that the model will be judged by. Labels that were not waited for are
+            missing there, and only there.
 
     Returns:
         What gate ``label_noise`` measured.
     """
+    target, times = rows[spec.data.target], rows[spec.data.time_column]
     codes, labels = _classes(target, spec.task)
     groups = groups_of(rows, times, spec)
     bounds: dict[str, Any] = {"confidence": rules.confidence, "min_rows": rules.min_rows}
@@ -77,6 +81,7 @@ def measure_label_noise(
         columns = {name: values[known] for name, values in named.items()}
         marked = marked_rows(codes[known], labels, columns, confidence=rules.confidence, min_rows=few)
     changed = changed_labels(rows, previous, spec.data, groups, **bounds) if previous is not None else []
+    missing = _missing(rows, holdout, spec, rules.confidence)
     twice = twins(rows, times, rules.confidence)
     unknown = f"no two groups of {rules.min_rows} rows"
     return Measurement(
@@ -89,6 +94,11 @@ def measure_label_noise(
                     if changed
                     else ()
                 ),
+                *(
+                    (_most("labels are missing", missing, ""),)
+                    if any(group.low > 0 for group in missing)
+                    else ()
+                ),
                 _alike(marked),
                 f"{twice.share:.2%} of the rows are there twice",
             )
@@ -96,15 +106,18 @@ def measure_label_noise(
         figures=(
             *_worst("labels flipped", flipped, "max_flipped", unknown),
             *_worst("labels changed", changed, "max_changed", f"no {rules.min_rows} rows trained on before"),
+            *_worst("labels missing", missing, "max_missing", "too few days to tell what is usual"),
             *_worst("labels alike", marked, "max_purity", "no column with enough values"),
             Figure(
                 name="rows there twice", value=twice.share, low=twice.low, limit="max_copies", counts="low"
             ),
+            _seen(rows, holdout, spec.data, rules.confidence),
             *denials,
         ),
         findings=(
             *_offending("labels seem flipped", flipped),
             *_offending("labels were changed since the last training", changed),
+            *_offending("labels are missing", missing),
             *_offending("labels are alike", marked),
             *_copied(times, twice),
         ),
@@ -127,6 +140,25 @@ def _classes(target: "pd.Series[Any]", task: Task) -> "tuple[Array, tuple[str, .
     common = sorted(counts.index[counts >= _FEWEST_OF_A_CLASS][:_MOST_CLASSES], key=str)
     codes = target.map({name: code for code, name in enumerate(common)}).fillna(-1).to_numpy(dtype=int)
     return codes, tuple(map(str, common))
+
+
+def _missing(
+    rows: "pd.DataFrame", holdout: "pd.DataFrame | None", spec: ModelSpec, confidence: float
+) -> list[GroupFigure]:
+    import pandas as pd
+
+    named = [spec.data.target, spec.data.time_column]
+    whole = rows[named] if holdout is None else pd.concat([rows[named], holdout[named]])
+    codes, labels = _classes(whole[spec.data.target], spec.task)
+    return missing_labels(codes, labels, whole[spec.data.time_column], confidence=confidence)
+
+
+def _seen(rows: "pd.DataFrame", holdout: "pd.DataFrame | None", data: Data, confidence: float) -> Figure:
+    if holdout is None:
+        return Figure(name=SEEN, value=0.0, low=0.0, limit="max_seen", counts="low", note="no hold-out")
+    apart = {*data.key, data.time_column}
+    columns = [c.name for c in data.features if c.name not in apart]
+    return seen_rows(rows, holdout, [*columns, data.target], confidence)
 
 
 def _sample(codes: "Array", classes: int) -> "Array":

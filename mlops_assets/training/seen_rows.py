@@ -9,6 +9,8 @@ from mlops_assets.verdict import Figure
 if TYPE_CHECKING:
     import pandas as pd
 
+SEEN = "rows of the hold-out among those to train on"
+
 
 def seen_rows(
     learnt: "pd.DataFrame", judged: "pd.DataFrame", columns: Sequence[str], confidence: float
@@ -33,7 +35,7 @@ def seen_rows(
     excess = float(found - by_chance)
     variance = found * (1 - found) / len(asked) + by_chance * (1 - by_chance) / len(known)
     return Figure(
-        name="rows of the hold-out among those to train on",
+        name=SEEN,
         value=max(0.0, excess),
         low=max(0.0, excess - float(norm.isf(1 - confidence)) * math.sqrt(variance)),
         limit="max_seen",

@@ -31,9 +31,7 @@ def verdict(rows: pd.DataFrame, spec: ModelSpec, previous: pd.DataFrame | None =
     if previous is not None:
         previous = to_declared_types(previous, data.features)
     features = FeatureView.from_spec(data).compute(rows)
-    measured = measure_label_noise(
-        features, rows[data.target], rows, rows[data.time_column], spec, RULES, previous
-    )
+    measured = measure_label_noise(features, rows, spec, RULES, previous)
     return judge(measured, RULES)
 
 

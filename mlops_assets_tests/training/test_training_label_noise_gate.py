@@ -36,7 +36,7 @@ def honest(rows: int = 8_000, seed: int = 0) -> pd.DataFrame:
 
 def screened(rows: pd.DataFrame, spec: ModelSpec) -> Verdict:
     features = FeatureView.from_spec(spec.data).compute(rows)
-    return judge(measure_label_noise(features, rows["y"], rows, rows["t"], spec, RULES), RULES)
+    return judge(measure_label_noise(features, rows, spec, RULES), RULES)
 
 
 @pytest.mark.parametrize("seed", range(3))
