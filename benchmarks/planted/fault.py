@@ -53,7 +53,7 @@ def _entered(
     plantings: list[Planting], models: tuple[str, ...], serves: str, deployed: bool
 ) -> Callable[[Plant], Plant]:
     def enter(plant: Plant) -> Plant:
-        name, says = plant.__name__.replace("_", " "), (plant.__doc__ or "").strip()
+        name, says = plant.__name__.replace("_", " "), (plant.__doc__ or "").strip().partition("\n")[0]
         plantings.extend(Planting(name, model, says, plant, serves, deployed) for model in models)
         return plant
 

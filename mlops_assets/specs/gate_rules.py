@@ -67,7 +67,7 @@ class LabelNoiseRules(GateRules):
         description="How far the labels of one value are on the way from what is usual to being all alike."
     )
     max_seen: AtMost = Field(
-        description="Share of the hold-out that is among the rows to train on too, beyond what chance explains."
+        description="Share of the hold-out that is among the rows to train on too, beyond what chance tells."
     )
     max_copies: AtMost = Field(description="Share of rows that are there twice, beyond what chance explains.")
     confidence: Confidence = Field(description="One-sided, of all groups together.")
