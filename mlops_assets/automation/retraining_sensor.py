@@ -1,12 +1,12 @@
 """One sensor decides for every model: harm, age or new data start a lifecycle, drift alone never."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterator
 from typing import Any, TypeAlias
 
 import dagster as dg
 
 from mlops_assets.monitoring.assessment import Assessment
-from mlops_assets.monitoring.retraining import Decision, decide
+from mlops_assets.monitoring.retraining import BUDGET_SPAN, Decision, decide
 from mlops_assets.resources import Platform
 from mlops_assets.stages.stage import LIFECYCLE, models_with, stage_config
 
@@ -61,18 +61,24 @@ def retraining_sensor(job: Any, interval_seconds: int) -> dg.SensorDefinition:
 
 
 def _decide_all(
-    newest: Iterable[tuple[int, Assessment]], platform: Platform, instance: dg.DagsterInstance
+    newest: Collection[tuple[int, Assessment]], platform: Platform, instance: dg.DagsterInstance
 ) -> Iterator[Decided]:
     """Decide on each model's newest assessment; older ones are overtaken by it."""
     last_trainings = platform.state.last_trainings()
     running = _running(instance)
+    oldest = min((assessment.as_of for _, assessment in newest), default=None)
+    started = platform.state.retrainings(oldest - BUDGET_SPAN) if oldest else {}
     for id_, assessment in newest:
         # What was decided once stays decided: a tick that is repeated asks for the same run again, and
         # its run key lets Dagster see that it is the same.
         decision = platform.state.decision(id_)
         if decision is None:
+            model = assessment.model
             decision = decide(
-                assessment, last_trainings.get(assessment.model), running=assessment.model in running
+                assessment,
+                last_trainings.get(model),
+                running=model in running,
+                started=started.get(model, ()),
             )
             platform.state.record_decision(id_, assessment.model, decision)
         yield id_, assessment, decision

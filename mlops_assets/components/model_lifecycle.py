@@ -83,7 +83,7 @@ def lifecycle_definitions(spec: ModelSpec, folder: Path, rules: Rules | None = N
             evaluation(spec, folder, rules),
             registered_version(spec, rules, folder),
             deployed_endpoint(spec, rules),
-            monitoring_report(spec, folder),
+            monitoring_report(spec, folder, rules),
         ],
         asset_checks=[
             data_contract(spec, rules, folder),

@@ -50,6 +50,7 @@ class Assessment(BaseModel):
         harm: Whether the model did harm.
         reason: Why it did, why not, or why that cannot be told yet.
         rules: The spec's retraining rules at the time.
+        budget: How many retrainings the policy lets start by themselves in 30 days; None if any number.
         report: Path of the Evidently report, if one was made.
     """
 
@@ -75,6 +76,7 @@ class Assessment(BaseModel):
     harm: bool = False
     reason: str = ""
     rules: Retraining = Retraining()
+    budget: int | None = None
     report: str | None = None
 
     @property

@@ -101,6 +101,20 @@ class FleetState:
             row = connection.execute(table.select().where(table.c.assessment_id == assessment_id)).first()
         return None if row is None else Decision(row.trigger, row.retrain, row.reason)
 
+    def retrainings(self, since: datetime) -> dict[str, list[datetime]]:
+        """Return by model the as-of times, from ``since`` on, of assessments that started a retraining."""
+        import sqlalchemy as sa
+
+        decisions, assessments = (self._database.tables[name] for name in ("decisions", "assessments"))
+        started = decisions.c.retrain & (assessments.c.as_of >= since)
+        query = sa.select(decisions.c.model, assessments.c.as_of).where(started)
+        joined = query.select_from(decisions.join(assessments, decisions.c.assessment_id == assessments.c.id))
+        found: dict[str, list[datetime]] = {}
+        with self._database.begin() as connection:
+            for row in connection.execute(joined):
+                found.setdefault(row.model, []).append(row.as_of)
+        return found
+
     def record_training(self, model: str, as_of: datetime) -> None:
         """Remember that a model was trained as of a time."""
         with self._database.begin() as connection:

@@ -1,7 +1,8 @@
 """When to retrain: after harm, after a time, after new data; never for drift alone."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Literal
 
 from mlops_assets.monitoring.assessment import Assessment
@@ -25,13 +26,24 @@ class Decision:
     reason: str
 
 
-def decide(assessment: Assessment, last_training: datetime | None, *, running: bool = False) -> Decision:
+# The span that a policy's budget is for.
+BUDGET_SPAN = timedelta(days=30)
+
+
+def decide(
+    assessment: Assessment,
+    last_training: datetime | None,
+    *,
+    running: bool = False,
+    started: Sequence[datetime] = (),
+) -> Decision:
     """Return what to do after an assessment.
 
     Args:
         assessment: The newest assessment of a model, with the spec's rules in it.
         last_training: As-of time of the model's newest training, whatever became of it.
         running: Whether a lifecycle of the model is queued or running already.
+        started: As-of times of the retrainings of the model that started by themselves.
     """
     trigger, reason = _trigger(assessment, last_training)
     if trigger is None:
@@ -44,6 +56,14 @@ def decide(assessment: Assessment, last_training: datetime | None, *, running: b
             trigger,
             False,
             f"{reason}; in the cooldown of {format_duration(cooldown)} since {last_training:%Y-%m-%d}",
+        )
+    spent = sum(assessment.as_of - BUDGET_SPAN < then <= assessment.as_of for then in started)
+    if assessment.budget is not None and spent >= assessment.budget:
+        return Decision(
+            trigger,
+            False,
+            f"{reason}; the policy lets {assessment.budget} retrainings start by themselves in "
+            f"{BUDGET_SPAN.days} days, and {spent} have; start one by hand if it is wanted",
         )
     return Decision(trigger, True, reason)
 

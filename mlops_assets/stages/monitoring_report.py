@@ -17,6 +17,7 @@ from mlops_assets.registry.proof import read_evidence
 from mlops_assets.registry.training_run import TrainingRun, log_monitoring
 from mlops_assets.resources import Platform
 from mlops_assets.specs.model_spec import ModelSpec
+from mlops_assets.specs.policy import Rules
 from mlops_assets.stages import plots
 from mlops_assets.stages.stage import (
     MONITORING,
@@ -36,8 +37,8 @@ class MonitoringConfig(dg.Config):
     as_of: str = Field("", description="Look as if it were this time (ISO 8601, UTC); now if empty.")
 
 
-def monitoring_report(spec: ModelSpec, folder: Path) -> dg.AssetsDefinition:
-    """Return the asset that watches a model's endpoint."""
+def monitoring_report(spec: ModelSpec, folder: Path, demanded: Rules) -> dg.AssetsDefinition:
+    """Return the asset that watches a model's endpoint; ``demanded`` is the policy's."""
     rules = spec.evaluation
 
     @stage_asset(
@@ -57,7 +58,8 @@ def monitoring_report(spec: ModelSpec, folder: Path) -> dg.AssetsDefinition:
             champion = platform.champion(spec.name)
             if champion is None:
                 raise DataError(f"{spec.name} has no champion to watch; run its lifecycle first")
-            assessment = _assess(spec, folder, champion, as_of, platform)
+            found = _assess(spec, folder, champion, as_of, platform)
+            assessment = found.model_copy(update={"budget": demanded.retraining.budget})
             filed_as = platform.state.record_assessment(assessment)
             content = digests.of_bytes(assessment.model_dump_json(exclude={"report"}).encode())
             run = _log(spec, assessment, content, platform)

@@ -105,6 +105,19 @@ def test_a_cooldown_is_the_reason_that_the_tick_gives(fleet: Fleet) -> None:
     assert message == "1 assessed, none to retrain. a: worse; in the cooldown of 7d since 2024-05-29"
 
 
+def test_the_policys_budget_holds_over_ticks_and_is_whole_again_later(fleet: Fleet) -> None:
+    impatient = {"harm": True, "rules": {"cooldown": "0d"}, "budget": 2}
+    cursor = None
+    for day, retrained in [(0, True), (7, True), (14, False), (31, True), (35, False)]:
+        fleet.assess("a", day=day, **impatient)
+        fleet.assess("b", day=day, **impatient | {"harm": day == 14})  # another model's budget is its own
+        tick = fleet.tick(cursor)
+        cursor = tick.cursor
+        asked = {request.tags["mlops/model"] for request in tick.run_requests}
+        assert ("a" in asked, "b" in asked) == (retrained, day == 14)
+    assert "the policy lets 2 retrainings start by themselves in 30 days, and 2 have" in tick.skip_message
+
+
 def test_a_second_tick_does_not_ask_again(fleet: Fleet) -> None:
     fleet.assess("a", harm=True)
     first = fleet.tick()

@@ -60,3 +60,18 @@ def test_the_reason_says_what_and_why_not() -> None:
     new = decide(assessment({"on_new_rows": 5}, unseen_rows=12_000), LONG_AGO)
     assert new.reason == "12,000 rows the champion has not seen"
     assert decide(assessment({}), LONG_AGO).reason == "as found"
+
+
+@pytest.mark.parametrize(
+    ("budget", "days_ago", "retrain"),
+    [(None, [1, 2, 3], True), (2, [1, 2], False), (2, [1], True), (2, [1, 30], True), (0, [], False)],
+)
+def test_no_more_start_by_themselves_than_the_policy_allows(
+    budget: int | None, days_ago: list[int], retrain: bool
+) -> None:
+    started = [NOW - timedelta(days=days) for days in days_ago]
+    asked = assessment({"cooldown": "0d"}, harm=True, reason="auc fell", budget=budget)
+    decision = decide(asked, LONG_AGO, started=started)
+    assert (decision.trigger, decision.retrain) == ("harm", retrain)
+    said = "auc fell; the policy lets 2 retrainings start by themselves in 30 days, and 2 have"
+    assert retrain or budget == 0 or decision.reason.startswith(said)
