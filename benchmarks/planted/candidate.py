@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 HERE = Path(__file__).parent
 MODELS = ("counselling", "doctor_visits", "flight_delay")
 AS_OF = {"counselling": "1975-02-03", "doctor_visits": "1977-05-15", "flight_delay": "2013-06-01"}
+EARLIER = {"counselling": "1975-01-05", "doctor_visits": "1977-04-15", "flight_delay": "2013-05-01"}
 # When the model that serves already was trained.
 BEFORE = {"counselling": "1974-12-20", "doctor_visits": "1977-03-01", "flight_delay": "2013-04-01"}
 _FLIGHTS = 1 / 3
