@@ -12,7 +12,7 @@ from mlops_assets.registry.port import CHAMPION
 from mlops_assets.serving import fleet_page, oip, openapi
 from mlops_assets.serving.bodies import json_response
 from mlops_assets.serving.meters import Meters
-from mlops_assets.serving.problems import REFUSALS, Problem
+from mlops_assets.serving.problems import Problem
 from mlops_assets.serving.refusal import Refusal
 from mlops_assets.serving.routing import Router
 from mlops_assets.version import __version__
@@ -103,7 +103,7 @@ class Information:
         try:
             resident = table.resolve(name, version)
         except Refusal as error:
-            refused = [asdict(p) for p in table.of_version(name, version) if p.kind in REFUSALS]
+            refused = [asdict(p) for p in table.of_version(name, version) if p.refuses]
             return json_response({"error": str(error), "refused": refused}, error.status)
         return json_response({"name": resident.model, "version": resident.version, "ready": True})
 

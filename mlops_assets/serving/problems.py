@@ -14,10 +14,6 @@ if TYPE_CHECKING:
     from mlops_assets.serving.table import Route
 
 
-# What does not pass by itself: the version is what is wrong, or the gateway's environment.
-REFUSALS = ("package_refused", "evidence_refused", "load_failed")
-
-
 @dataclass(frozen=True)
 class Problem:
     """What is wrong now.
@@ -29,6 +25,7 @@ class Problem:
         version: The version concerned, if it is one.
         message: What happened, in words.
         since: When it was first seen, naive UTC.
+        passing: Whether it may pass by itself.
     """
 
     kind: str
@@ -36,6 +33,12 @@ class Problem:
     version: str | None
     message: str = field(compare=False)
     since: datetime = field(compare=False, default_factory=utc_now)
+    passing: bool = field(compare=False, default=False)
+
+    @property
+    def refuses(self) -> bool:
+        """Whether a version will not be loaded unless somebody mends it, or where it is to run."""
+        return self.kind in ("package_refused", "evidence_refused", "load_failed") and not self.passing
 
     @property
     def subject(self) -> str:
@@ -61,13 +64,12 @@ def missing_champions(
             yield Problem("champion_missing", model, None, message)
 
 
-def kind_of(error: BaseException) -> str:
-    """Return what kind of problem it is that a version did not load."""
+def failed_load(model: str, version: str, error: BaseException) -> Problem:
+    """Return what is wrong with a version that did not load; what could not be fetched may be, later."""
+    kind = "package_refused" if isinstance(error, PackageError) else "load_failed"
     if isinstance(error, Refused):
-        return "evidence_refused"
-    if isinstance(error, RegistryError):
-        return "registry_unreachable"
-    return "package_refused" if isinstance(error, PackageError) else "load_failed"
+        kind = "evidence_refused"
+    return Problem(kind, model, version, told(error), passing=isinstance(error, RegistryError))
 
 
 def told(error: BaseException) -> str:

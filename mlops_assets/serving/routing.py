@@ -28,7 +28,7 @@ from mlops_assets.registry.port import (
 from mlops_assets.registry.proof import Refused, carried_release, refused
 from mlops_assets.serving.loading import load
 from mlops_assets.serving.marks import Mark, Marks
-from mlops_assets.serving.problems import Problem, kind_of, missing_champions, told
+from mlops_assets.serving.problems import Problem, failed_load, missing_champions, told
 from mlops_assets.serving.proving import Prover
 from mlops_assets.serving.table import Resident, Route, Table
 
@@ -258,11 +258,9 @@ class Router:
                 self._failed.pop(key, None)
                 log.info("%s version %s is loaded (%s)", *key, resident.package.manifest.runtime)
                 continue
-            kind = kind_of(error)
             before = self._failed.get(key)
             delay = min(LONGEST_RETRY_SECONDS, 2 * before.delay) if before else RETRY_SECONDS
-            problem = Problem(kind, model, version, told(error))
-            self._failed[key] = _Failure(problem, delay, time.monotonic() + delay)
+            self._failed[key] = _Failure(failed_load(model, version, error), delay, time.monotonic() + delay)
 
     def _routes(self) -> Iterator[tuple[str, Route]]:
         for model in {**self.table.routes, **self._wanted}:
