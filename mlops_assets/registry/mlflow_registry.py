@@ -15,6 +15,7 @@ from mlops_assets.registry.port import CANDIDATE_TAG, ModelVersion, RegisteredMo
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
+    from mlflow.store.artifact.artifact_repo import ArtifactRepository
 
 # MLflow waits minutes for a server that is down; a person should know within seconds. Its progress
 # bars for packages of a megabyte would drown our own progress.
@@ -40,6 +41,7 @@ class MlflowRegistry:
         self._home = home
         self.uri = home.tracking_uri
         self._opened: MlflowClient | None = None
+        self._places: dict[str, str] = {}
 
     @property
     def client(self) -> "MlflowClient":
@@ -190,13 +192,22 @@ class MlflowRegistry:
         """Return a statement that was kept beside what a run made, or None."""
         with tempfile.TemporaryDirectory() as scratch, self.errors():
             try:
-                return Path(self.client.download_artifacts(run_id, path, scratch)).read_bytes()
+                return Path(self._artifacts_of(run_id).download_artifacts(path, scratch)).read_bytes()
             except (OSError, _mlflow_exception()) as error:
                 if storage_failure(error):
                     raise
                 if self._is_there(run_id, path):
                     raise
                 return None
+
+    def _artifacts_of(self, run_id: str) -> "ArtifactRepository":
+        """Return where a run keeps its files; asked once, where MLflow itself asks anew for each file."""
+        from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
+
+        if run_id not in self._places:
+            self._places[run_id] = self.client.get_run(run_id).info.artifact_uri
+        # The place is kept and not the repository: each has threads of its own.
+        return get_artifact_repository(self._places[run_id], self.uri, self.uri)
 
     def _is_there(self, run_id: str, path: str) -> bool:
         found = self.client.list_artifacts(run_id, str(Path(path).parent))
