@@ -20,6 +20,7 @@ Computing Profile-Likelihood-Based Confidence Intervals", Applied Statistics 37 
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from mlops_assets.training.groups import GroupFigure, members
@@ -27,6 +28,7 @@ from mlops_assets.training.groups import GroupFigure, members
 if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
+    from sklearn.ensemble import HistGradientBoostingClassifier
 
     Array = np.ndarray[Any, Any]
 
@@ -34,12 +36,26 @@ _BINS = 50  # of the log odds: rows of one bin are counted together
 _SMALLEST = 1e-6
 # Share of the log odds' spread over all rows. Where the model's answers hardly differ, as in a quarter of its
 # strongest feature, its own noise weakens what labels owe to features, just as flipped labels do
-# (attenuation, Spearman 1904).
+# (attenuation, Spearman 1904). So of the spread only counts what two models of different rows agree on.
 _LEAST_SPREAD = 0.4
+_LEAST_AGREED = 0.35  # share of the variance of either one
 _WORK = 250_000  # rows times classes times folds: the fewer rows there are, the more each is worth
 
 
-def cross_fitted(features: "pd.DataFrame", times: "pd.Series[Any]", codes: "Array") -> "Array":
+@dataclass(frozen=True, eq=False)
+class CrossFit:
+    """What a model says of rows it was not fitted on.
+
+    Attributes:
+        probabilities: Of the classes, shape (n, k).
+        halves: The same of two models, each fitted on one half of the rows; shape (2, n, k).
+    """
+
+    probabilities: "Array"
+    halves: "Array"
+
+
+def cross_fitted(features: "pd.DataFrame", times: "pd.Series[Any]", codes: "Array") -> CrossFit:
     """Return the probabilities of a small fixed model for rows it was not fitted on.
 
     The model is the same for every problem, so that figures can be compared between them. It is also told
@@ -49,12 +65,8 @@ def cross_fitted(features: "pd.DataFrame", times: "pd.Series[Any]", codes: "Arra
         features: Feature columns, numbers or text.
         times: Time of each row.
         codes: Class of each row, 0 … k - 1.
-
-    Returns:
-        Probabilities of the classes, shape (n, k).
     """
     import numpy as np
-    from sklearn.ensemble import HistGradientBoostingClassifier
 
     matrix, classes = _matrix(features, times), int(codes.max()) + 1
     folds = int(np.clip(_WORK // (len(codes) * classes), 2, 8))
@@ -62,22 +74,31 @@ def cross_fitted(features: "pd.DataFrame", times: "pd.Series[Any]", codes: "Arra
     shuffled = np.random.default_rng(0).permutation(len(codes))
     fold = np.empty(len(codes), dtype=int)
     fold[shuffled[np.argsort(codes[shuffled], kind="stable")]] = np.arange(len(codes)) % folds
-    probabilities = np.zeros((len(codes), classes))
+    half = np.random.default_rng(1).integers(0, 2, len(codes))
+    found = np.zeros((3, len(codes), classes))
     for number in range(folds):
         learnt, judged = fold != number, np.flatnonzero(fold == number)
-        # Stopped early: a model that knows its own rows by heart is sure of others without reason, and
-        # its noise would look like flipped labels.
-        model = HistGradientBoostingClassifier(
-            max_iter=100,
-            learning_rate=0.2,
-            min_samples_leaf=50,
-            early_stopping=True,
-            validation_fraction=0.15,
-            n_iter_no_change=5,
-            random_state=0,
-        ).fit(matrix[learnt], codes[learnt])
-        probabilities[np.ix_(judged, model.classes_.astype(int))] = model.predict_proba(matrix[judged])
-    return probabilities
+        for which, rows in enumerate((learnt, learnt & (half == 0), learnt & (half == 1))):
+            model = _fitted(matrix[rows], codes[rows])
+            found[which][np.ix_(judged, model.classes_.astype(int))] = model.predict_proba(matrix[judged])
+    return CrossFit(found[0], found[1:])
+
+
+def _fitted(matrix: "Array", codes: "Array") -> "HistGradientBoostingClassifier":
+    from sklearn.ensemble import HistGradientBoostingClassifier
+
+    # Stopped early: a model that knows its own rows by heart is sure of others without reason, and its noise
+    # would look like flipped labels.
+    model = HistGradientBoostingClassifier(
+        max_iter=100,
+        learning_rate=0.2,
+        min_samples_leaf=50,
+        early_stopping=True,
+        validation_fraction=0.15,
+        n_iter_no_change=5,
+        random_state=0,
+    )
+    return model.fit(matrix, codes)
 
 
 def _matrix(features: "pd.DataFrame", times: "pd.Series[Any]") -> "Array":
@@ -95,7 +116,7 @@ def _matrix(features: "pd.DataFrame", times: "pd.Series[Any]") -> "Array":
 
 
 def flipped_shares(
-    probabilities: "Array",
+    fitted: CrossFit,
     codes: "Array",
     labels: tuple[Any, ...],
     groups: "Mapping[str, pd.Series[Any]]",
@@ -108,7 +129,7 @@ def flipped_shares(
     A group in which the model hardly tells rows apart is left out.
 
     Args:
-        probabilities: From a model that has not seen the rows, shape (n, k).
+        fitted: What a model that has not seen the rows says of them.
         codes: Class of each row, shape (n,).
         labels: What the classes are called.
         groups: The value of each row, by column.
@@ -124,9 +145,10 @@ def flipped_shares(
     found = []
     for event in events:
         hit = codes == event
-        bins, log_odds = _binned(probabilities[:, event], hit)
-        least = _LEAST_SPREAD * float(log_odds[bins].std())
-        told = [group for group in large if float(log_odds[bins[group[2]]].std()) >= least]
+        bins, log_odds = _binned(fitted.probabilities[:, event], hit)
+        halves = _log_odds(fitted.halves[:, :, event])
+        least = _LEAST_SPREAD * _agreed_spread(halves)
+        told = [group for group in large if _agreed_spread(halves[:, group[2]]) > least]
         rows = np.array([np.bincount(bins[mask], minlength=len(log_odds)) for *_, mask in told])
         hits = np.array([np.bincount(bins[mask & hit], minlength=len(log_odds)) for *_, mask in told])
         estimates = zip(*_profiles(rows, hits, log_odds, width), strict=True) if told else ()
@@ -139,12 +161,30 @@ def flipped_shares(
     return found
 
 
+def _log_odds(probabilities: "Array") -> "Array":
+    import numpy as np
+    from scipy.special import logit
+
+    return np.asarray(logit(np.clip(probabilities, _SMALLEST, 1 - _SMALLEST)))
+
+
+def _agreed_spread(halves: "Array") -> float:
+    """Return the standard deviation of what two models have in common; 0 if most of theirs is each one's own.
+
+    Args:
+        halves: Their log odds, shape (2, n).
+    """
+    import numpy as np
+
+    (one, common), (_, other) = np.cov(halves)
+    return float(np.sqrt(common)) if common > _LEAST_AGREED * (one + other) / 2 else 0.0
+
+
 def _binned(probabilities: "Array", hit: "Array") -> "tuple[Array, Array]":
     """Return each row's bin, and each bin's log odds after recalibration on all rows."""
     import numpy as np
 
-    clipped = np.clip(probabilities, _SMALLEST, 1 - _SMALLEST)
-    raw = np.log(clipped / (1 - clipped))
+    raw = _log_odds(probabilities)
     edges = np.unique(np.quantile(raw, np.linspace(0, 1, _BINS + 1)[1:-1]))
     bins = np.searchsorted(edges, raw, side="right")
     # A bin between two equal edges is empty and goes.

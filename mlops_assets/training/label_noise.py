@@ -71,10 +71,10 @@ def measure_label_noise(
     denials: tuple[Figure, ...] = ()
     if len(labels) > 1:
         sample = _sample(codes, len(labels))
-        probabilities = cross_fitted(features.iloc[sample], times.iloc[sample], codes[sample])
+        fitted = cross_fitted(features.iloc[sample], times.iloc[sample], codes[sample])
         screened = {name: values.iloc[sample] for name, values in groups.items()}
-        flipped = flipped_shares(probabilities, codes[sample], labels, screened, **bounds)
-        denials = _denials(probabilities, codes[sample])
+        flipped = flipped_shares(fitted, codes[sample], labels, screened, **bounds)
+        denials = _denials(fitted.probabilities, codes[sample])
         named = {c.name: rows[c.name] for c in spec.data.features} | {PERIOD: groups[PERIOD]}
         known = codes >= 0
         few = min(rules.min_rows, _FEWEST_MARKED)
