@@ -23,6 +23,7 @@ from mlops_assets.gates.endpoint import (
 from mlops_assets.gates.gate import gate_record, shown
 from mlops_assets.gateway_client import GatewayClient
 from mlops_assets.gateway_process import is_underway, running_gateway
+from mlops_assets.governance.approvals import ApprovalState
 from mlops_assets.governance.evidence import Evidence
 from mlops_assets.registry.port import CHALLENGER, EVIDENCE_TAG, ModelVersion
 from mlops_assets.registry.proof import require_evidence
@@ -93,7 +94,12 @@ def deployed_endpoint(spec: ModelSpec, rules: Rules) -> dg.AssetsDefinition:
                     )
                     raise MlopsError(f"version {version.version} is not promoted: {why}")
                 move = platform.authority.promote(
-                    version, rules, records, actor=actor_of(context), run=context.run_id
+                    version,
+                    rules,
+                    records,
+                    actor=actor_of(context),
+                    run=context.run_id,
+                    reason=_why(evidence, state),
                 )
                 followed = gateway.wait_for_champion(spec.name, move.champion, timeout=_LOAD_SECONDS)
         yield dg.MaterializeResult(
@@ -131,6 +137,13 @@ def _proven(
     if outdated := outdated_comparison(spec, digest, evidence.gates, platform):
         raise MlopsError(f"{spec.name} candidate {digest[:12]} is refused: {outdated}")
     return version, evidence
+
+
+def _why(evidence: Evidence, approvals: ApprovalState) -> str:
+    """Return why a version that passed its gates takes over: by what it won, and who consented."""
+    compared = evidence.record("champion_comparison")
+    won = compared.measurement.summary if compared else "every required gate passed"
+    return f"{won}; {approvals.summary}"
 
 
 @contextmanager

@@ -182,3 +182,7 @@ def test_the_same_version_is_promoted_once_the_gateway_answers_as_it_should(
     assert clinic.materialization("deployed_endpoint").metadata["tried_on"].value == gateway
     for gate in ("smoke_test", "online_offline_parity"):
         assert clinic.check("deployed_endpoint", gate).passed
+    (promoted,) = clinic.audit.entries("tumour", last=1)
+    assert promoted.action == "promote"
+    assert "over champion 1, p = " in promoted.reason
+    assert promoted.reason.endswith("no approval is needed")
