@@ -140,10 +140,11 @@ def _proven(
 
 
 def _why(evidence: Evidence, approvals: ApprovalState) -> str:
-    """Return why a version that passed its gates takes over: by what it won, and who consented."""
+    """Return why a version that passed its gates takes over: whom it beat, and who consented."""
     compared = evidence.record("champion_comparison")
-    won = compared.measurement.summary if compared else "every required gate passed"
-    return f"{won}; {approvals.summary}"
+    sure = [f.value for f in compared.measurement.figures if f.limit == "confidence"] if compared else []
+    won = f"beats the champion with confidence {sure[0]:.4f}" if sure and sure[0] else "passed its gates"
+    return f"{won}; {approvals.summary}" if approvals.needed else won
 
 
 @contextmanager
