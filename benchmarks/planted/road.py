@@ -19,7 +19,7 @@ from mlops_assets.data.sources import read_window, training_window
 from mlops_assets.evaluation.metrics import higher_is_better, measure
 from mlops_assets.gateway_process import running_gateway
 from mlops_assets.governance.audit_chain import AuditChain
-from mlops_assets.governance.evidence import Evidence, Subject
+from mlops_assets.governance.evidence import Evidence
 from mlops_assets.home import Home
 from mlops_assets.registry.port import EVIDENCE_TAG, ModelVersion
 from mlops_assets.registry.proof import write_evidence
@@ -29,6 +29,7 @@ from mlops_assets.specs.gate_rules import EVIDENT
 from mlops_assets.specs.model_spec import ModelSpec
 from mlops_assets.stages.holdout_uses import COMPARED
 from mlops_assets.stages.records import TrainedModel
+from mlops_assets.stages.registered_version import subject_of
 from mlops_assets.stages.stage import LIFECYCLE, stage_config
 from mlops_assets.training import onnx_form
 from mlops_assets.training.split import holdout_start
@@ -173,18 +174,7 @@ class Road:
     def _vouched_for(self, spec: ModelSpec, trained: TrainedModel) -> ModelVersion:
         """Return a version with what its gates found as its evidence, by which later ones are compared."""
         platform = self._platform
-        lineage = platform.package(trained.run_id, trained.candidate).manifest.lineage
-        subject = Subject(
-            model=spec.name,
-            candidate=trained.candidate,
-            data=trained.features.raw.digest,
-            features=trained.features.digest,
-            feature_code=trained.features.code,
-            code=lineage["code"],
-            environment=lineage["environment"],
-            spec=spec.digest,
-            recipe=trained.recipe,
-        )
+        subject = subject_of(spec, trained, platform)
         records = (platform.ledger.find(spec.name, subject.judged_by(gate), gate) for gate in EVIDENT)
         evidence = Evidence(
             subject=subject,

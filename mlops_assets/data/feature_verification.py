@@ -1,7 +1,8 @@
 """Feature verification: what a feature table must not be, whatever its values."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from itertools import combinations
 from typing import TYPE_CHECKING, Any
 
@@ -66,11 +67,17 @@ def measure_features(
         feature that much, a unit error far more.
     """
     previous = last.features
+
+    @cache
+    def shift(name: Any) -> float:
+        assert previous is not None
+        return population_stability(previous[name], features[name])
+
     broken = [
         *_broken(features, previous),
         *(_stopped(features, newest) if newest is not None else ()),
         *_vanished(last.categories),
-        *(_swapped(features, previous) if previous is not None else ()),
+        *(_swapped(features, previous, shift) if previous is not None else ()),
         *(_unsteady(code) if code is not None else ()),
     ]
     out = {finding["column"] for finding in broken}
@@ -78,9 +85,7 @@ def measure_features(
     sample, labels = features.iloc[::step], target.iloc[::step]
     strengths = {str(n): target_strength(sample[n], labels) for n in features if str(n) not in out}
     shifts = {
-        str(n): population_stability(previous[n], column)
-        for n, column in features.items()
-        if previous is not None and n in previous and str(n) not in out
+        str(n): shift(n) for n in features if previous is not None and n in previous and str(n) not in out
     }
     if last.target is not None:
         shifts[f"the target {target.name}"] = population_stability(last.target, target)
@@ -138,17 +143,18 @@ def _stopped(features: "pd.DataFrame", newest: "np.ndarray[Any, Any]") -> Iterat
             yield _finding(name, "missing in the newest rows", f"{gaps:.0%} of {len(now):,}")
 
 
-def _swapped(features: "pd.DataFrame", previous: "pd.DataFrame") -> Iterator[Finding]:
-    """Yield pairs of features of which each looks as the other one did."""
-    both = [name for name in features if name in previous and is_numeric(features[name])]
-    own = {name: population_stability(previous[name], features[name]) for name in both}
-    moved = [name for name in both if own[name] >= _MOVED]
+def _swapped(
+    features: "pd.DataFrame", previous: "pd.DataFrame", shift: Callable[[Any], float]
+) -> Iterator[Finding]:
+    """Yield pairs of features of which each looks as the other one did; ``shift`` tells how far one moved."""
+    both = (name for name in features if name in previous and is_numeric(features[name]))
+    moved = [name for name in both if shift(name) >= _MOVED]
     for one, other in combinations(moved, 2):
         crossed = (
             population_stability(previous[one], features[other]),
             population_stability(previous[other], features[one]),
         )
-        if max(crossed) < _MOVED / 2 and max(crossed) < _AS_THE_OTHER * min(own[one], own[other]):
+        if max(crossed) < _MOVED / 2 and max(crossed) < _AS_THE_OTHER * min(shift(one), shift(other)):
             told = f"{other} as {one} was, and the other way round"
             yield _finding(one, "swapped since the last training", told)
 

@@ -66,8 +66,17 @@ def measure_smoke(gateway: GatewayClient, spec: ModelSpec, version: str, rows: "
         said = f"version {version} answered {answer[0, 0]:.4f}"
     except EndpointError as error:
         failed, said = True, str(error)
+    return _asked_once(failed, said)
+
+
+def _asked_once(failed: bool, said: str) -> Measurement:
     figure = Figure(name="failed requests", value=int(failed), limit="max_failed", note=said)
     return Measurement(gate=SMOKE, summary=said, figures=(figure,))
+
+
+def _not_compared(said: str) -> Measurement:
+    unknown = Figure(name=_DIFFERENCE, value=None, limit="max_difference", note=said)
+    return Measurement(gate=PARITY, summary=said, figures=(unknown,))
 
 
 def measure_refused(version: str, reason: str) -> tuple[Measurement, ...]:
@@ -77,14 +86,7 @@ def measure_refused(version: str, reason: str) -> tuple[Measurement, ...]:
         version: The version.
         reason: The gateway's own words.
     """
-    failed = Figure(name="failed requests", value=1, limit="max_failed", note=reason)
-    unknown = Figure(
-        name=_DIFFERENCE, value=None, limit="max_difference", note=f"version {version} is not loaded"
-    )
-    return (
-        Measurement(gate=SMOKE, summary=reason, figures=(failed,)),
-        Measurement(gate=PARITY, summary=unknown.note, figures=(unknown,)),
-    )
+    return _asked_once(True, reason), _not_compared(f"version {version} is not loaded")
 
 
 def measure_parity(
@@ -106,8 +108,7 @@ def measure_parity(
                 f"the gateway answers {online.shape[1]} figures a row where offline are {offline.shape[1]}"
             )
     except EndpointError as error:
-        unknown = Figure(name=_DIFFERENCE, value=None, limit="max_difference", note=str(error))
-        return Measurement(gate=PARITY, summary=str(error), figures=(unknown,))
+        return _not_compared(str(error))
     distance = np.abs(online - offline).max(axis=1)
     # Where a prediction is not a number, so is the difference, and that is the largest.
     furthest = np.argsort(-np.nan_to_num(distance, nan=np.inf), kind="stable")[:5]

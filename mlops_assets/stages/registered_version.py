@@ -111,7 +111,7 @@ def _evidence(
         MlopsError: It is not enough; the message names every gate that is missing, failed or out of date.
     """
     trained = evaluated.trained
-    subject = _subject(spec, evaluated, platform)
+    subject = subject_of(spec, evaluated.trained, platform)
     records: list[GateRecord] = []
     found: list[str] = []
     for gate in EVIDENT:
@@ -179,8 +179,8 @@ def _written(spec: ModelSpec, folder: Path) -> list[Path]:
     return [*(file for name in _SPECS if (file := folder / name).exists()), *files]
 
 
-def _subject(spec: ModelSpec, evaluated: Evaluated, platform: Platform) -> Subject:
-    trained = evaluated.trained
+def subject_of(spec: ModelSpec, trained: TrainedModel, platform: Platform) -> Subject:
+    """Return what the evidence of a trained candidate is about."""
     lineage = platform.package(trained.run_id, trained.candidate).manifest.lineage
     return Subject(
         model=spec.name,
