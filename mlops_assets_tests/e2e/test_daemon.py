@@ -36,7 +36,10 @@ def test_harm_starts_one_retraining_and_a_restart_starts_no_other(
     home = home_with_champion
     fleet = project.root / "clinic" / "defs" / "fleet"
     fleet.mkdir()
-    (fleet / "defs.yaml").write_text("type: mlops_assets.FleetAutomation\n")
+    # Its daily pass would be one run more if it fell due just now.
+    (fleet / "defs.yaml").write_text(
+        "type: mlops_assets.FleetAutomation\nattributes: {monitoring_cron: '0 0 29 2 *'}\n"
+    )
     before = len(runs_after(home, bool))
     FleetState(f"sqlite:///{home / 'fleet.db'}").record_assessment(
         Assessment(
