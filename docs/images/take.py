@@ -90,7 +90,7 @@ def gates(page: Page, addresses: Addresses) -> None:
     """A gate that refused, with what it measured, the limit, and what offended."""
     page.set_viewport_size({"width": 1400, "height": 968})
     page.goto(f"{addresses.dagster}/assets/{_MODEL}/evaluation?view=checks&checkDetail=champion_comparison")
-    page.get_by_text("offending").wait_for()
+    page.get_by_text("confidence of a gain").first.wait_for()
     _settle(page)
     _save(page.screenshot(), "gates")
 
