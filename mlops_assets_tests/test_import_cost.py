@@ -17,6 +17,7 @@ CORE = (
     "monitoring.retraining", "monitoring.windows", "governance.audit_chain", "governance.signatures",
     "governance.evidence", "governance.release", "evaluation.robustness", "evaluation.explanations",
     "evaluation.fairness", "training.label_noise",
+    "prediction_log.compaction", "prediction_log.log", "prediction_log.recorder",
     "registry.authority", "registry.mlflow_registry", "registry.promotion", "registry.training_run",
 )  # fmt: skip
 
@@ -53,6 +54,11 @@ def test_the_package_itself_knows_no_orchestrator() -> None:
 def test_the_core_loads_without_orchestrator_web_framework_or_anything_heavy() -> None:
     code = "import " + ", ".join(f"mlops_assets.{module}" for module in CORE)
     assert loaded_after(code, "dagster", "starlette", "uvicorn", "sqlalchemy", "numpy", *HEAVY) == set()
+
+
+def test_the_prediction_log_is_written_without_what_reads_it() -> None:
+    code = "import mlops_assets.prediction_log.recorder, mlops_assets.prediction_log.prediction_ids"
+    assert loaded_after(code, "numpy", "pydantic", "sqlite3", "starlette", *HEAVY) == set()
 
 
 def test_the_gateway_knows_no_orchestrator() -> None:

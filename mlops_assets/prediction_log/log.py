@@ -1,0 +1,235 @@
+"""The prediction log as one history: Parquet files and the segments that are not in them yet."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mlops_assets.home import storage_errors
+from mlops_assets.prediction_log.catalogue import Catalogue
+from mlops_assets.prediction_log.compaction import forget, unchanged
+from mlops_assets.prediction_log.instants import instant, microseconds
+from mlops_assets.prediction_log.reading import Reading, seen
+from mlops_assets.prediction_log.records import LABEL, SHADOW
+from mlops_assets.prediction_log.segments import Loss
+from mlops_assets.prediction_log.tables import FAILURES, PREDICTIONS, from_json
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import pyarrow as pa
+
+# With these statuses the gateway answers requests whose input was valid: the model has no answer for
+# the rows, or something of ours broke. All other refusals are about the request.
+MODEL_FAILED = (422, 500)
+_EVER = datetime(9999, 12, 31)
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """One row's answer.
+
+    Attributes:
+        prediction_id: Names the row's answer for ever.
+        model: Model name.
+        version: Version that answered.
+        event_time: When the event happened, naive UTC: the row's time column, else the arrival.
+        served_at: When the answer was made, naive UTC.
+        inputs: The row as the client sent it; sensitive columns as pseudonyms or not at all.
+        output: The prediction: a probability, a list of probabilities or a value.
+        latency_ms: Time from the whole request's arrival to its answer, milliseconds; one figure for all
+            rows of a request.
+        probe: Whether the platform itself asked (smoke test, parity), which monitoring leaves out.
+        arm: Which side of a traffic split answered.
+        caller: Who asked.
+        entity: Whom or what the row is about; None if nobody said.
+    """
+
+    prediction_id: str
+    model: str
+    version: str
+    event_time: datetime
+    served_at: datetime
+    inputs: dict[str, Any]
+    output: Any
+    latency_ms: float
+    probe: bool = False
+    arm: str = ""
+    caller: str = ""
+    entity: str | None = None
+
+
+@dataclass(frozen=True)
+class Label:
+    """What turned out to be true for one prediction, and when that was known (naive UTC)."""
+
+    prediction_id: str
+    label: Any
+    observed_at: datetime
+
+
+class PredictionLog:
+    """Reads the log while gateways write it; safe to share between threads and processes.
+
+    Args:
+        folder: The log's folder; a log that nobody wrote to is empty.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._catalogue = Catalogue(folder)
+
+    def window(
+        self,
+        model: str,
+        start: datetime,
+        end: datetime,
+        known_by: datetime,
+        *,
+        arm: str | None = None,
+        kinds: Sequence[str] = (LABEL,),
+    ) -> "pd.DataFrame":
+        """Return what was served for events in a window, with what was known of them by a time.
+
+        Args:
+            model: Model name.
+            start: First event time, inclusive.
+            end: Last event time, exclusive.
+            known_by: Feedback observed after this is not seen: a report as of a time in the past
+                gives the same figures for ever.
+            arm: Only answers of this arm; those of all that callers saw if None.
+            kinds: Kinds of feedback; each is a column of its name.
+
+        Returns:
+            One row a prediction, probes left out, by event time: ``prediction_id``, ``version``,
+            ``event_time``, ``latency_ms``, ``output``, ``inputs``, the row as it was sent, ``arm``, and for
+            each of ``kinds`` the value (None if not known). Of several, the one observed last counts.
+
+        Raises:
+            StorageError: The log cannot be read.
+        """
+        import pandas as pd
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        first, last = microseconds(start), microseconds(end)
+        with self._reading(model) as reading:
+            served = reading.rows(PREDICTIONS, since=first, before=last, only=seen(arm))
+            served = served.sort_by([("event_time", "ascending"), ("prediction_id", "ascending")])
+            known = {
+                kind: reading.known(served["prediction_id"], kind, first, known_by, shadow=arm == SHADOW)
+                for kind in kinds
+            }
+        latency = pc.divide(served["latency_us"].cast(pa.float64()), 1000.0)
+        identities = served["prediction_id"].to_pylist()
+        return pd.DataFrame(
+            {
+                "prediction_id": identities,
+                "version": served["version"].to_pylist(),
+                "event_time": served["event_time"].to_pandas(),
+                "latency_ms": latency.to_numpy(),
+                "output": _from_json(served["output"]),
+                "inputs": _from_json(served["inputs"]),
+                "arm": served["arm"].to_pylist(),
+                **{
+                    kind: [values.get(identity, (None, 0))[0] for identity in identities]
+                    for kind, values in known.items()
+                },
+            }
+        )
+
+    def errors(self, model: str, start: datetime, end: datetime) -> int:
+        """Return how many requests with valid input a model failed on, between two arrival times."""
+        return sum(status in MODEL_FAILED for status in self._statuses(model, start, end))
+
+    def refused(self, model: str, start: datetime, end: datetime) -> int:
+        """Return how many requests to a model were themselves wrong, between two arrival times."""
+        return sum(status not in MODEL_FAILED for status in self._statuses(model, start, end))
+
+    def has_answered(self, model: str) -> bool:
+        """Return whether a model ever answered, as far as the log goes back."""
+        if self._catalogue.files(PREDICTIONS.name, model):
+            return True
+        with self._reading(model) as reading:
+            return len(reading.rows(PREDICTIONS)) > 0
+
+    def models(self) -> list[str]:
+        """Return the names of all models that have answered."""
+        with self._reading(None) as reading:
+            recent = {part.model for part in reading.recent if part.table == PREDICTIONS.name}
+            return sorted(recent | self._catalogue.models(PREDICTIONS.name))
+
+    def find(self, prediction_id: str) -> Prediction | None:
+        """Return the prediction that a caller was given, or None if it was never made or is forgotten."""
+        import pyarrow.compute as pc
+
+        with self._reading(None) as reading:
+            wanted = (pc.field("prediction_id") == prediction_id) & (pc.field("arm") != SHADOW)
+            for model, rows in reading.by_model(PREDICTIONS, prediction_id, wanted):
+                if len(rows):
+                    return _prediction(model, rows.slice(0, 1).to_pylist()[0])
+        return None
+
+    def label(self, prediction_id: str) -> Label | None:
+        """Return what turned out to be true for a prediction, as it is known now."""
+        import pyarrow as pa
+
+        prediction = self.find(prediction_id)
+        if prediction is None:
+            return None
+        since = microseconds(prediction.event_time)
+        with self._reading(prediction.model) as reading:
+            known = reading.known(pa.chunked_array([[prediction_id]]), LABEL, since, _EVER, shadow=False)
+        if prediction_id not in known:
+            return None
+        value, observed_at = known[prediction_id]
+        return Label(prediction_id, value, instant(observed_at))
+
+    def losses(self) -> list[Loss]:
+        """Return what of the log is damaged and cannot be read."""
+        with self._reading(None) as reading:
+            return [*self._catalogue.losses(), *reading.losses]
+
+    def forget(self, model: str, before: datetime) -> int:
+        """Delete what a model's Parquet files hold of days that ended before a time; return how many rows.
+
+        Raises:
+            StorageError: The log cannot be written.
+        """
+        return forget(self._folder, model, microseconds(before)) if self._folder.is_dir() else 0
+
+    def _statuses(self, model: str, start: datetime, end: datetime) -> list[int]:
+        with self._reading(model) as reading:
+            rows = reading.rows(FAILURES, since=microseconds(start), before=microseconds(end))
+        return [int(status) for status in rows["status"].to_pylist()]
+
+    @contextmanager
+    def _reading(self, model: str | None) -> Iterator[Reading]:
+        with storage_errors(self._folder):
+            if not self._folder.is_dir():
+                yield Reading(self._folder, self._catalogue, model)
+                return
+            with unchanged(self._folder):
+                yield Reading(self._folder, self._catalogue, model)
+
+
+def _from_json(column: "pa.ChunkedArray") -> list[Any]:
+    return [from_json(text) for text in column.to_pylist()]
+
+
+def _prediction(model: str, row: dict[str, Any]) -> Prediction:
+    return Prediction(
+        prediction_id=row["prediction_id"],
+        model=model,
+        version=row["version"],
+        event_time=row["event_time"],
+        served_at=row["served_at"],
+        inputs=from_json(row["inputs"]),
+        output=from_json(row["output"]),
+        latency_ms=row["latency_us"] / 1000,
+        probe=row["probe"],
+        arm=row["arm"],
+        caller=row["caller"],
+        entity=row["entity"],
+    )

@@ -1,0 +1,150 @@
+"""What is written: one msgpack array a record, whose first element says which kind it is.
+
+Fields are only ever added at the end, with a default, so that old segments stay readable. All times are
+microseconds since 1970, UTC.
+"""
+
+from typing import Any
+
+import msgspec
+
+LABEL = "label"
+RATING = "rating"
+# Answers that the caller never saw: the challenger's, beside the champion's of the same id.
+SHADOW = "shadow"
+
+
+def kpi(name: str) -> str:
+    """Return the kind of feedback that is a value of a business KPI."""
+    return f"kpi:{name}"
+
+
+class Schema(msgspec.Struct, array_like=True, tag="S", frozen=True):
+    """What the answers that name its number have in common.
+
+    Attributes:
+        number: As the answers of this segment name it.
+        model: Model name.
+        version: Version that answers.
+        columns: Input columns, in the order in which answers hold their values.
+    """
+
+    number: int
+    model: str
+    version: str
+    columns: tuple[str, ...]
+
+
+class Answers(msgspec.Struct, array_like=True, tag="A", gc=False):
+    """One request's answers.
+
+    Attributes:
+        base: Prediction id of the first row; row n has ``base-n``.
+        served_at: When the answer was made.
+        schema: Number of the :class:`Schema`.
+        arm: Which side of a traffic split answered; :data:`SHADOW` if the caller never saw it.
+        caller: Who asked.
+        latency_us: Time from the whole request's arrival to its answer, microseconds.
+        probe: Whether the platform itself asked.
+        event_times: When each row's event happened; None if it was when they were served.
+        entities: Whom or what each row is about; None if nobody said.
+        inputs: Values by column, in the schema's order, each with one value a row.
+        outputs: The prediction of each row.
+    """
+
+    base: str
+    served_at: int
+    schema: int
+    arm: str
+    caller: str
+    latency_us: int
+    probe: bool
+    event_times: list[int] | None
+    entities: list[str] | None
+    inputs: list[list[Any]]
+    outputs: list[Any]
+
+
+class Feedback(msgspec.Struct, array_like=True, tag="L"):
+    """What turned out to be true for predictions, by their ids.
+
+    Attributes:
+        model: Model name.
+        kind: :data:`LABEL`, :data:`RATING` or ``kpi:NAME``.
+        received_at: When it came. Of two values observed at one time, the one received later counts.
+        items: Prediction id, value, and when it was observed.
+    """
+
+    model: str
+    kind: str
+    received_at: int
+    items: list[tuple[str, Any, int]]
+
+
+class EntityFeedback(msgspec.Struct, array_like=True, tag="E"):
+    """What turned out to be true for entities, for whom does not know prediction ids.
+
+    Attributes:
+        model: Model name.
+        kind: As in :class:`Feedback`.
+        received_at: As in :class:`Feedback`.
+        items: Entity, time that the value is about, value, and when it was observed. It belongs to the
+            newest prediction for the entity whose event was at or before the time.
+    """
+
+    model: str
+    kind: str
+    received_at: int
+    items: list[tuple[str, int, Any, int]]
+
+
+class Failure(msgspec.Struct, array_like=True, tag="F"):
+    """A request that was refused, or that the model failed on; the status tells which."""
+
+    model: str
+    occurred_at: int
+    status: int
+    message: str
+    caller: str
+
+
+class End(msgspec.Struct, array_like=True, tag="Z", frozen=True):
+    """The last record of a segment whose writer ended it; one that was killed leaves none."""
+
+
+Record = Schema | Answers | Feedback | EntityFeedback | Failure | End
+
+_encoder = msgspec.msgpack.Encoder()
+_decoder = msgspec.msgpack.Decoder(Record)
+
+
+def encode(record: Record) -> bytes:
+    """Return a record's bytes.
+
+    Whole numbers beyond 64 bits, which msgpack does not know, are written as floating point.
+    """
+    try:
+        return _encoder.encode(record)
+    except OverflowError:
+        return _encoder.encode(_in_64_bits(msgspec.to_builtins(record)))
+
+
+def decode(payload: "bytes | memoryview") -> Record:
+    """Return the record of some bytes.
+
+    Raises:
+        ValueError: They are none that this version knows.
+    """
+    try:
+        record: Record = _decoder.decode(payload)
+    except (msgspec.DecodeError, msgspec.ValidationError) as error:
+        raise ValueError(str(error)) from error
+    return record
+
+
+def _in_64_bits(value: Any) -> Any:
+    if isinstance(value, int) and not -(2**63) <= value < 2**64:
+        return float(value)
+    if isinstance(value, list | tuple):
+        return [_in_64_bits(each) for each in value]
+    return value
