@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from mlops_assets.errors import EndpointError, VersionRefused
-from mlops_assets.monitoring.prediction_log import Label
+from mlops_assets.prediction_log.prediction import Label
 
 if TYPE_CHECKING:
     import httpx

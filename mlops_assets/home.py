@@ -91,8 +91,8 @@ class Home:
 
     @property
     def prediction_log(self) -> Path:
-        """The gateway's prediction log."""
-        return self.root / "prediction_log.db"
+        """Folder of the gateway's prediction log."""
+        return self.root / "prediction_log"
 
     @property
     def served(self) -> Path:

@@ -18,7 +18,7 @@ from mlops_assets.governance.ledger import Ledger
 from mlops_assets.governance.signatures import Signer, Verifier
 from mlops_assets.home import Home, write_atomically
 from mlops_assets.monitoring.fleet_state import FleetState
-from mlops_assets.monitoring.prediction_log import PredictionLog
+from mlops_assets.prediction_log.log import PredictionLog
 from mlops_assets.registry.authority import Authority
 from mlops_assets.registry.decisions import Decisions
 from mlops_assets.registry.mlflow_registry import MlflowRegistry

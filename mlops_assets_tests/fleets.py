@@ -24,7 +24,10 @@ from mlops_assets.data.features import FeatureView, types_of
 from mlops_assets.gateway_process import running_gateway
 from mlops_assets.governance.signatures import Signer
 from mlops_assets.home import Home
-from mlops_assets.monitoring.prediction_log import PredictionLog
+from mlops_assets.prediction_log.log import PredictionLog
+from mlops_assets.prediction_log.recorder import Recorder
+from mlops_assets.prediction_log.secret import secret_for
+from mlops_assets.prediction_log.segment_writer import SegmentWriter
 from mlops_assets.registry.mlflow_registry import ARTIFACT_PATH, MlflowRegistry
 from mlops_assets.registry.port import CHAMPION, EVIDENCE_TAG, RELEASE_TAG, ModelVersion
 from mlops_assets.registry.promotion import promote
@@ -270,6 +273,7 @@ class InProcess:
 
     fleet: Fleet
     router: Router
+    recorder: Recorder
     log: PredictionLog
     meters: Meters
     gateway: Gateway
@@ -309,11 +313,13 @@ def in_process(
         lambda problem: meters.incidents.labels(problem.kind, problem.model or "").inc(),
         may_have_changed,
     )
-    log = PredictionLog(log_path or fleet.home.prediction_log)
+    folder = log_path or fleet.home.prediction_log
+    recorder = Recorder(SegmentWriter(folder, "test"), secret_for(fleet.home.root))
     try:
-        yield InProcess(fleet, router, log, meters, Gateway(router, log, meters, **options))
+        gateway = Gateway(router, recorder, meters, **options)
+        yield InProcess(fleet, router, recorder, PredictionLog(folder), meters, gateway)
     finally:
-        log.close()
+        recorder.close()
 
 
 @dataclass(frozen=True)

@@ -64,7 +64,7 @@ def serve_some(rows: int, start: str, shift: float = 0.0, wrong: bool = False) -
     from mlops_assets.cli.project import Project
     from mlops_assets.gateway_process import running_gateway
     from mlops_assets.home import Home
-    from mlops_assets.monitoring.prediction_log import Label
+    from mlops_assets.prediction_log.prediction import Label
 
     spec = Project.around().spec("tumour")
     table = pd.read_csv(spec.file.parent / "tumours.csv").head(rows)

@@ -13,7 +13,7 @@ CORE = (
     "specs.loading", "specs.scaffolding", "data.contract", "data.feature_verification", "data.features",
     "data.snapshots", "data.sources", "training.onnx_form", "training.package", "training.split",
     "training.trainer", "evaluation.comparison", "evaluation.quality", "evaluation.slices",
-    "monitoring.assessment", "monitoring.drift", "monitoring.fleet_state", "monitoring.prediction_log",
+    "monitoring.assessment", "monitoring.drift", "monitoring.fleet_state",
     "monitoring.retraining", "monitoring.windows", "governance.audit_chain", "governance.signatures",
     "governance.evidence", "governance.release", "evaluation.robustness", "evaluation.explanations",
     "evaluation.fairness", "training.label_noise",

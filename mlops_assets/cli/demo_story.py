@@ -14,7 +14,7 @@ from mlops_assets.errors import EndpointError, MlopsError
 from mlops_assets.gateway_client import GatewayClient
 from mlops_assets.gateway_process import running_gateway
 from mlops_assets.home import Home
-from mlops_assets.monitoring.prediction_log import Label
+from mlops_assets.prediction_log.prediction import Label
 from mlops_assets.resources import RESOURCES, Platform
 from mlops_assets.specs.loading import LoadedSpec
 

@@ -105,7 +105,7 @@ def assess(
         package: The champion.
         version: Its version.
         rows: The window of the prediction log, see
-            :meth:`mlops_assets.monitoring.prediction_log.PredictionLog.window`.
+            :meth:`mlops_assets.prediction_log.log.PredictionLog.window`.
         as_of: When the pass runs.
         window: Start and end of the window.
         errors: Requests with valid input that the model failed on in it.

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,8 +10,9 @@ from mlops_assets.home import storage_errors
 from mlops_assets.prediction_log.catalogue import Catalogue
 from mlops_assets.prediction_log.compaction import forget, unchanged
 from mlops_assets.prediction_log.instants import instant, microseconds
+from mlops_assets.prediction_log.prediction import Label, Prediction
 from mlops_assets.prediction_log.reading import Reading, seen
-from mlops_assets.prediction_log.records import LABEL, SHADOW
+from mlops_assets.prediction_log.records import LABEL, MODEL_FAILED, SHADOW
 from mlops_assets.prediction_log.segments import Loss
 from mlops_assets.prediction_log.tables import FAILURES, PREDICTIONS, from_json
 
@@ -20,53 +20,7 @@ if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
 
-# With these statuses the gateway answers requests whose input was valid: the model has no answer for
-# the rows, or something of ours broke. All other refusals are about the request.
-MODEL_FAILED = (422, 500)
 _EVER = datetime(9999, 12, 31)
-
-
-@dataclass(frozen=True)
-class Prediction:
-    """One row's answer.
-
-    Attributes:
-        prediction_id: Names the row's answer for ever.
-        model: Model name.
-        version: Version that answered.
-        event_time: When the event happened, naive UTC: the row's time column, else the arrival.
-        served_at: When the answer was made, naive UTC.
-        inputs: The row as the client sent it; sensitive columns as pseudonyms or not at all.
-        output: The prediction: a probability, a list of probabilities or a value.
-        latency_ms: Time from the whole request's arrival to its answer, milliseconds; one figure for all
-            rows of a request.
-        probe: Whether the platform itself asked (smoke test, parity), which monitoring leaves out.
-        arm: Which side of a traffic split answered.
-        caller: Who asked.
-        entity: Whom or what the row is about; None if nobody said.
-    """
-
-    prediction_id: str
-    model: str
-    version: str
-    event_time: datetime
-    served_at: datetime
-    inputs: dict[str, Any]
-    output: Any
-    latency_ms: float
-    probe: bool = False
-    arm: str = ""
-    caller: str = ""
-    entity: str | None = None
-
-
-@dataclass(frozen=True)
-class Label:
-    """What turned out to be true for one prediction, and when that was known (naive UTC)."""
-
-    prediction_id: str
-    label: Any
-    observed_at: datetime
 
 
 class PredictionLog:

@@ -5,6 +5,9 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from mlops_assets.errors import StorageError
+from mlops_assets.home import Home
+from mlops_assets.prediction_log.prediction_ids import PredictionIds
 from mlops_assets.prediction_log.records import (
     LABEL,
     Answers,
@@ -14,6 +17,7 @@ from mlops_assets.prediction_log.records import (
     Schema,
     encode,
 )
+from mlops_assets.prediction_log.secret import secret_for
 from mlops_assets.prediction_log.segment_writer import SegmentWriter
 from mlops_assets.prediction_log.sensitive import ColumnTreatment, Pseudonyms, Treatment
 
@@ -36,14 +40,45 @@ class Recorder:
     Args:
         writer: Takes them.
         secret: The log's secret.
+
+    Attributes:
+        ids: Gives out prediction ids, and knows them again.
+        pseudonyms: What sensitive values are replaced by.
     """
 
     def __init__(self, writer: SegmentWriter, secret: bytes) -> None:
         self.writer = writer
+        self.ids = PredictionIds(secret)
         self.pseudonyms = Pseudonyms(secret)
         self._lock = threading.Lock()
         self._forms: dict[tuple[Any, ...], AnswerForm] = {}
         self._received = 0
+
+    @classmethod
+    def for_home(cls, home: Home, worker: str) -> "Recorder":
+        """Return a recorder for the log of a home.
+
+        Args:
+            home: The home.
+            worker: Who writes.
+
+        Raises:
+            StorageError: The log cannot be written to.
+        """
+        return cls(SegmentWriter(home.prediction_log, worker), secret_for(home.root))
+
+    def require_usable(self) -> None:
+        """Find out whether writing is likely to succeed, before there is something to write.
+
+        Raises:
+            StorageError: It failed, or the disk does not answer, and nothing is better since.
+        """
+        if (problem := self.writer.problem) is not None:
+            raise StorageError(problem)
+
+    def close(self) -> None:
+        """End what is written and wait for the disk; the recorder must not be used afterwards."""
+        self.writer.close()
 
     def form(
         self,

@@ -12,6 +12,9 @@ LABEL = "label"
 RATING = "rating"
 # Answers that the caller never saw: the challenger's, beside the champion's of the same id.
 SHADOW = "shadow"
+# With these statuses the gateway answers requests whose input was valid: the model has no answer for
+# the rows, or something of ours broke. All other refusals are about the request.
+MODEL_FAILED = (422, 500)
 
 
 def kpi(name: str) -> str:
@@ -41,28 +44,28 @@ class Answers(msgspec.Struct, array_like=True, tag="A", gc=False):
     Attributes:
         base: Prediction id of the first row; row n has ``base-n``.
         served_at: When the answer was made.
-        schema: Number of the :class:`Schema`.
         arm: Which side of a traffic split answered; :data:`SHADOW` if the caller never saw it.
         caller: Who asked.
         latency_us: Time from the whole request's arrival to its answer, microseconds.
         probe: Whether the platform itself asked.
         event_times: When each row's event happened; None if it was when they were served.
-        entities: Whom or what each row is about; None if nobody said.
         inputs: Values by column, in the schema's order, each with one value a row.
         outputs: The prediction of each row.
+        entities: Whom or what each row is about; None if nobody said.
+        schema: Number of the :class:`Schema`, which whoever writes the answers fills in.
     """
 
     base: str
     served_at: int
-    schema: int
     arm: str
     caller: str
     latency_us: int
     probe: bool
     event_times: list[int] | None
-    entities: list[str] | None
     inputs: list[list[Any]]
     outputs: list[Any]
+    entities: list[str] | None = None
+    schema: int = -1
 
 
 class Feedback(msgspec.Struct, array_like=True, tag="L"):

@@ -19,7 +19,7 @@ _OLDEST_SECONDS = 300.0
 _PATIENCE_SECONDS = 5.0
 _CLOSING_SECONDS = 10.0
 # A disk that was full counts as usable again from so much room on.
-_ROOM_BYTES = 2**20
+_ROOM_BYTES = 2**18
 
 log = logging.getLogger("mlops_assets.prediction_log")
 
@@ -98,10 +98,12 @@ class SegmentWriter:
         """Why nothing should rely on this log now, or None; tells at once, whatever the disk does."""
         if problem := self._write_problem or self._sync_problem:
             return problem
+        if self._stopping.is_set():
+            return f"the prediction log {self._folder} is closed"
         began = self._sync_began
         if began is not None and (waited := time.monotonic() - began) > self._patience:
             return f"prediction log {self._folder}: the disk has not answered for {waited:.0f} s"
-        if not self._thread.is_alive() and not self._stopping.is_set():
+        if not self._thread.is_alive():
             return f"prediction log {self._folder}: nothing makes it durable any more; restart the gateway"
         return None
 
@@ -112,6 +114,8 @@ class SegmentWriter:
         """
         with self._syncing:
             with self._lock:
+                if self._stopping.is_set():
+                    return  # close() does the rest
                 self._look_after_segment()
                 finished, self._finished = self._finished, []
                 current = self._segment
@@ -122,8 +126,11 @@ class SegmentWriter:
                 self._sync_problem = None
 
     def close(self) -> None:
-        """End the segment and wait for the disk, unless it hangs; the writer must not be used afterwards."""
-        self._stopping.set()
+        """End the segment and wait for the disk, unless it hangs; nothing can be written afterwards."""
+        with self._lock:
+            if self._stopping.is_set():
+                return
+            self._stopping.set()
         self._dirty.set()
         self._thread.join(_CLOSING_SECONDS)
         if self._thread.is_alive():
@@ -134,6 +141,8 @@ class SegmentWriter:
             segment.close()
 
     def _append(self, payloads: Sequence[bytes]) -> None:
+        if self._stopping.is_set():
+            raise StorageError(f"the prediction log {self._folder} is closed")
         full = self._segment.size + sum(map(len, payloads)) > self._most_bytes and self._segment.size > 0
         if full or not self._segment.sound:
             self._go_on()

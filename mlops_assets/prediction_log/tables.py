@@ -1,5 +1,6 @@
 """The log's tables, and how records become rows of them."""
 
+import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -204,7 +205,9 @@ _json = msgspec.json.Encoder()
 
 
 def to_json(value: Any) -> str:
-    """Return a value as JSON; numbers that are not finite become null."""
+    """Return a value as JSON. In it NaN is null, as missing; an infinity by itself is text, to be seen."""
+    if value in (math.inf, -math.inf):
+        value = str(value)
     return _json.encode(value).decode()
 
 

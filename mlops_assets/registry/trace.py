@@ -13,7 +13,8 @@ from mlops_assets.errors import DataError, RegistryError
 from mlops_assets.governance.audit_entry import Entry
 from mlops_assets.governance.evidence import Evidence
 from mlops_assets.governance.release import Release
-from mlops_assets.monitoring.prediction_log import Label, Prediction, PredictionLog
+from mlops_assets.prediction_log.log import PredictionLog
+from mlops_assets.prediction_log.prediction import Label, Prediction
 from mlops_assets.registry.authority import Authority
 from mlops_assets.registry.port import ModelVersion
 from mlops_assets.registry.proof import read_evidence

@@ -14,7 +14,9 @@ from starlette.responses import Response
 from starlette.routing import Route as HttpRoute
 
 from mlops_assets.errors import StorageError
-from mlops_assets.monitoring.prediction_log import PredictionLog
+from mlops_assets.prediction_log.instants import microseconds
+from mlops_assets.prediction_log.recorder import Recorder
+from mlops_assets.prediction_log.records import Failure
 from mlops_assets.serving import oip
 from mlops_assets.serving.bodies import Intake, dumped, json_response, read_json
 from mlops_assets.serving.feedback import take_labels
@@ -41,7 +43,7 @@ class Gateway:
 
     Args:
         router: Tells which version answers.
-        log: Where each answer is written first.
+        recorder: Writes each answer into the prediction log first.
         meters: What is counted.
         most_requests: Requests that are answered at once; more are sent away.
         intake: Takes in requests' bodies.
@@ -50,13 +52,13 @@ class Gateway:
     def __init__(
         self,
         router: Router,
-        log: PredictionLog,
+        recorder: Recorder,
         meters: Meters,
         *,
         most_requests: int = MOST_REQUESTS,
         intake: Intake | None = None,
     ) -> None:
-        self._router, self._log, self._meters = router, log, meters
+        self._router, self._recorder, self._meters = router, recorder, meters
         self._most_requests, self._requests = most_requests, 0
         self._intake = intake or Intake()
         self._threads = anyio.CapacityLimiter(_THREADS)
@@ -118,7 +120,7 @@ class Gateway:
     async def feedback(self, request: Request) -> Response:
         """Take labels by prediction id, also for a model that no longer serves."""
         table, model = self._router.table, request.path_params["model"]
-        return await self._work(request, lambda read: take_labels(self._log, table, model, read))
+        return await self._work(request, lambda read: take_labels(self._recorder, table, model, read))
 
     def _resolve(self, request: Request) -> Resident:
         name, version = request.path_params["model"], request.path_params.get("version")
@@ -140,8 +142,8 @@ class Gateway:
         def work(body_of: Callable[[], _Body]) -> _Body:
             body = body_of()
             rows = read(body, resident.package.manifest)
-            answer = answer_rows(self._log, resident, rows, started=request.state.started, probe=probe)
-            request.state.rows = len(rows.sent)
+            answer = answer_rows(self._recorder, resident, rows, started=request.state.started, probe=probe)
+            request.state.rows = len(rows.frame)
             return respond(body, resident, answer)
 
         response = await self._work(request, work)
@@ -162,7 +164,6 @@ class Gateway:
             )
         finally:
             self._requests -= 1
-        self._log_problem = None  # it was written to
         return Response(answer, media_type="application/json")
 
     def _require_room(self) -> None:
@@ -170,6 +171,7 @@ class Gateway:
             raise Refusal(503, f"{self._requests} requests are being answered; try again in a second")
 
     def _problems(self) -> list[Problem]:
+        self._look_at_log()
         return [*self._router.table.problems, *([self._log_problem] if self._log_problem else [])]
 
     def _count(self, request: Request, status: int) -> None:
@@ -191,7 +193,7 @@ class Gateway:
         return await self._failed(request, error.status, str(error))
 
     async def _log_failed(self, request: Request, error: Exception) -> Response:
-        self._note_log_problem(error)
+        self._look_at_log()
         return await self._failed(request, 503, f"nothing is answered that cannot be logged: {error}")
 
     async def _misdirected(self, request: Request, error: Exception) -> Response:
@@ -216,16 +218,20 @@ class Gateway:
             # what the platform tries out is none of the model's traffic.
             if resident is not None and status != 503 and not request.state.probe:
                 try:
-                    await anyio.to_thread.run_sync(
-                        self._log.append_error, resident.model, utc_now(), status, message
+                    self._recorder.failure(
+                        Failure(resident.model, microseconds(utc_now()), status, message, caller="")
                     )
-                except StorageError as error:
-                    self._note_log_problem(error)
+                except StorageError:
+                    self._look_at_log()
         return json_response(
             body, status, {**(headers or {}), **({"retry-after": "1"} if status == 503 else {})}
         )
 
-    def _note_log_problem(self, error: Exception) -> None:
-        if self._log_problem is None:
-            self._log_problem = Problem("log_unwritable", None, None, str(error))
+    def _look_at_log(self) -> None:
+        """Note a problem of the log, as an incident when it begins, and that it is over."""
+        problem = self._recorder.writer.problem
+        if problem is None:
+            self._log_problem = None
+        elif self._log_problem is None:
+            self._log_problem = Problem("log_unwritable", None, None, problem)
             self._meters.incidents.labels("log_unwritable", "").inc()

@@ -4,7 +4,9 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
-from mlops_assets.monitoring.prediction_log import Label, PredictionLog
+from mlops_assets.prediction_log.instants import microseconds
+from mlops_assets.prediction_log.prediction import Label
+from mlops_assets.prediction_log.recorder import Recorder
 from mlops_assets.serving.refusal import Refusal
 from mlops_assets.serving.rows import require_at_most
 from mlops_assets.serving.table import Table
@@ -13,28 +15,36 @@ from mlops_assets.training.package import Manifest
 
 
 def take_labels(
-    log: PredictionLog, table: Table, model: str, read: Callable[[], dict[str, Any]]
+    recorder: Recorder, table: Table, model: str, read: Callable[[], dict[str, Any]]
 ) -> dict[str, Any]:
     """Take a feedback request; return what to answer.
 
     Args:
-        log: Where predictions are and labels go.
+        recorder: Writes the prediction log, and knows whose ids were given out.
         table: What serves now.
-        model: The model's name; it need not serve any more, if only it once answered.
-        read: Reads the request's JSON. That is done second: with a wrong name everything else in the
-            request would be wrong too.
+        model: The model's name; it need not serve any more, if only a label is of an answer of its.
+        read: Reads the request's JSON.
 
     Raises:
-        Refusal: 404 for a model that neither serves nor ever answered, 400 naming the label.
+        Refusal: 404 for a model that neither serves nor ever gave one of these answers, whatever else is
+            wrong with the request; 400 naming the label.
         StorageError: The log cannot be written.
     """
-    if model not in table.routes and not log.has_answered(model):
-        table.route(model)  # says why not
     route = table.routes.get(model)
     champion = route.loaded[route.champion] if route and route.champion else None
-    labels = read_labels(read(), champion.package.manifest if champion else None)
-    unknown = log.append_labels(model, labels)
-    return {"model": model, "accepted": len(labels) - len(unknown), "unknown": unknown}
+    try:
+        labels = read_labels(read(), champion.package.manifest if champion else None)
+    except Refusal:
+        table.route(model)
+        raise
+    known = [x for x in labels if recorder.ids.given_out(x.prediction_id, model)]
+    if known:
+        recorder.feedback(model, [(x.prediction_id, x.label, microseconds(x.observed_at)) for x in known])
+    else:
+        table.route(model)
+    ours = {x.prediction_id for x in known}
+    unknown = [x.prediction_id for x in labels if x.prediction_id not in ours]
+    return {"model": model, "accepted": len(known), "unknown": unknown}
 
 
 def read_labels(body: dict[str, Any], manifest: Manifest | None) -> list[Label]:

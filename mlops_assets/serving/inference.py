@@ -1,18 +1,18 @@
 """From rows to answers: predict, log, and only then answer."""
 
 import logging
-import secrets
 import time
 from dataclasses import dataclass
-from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from mlops_assets.errors import DataError
-from mlops_assets.monitoring.prediction_log import Prediction, PredictionLog
+from mlops_assets.prediction_log.instants import microseconds
+from mlops_assets.prediction_log.prediction_ids import row_id
+from mlops_assets.prediction_log.recorder import Recorder
+from mlops_assets.prediction_log.records import Answers
 from mlops_assets.serving.refusal import Refusal
 from mlops_assets.serving.rows import Rows
 from mlops_assets.serving.table import Resident
-from mlops_assets.specs.durations import utc_now
 
 if TYPE_CHECKING:
     import numpy as np
@@ -28,13 +28,11 @@ class Answer:
     prediction_ids: list[str]
 
 
-def answer_rows(
-    predictions: PredictionLog, resident: Resident, rows: Rows, *, started: float, probe: bool
-) -> Answer:
-    """Predict, log and return; what is returned is on disk.
+def answer_rows(recorder: Recorder, resident: Resident, rows: Rows, *, started: float, probe: bool) -> Answer:
+    """Predict, log and return; what is returned survives this process, and soon a power cut.
 
     Args:
-        predictions: The prediction log.
+        recorder: Writes the prediction log.
         resident: The version that answers.
         rows: The request's rows.
         started: ``time.perf_counter()`` when the whole request was there.
@@ -44,18 +42,22 @@ def answer_rows(
         Refusal: 422 if the model has no answer for these rows.
         StorageError: The log cannot be written; nothing is answered.
     """
+    recorder.require_usable()
     predicted = _predict(resident, rows)
-    now = utc_now()
-    ids = [_new_id() for _ in rows.sent]
-    times = _event_times(rows, resident.package.manifest.time_column, now)
-    latency = (time.perf_counter() - started) * 1000
-    predictions.append(
-        [
-            Prediction(id_, resident.model, resident.version, at, now, inputs, output, latency, probe)
-            for id_, at, inputs, output in zip(ids, times, rows.sent, predicted.tolist(), strict=True)
-        ]
+    base, now = recorder.ids.new(resident.model), time.time_ns() // 1000
+    answers = Answers(
+        base=base,
+        served_at=now,
+        arm="",
+        caller="",
+        latency_us=round((time.perf_counter() - started) * 1e6),
+        probe=probe,
+        event_times=_event_times(rows, resident.package.manifest.time_column, now),
+        inputs=[*rows.sent.values()],
+        outputs=predicted.tolist(),
     )
-    return Answer(predicted, ids)
+    recorder.answers(recorder.form(resident.model, resident.version, [*rows.sent]), answers)
+    return Answer(predicted, [row_id(base, row) for row in range(len(predicted))])
 
 
 def _predict(resident: Resident, rows: Rows) -> "np.ndarray[Any, Any]":
@@ -76,14 +78,10 @@ def _predict(resident: Resident, rows: Rows) -> "np.ndarray[Any, Any]":
     return predicted
 
 
-def _event_times(rows: Rows, time_column: str, now: datetime) -> list[datetime]:
+def _event_times(rows: Rows, time_column: str, now: int) -> list[int] | None:
+    """Return when each row's event happened, as far as the client said."""
     import pandas as pd
 
     if time_column not in rows.frame:
-        return [now] * len(rows.sent)
-    return [now if pd.isna(t) else t.to_pydatetime() for t in rows.frame[time_column]]
-
-
-def _new_id() -> str:
-    """Return an id that sorts by time and cannot be guessed."""
-    return f"{time.time_ns() // 1000:014x}{secrets.token_hex(9)}"
+        return None
+    return [now if pd.isna(t) else microseconds(t.to_pydatetime()) for t in rows.frame[time_column]]

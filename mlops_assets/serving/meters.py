@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
-from mlops_assets.monitoring.prediction_log import MODEL_FAILED
+from mlops_assets.prediction_log.records import MODEL_FAILED
 from mlops_assets.specs.durations import utc_now
 
 RECENT = 500

@@ -29,11 +29,11 @@ class Rows:
 
     Attributes:
         frame: Raw input columns in their declared types, and the time column if it was sent.
-        sent: The same rows as they were sent, for the log.
+        sent: The same columns as they were sent, for the log.
     """
 
     frame: "pd.DataFrame"
-    sent: list[dict[str, Any]]
+    sent: dict[str, list[Any]]
 
 
 def rows_of(columns: dict[str, list[Any]], manifest: Manifest) -> Rows:
@@ -58,8 +58,7 @@ def rows_of(columns: dict[str, list[Any]], manifest: Manifest) -> Rows:
         raise Refusal(400, "the request has no rows")
     require_at_most(count, "rows")
     converted = {name: _column(columns[name], column) for name, column in declared.items()}
-    sent = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
-    return Rows(pd.DataFrame(converted), sent)
+    return Rows(pd.DataFrame(converted), columns)
 
 
 def declarations(names: Collection[str], manifest: Manifest) -> dict[str, Column]:

@@ -18,7 +18,7 @@ from mlops_assets.gateway_address import announced
 from mlops_assets.governance.audit_chain import AuditChain
 from mlops_assets.governance.signatures import Verifier
 from mlops_assets.home import Home
-from mlops_assets.monitoring.prediction_log import PredictionLog
+from mlops_assets.prediction_log.recorder import Recorder
 from mlops_assets.registry.mlflow_registry import MlflowRegistry
 from mlops_assets.serving.app import Gateway
 from mlops_assets.serving.marks import Marks, entered_in
@@ -66,9 +66,9 @@ def run_gateway(
         lambda problem: meters.incidents.labels(problem.kind, problem.model or "").inc(),
         change_detector(registry.uri),
     )
-    log = PredictionLog(home.prediction_log)
+    recorder = Recorder.for_home(home, "gateway")
     config = uvicorn.Config(
-        Gateway(router, log, meters).app(),
+        Gateway(router, recorder, meters).app(),
         access_log=False,
         log_config=None,
         timeout_keep_alive=_KEEP_ALIVE_SECONDS,
@@ -78,7 +78,7 @@ def run_gateway(
     _exit_cleanly_on_signals()
 
     with ExitStack() as ending:
-        ending.callback(log.close)
+        ending.callback(recorder.close)
 
         def announce() -> None:
             ending.enter_context(announced(home.gateway_address, url))

@@ -1,11 +1,16 @@
 """``mlops-assets explain``: everything that one prediction rests on, as it was when it was made."""
 
-import sqlite3
-from contextlib import closing
+from datetime import datetime
 from typing import Any
 
 import pytest
 
+from mlops_assets.prediction_log.frames import framed
+from mlops_assets.prediction_log.instants import microseconds
+from mlops_assets.prediction_log.log import PredictionLog
+from mlops_assets.prediction_log.prediction_ids import row_id
+from mlops_assets.prediction_log.records import Answers, encode
+from mlops_assets.prediction_log.segments import Loss, segments_in
 from mlops_assets_tests.lifecycles import Clinic
 
 
@@ -13,18 +18,26 @@ from mlops_assets_tests.lifecycles import Clinic
 def asked(serving_clinic: Clinic) -> list[str]:
     """Ids of what was asked, the platform's own questions left out."""
     serving_clinic.serve_some(rows=3, start="2024-02-05")
-    with closing(sqlite3.connect(serving_clinic.home.prediction_log)) as log:
-        rows = log.execute("SELECT prediction_id FROM predictions WHERE probe = 0 ORDER BY event_time")
-        return [found for (found,) in rows]
+    log = PredictionLog(serving_clinic.home.prediction_log)
+    found = log.window("tumour", datetime.min, datetime.max, datetime.max)
+    return list(found["prediction_id"])
 
 
 def explain(warm: Any, clinic: Clinic, prediction: str, *options: str) -> Any:
     return warm.cli("explain", prediction, *options, cwd=clinic.project.root, home=clinic.root)
 
 
-def edit(clinic: Clinic, statement: str) -> None:
-    with closing(sqlite3.connect(clinic.home.prediction_log)) as log, log:
-        log.execute(statement)
+def edit(clinic: Clinic, prediction: str, **changes: Any) -> None:
+    """Alter a prediction in the log as somebody would who may write to its folder."""
+    for segment in segments_in(clinic.home.prediction_log):
+        records = [each[0] for each in segment.records() if not isinstance(each, Loss)]
+        for record in records:
+            if isinstance(record, Answers):
+                for row in range(len(record.outputs)):
+                    if row_id(record.base, row) == prediction:
+                        for name, value in changes.items():
+                            setattr(record, name, value)
+        segment.path.write_bytes(b"".join(framed(segment.mark, encode(record)) for record in records))
 
 
 def test_a_prediction_leads_to_model_data_code_gates_release_and_reasons(
@@ -69,7 +82,7 @@ def test_it_tells_what_held_then_and_not_what_holds_now(
 def test_an_answer_that_was_altered_in_the_log_is_found(
     warm: Any, serving_clinic: Clinic, asked: list[str]
 ) -> None:
-    edit(serving_clinic, f"UPDATE predictions SET output = '0.123' WHERE prediction_id = '{asked[1]}'")
+    edit(serving_clinic, asked[1], outputs=[0.123] * 3)
     ended = explain(warm, serving_clinic, asked[1])
     assert ended.code == 1
     assert "asked again, the package answers" in ended.err
@@ -81,9 +94,7 @@ def test_a_version_that_was_not_to_serve_any_more_is_found(
     project = serving_clinic.project
     project.write_spec(data={"features": [c for c in project.columns if c.startswith("mean_")]})
     assert serving_clinic.run().success
-    edit(
-        serving_clinic, f"UPDATE predictions SET served_at = '2999-01-01' WHERE prediction_id = '{asked[2]}'"
-    )
+    edit(serving_clinic, asked[2], served_at=microseconds(datetime(2999, 1, 1)))
     ended = explain(warm, serving_clinic, asked[2])
     assert ended.code == 1
     assert "version 2 was to serve by then" in ended.err

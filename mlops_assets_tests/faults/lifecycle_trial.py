@@ -129,7 +129,9 @@ def _fingerprint() -> str:
     home = Path(os.environ["MLOPS_HOME"])
     stats = []
     for folder, folders, names in os.walk(home):
-        folders[:] = [name for name in folders if not name.startswith(".") and name != "dagster"]
+        folders[:] = [
+            name for name in folders if name not in ("dagster", "prediction_log") and name[0] != "."
+        ]
         for name in names:
             if not name.startswith((".", "gateway.", "prediction_log.")):
                 file = os.path.join(folder, name)

@@ -14,9 +14,10 @@ from hypothesis import strategies as st
 
 from mlops_assets.evaluation.intervals import Interval
 from mlops_assets.monitoring.assessment import Assessment, assess, judge_harm
-from mlops_assets.monitoring.prediction_log import Label, Prediction, PredictionLog
+from mlops_assets.prediction_log.prediction import Label, Prediction
 from mlops_assets.specs.model_spec import ModelSpec
 from mlops_assets.training.package import PackagedModel
+from mlops_assets_tests.written_log import WrittenLog
 
 MakeSpec = Callable[..., ModelSpec]
 MakeRows = Callable[..., pd.DataFrame]
@@ -28,7 +29,7 @@ SEED = 8  # served rows that do not happen to fail a test at the 5 % level
 
 
 def serve(
-    log: PredictionLog, package: PackagedModel, rows: pd.DataFrame, labels: Any = None, version: str = "1"
+    log: WrittenLog, package: PackagedModel, rows: pd.DataFrame, labels: Any = None, version: str = "1"
 ) -> None:
     """Answer rows as the gateway does, and feed back labels."""
     inputs = rows[[c.name for c in package.manifest.inputs]]
@@ -50,7 +51,7 @@ def serve(
 class Watched:
     """A model with a log, and the assessment of one window of it."""
 
-    def __init__(self, spec: ModelSpec, package: PackagedModel, log: PredictionLog) -> None:
+    def __init__(self, spec: ModelSpec, package: PackagedModel, log: WrittenLog) -> None:
         self.spec, self.package, self.log = spec, package, log
 
     def assess(self, version: str = "1", **more: Any) -> Assessment:
@@ -65,7 +66,7 @@ def watched(
     def make(task: str = "binary_classification", **changes: Any) -> Watched:
         spec = make_spec(task, **{"data": {"features": ["a", "b"]}, **changes})
         package = make_package(spec, make_rows(1000, task))
-        return Watched(spec, package, PredictionLog(tmp_path / "log.db"))
+        return Watched(spec, package, WrittenLog(tmp_path / "log"))
 
     return make
 

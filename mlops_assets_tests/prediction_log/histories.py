@@ -101,7 +101,7 @@ class History:
         self.recorder.answers(
             form,
             Answers(
-                base, at(served_at), 0, arm, "me", 3000, probe, events, entities, [*columns.values()], outputs
+                base, at(served_at), arm, "me", 3000, probe, events, [*columns.values()], outputs, entities
             ),
         )
         ids = [row_id(base, row) for row in range(count)]

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from mlops_assets.prediction_log.compaction import compact
 from mlops_assets.prediction_log.instants import instant, microseconds
-from mlops_assets.prediction_log.log import Label, PredictionLog
+from mlops_assets.prediction_log.log import PredictionLog
+from mlops_assets.prediction_log.prediction import Label
 from mlops_assets.prediction_log.records import LABEL, RATING, SHADOW, kpi
 from mlops_assets_tests.prediction_log.histories import FOREVER, History, at, hour
 

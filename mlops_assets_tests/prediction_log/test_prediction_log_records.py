@@ -18,7 +18,7 @@ VALUES = st.one_of(
 
 
 def answers(inputs: list[list[Any]], outputs: list[Any]) -> Answers:
-    return Answers("id", 1, 2, "champion", "me", 3, False, None, None, inputs, outputs)
+    return Answers("id", 1, "champion", "me", 3, False, None, inputs, outputs)
 
 
 @given(st.lists(st.lists(VALUES, min_size=2, max_size=2), max_size=4), st.lists(VALUES, max_size=2))

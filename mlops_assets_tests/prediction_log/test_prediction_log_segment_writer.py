@@ -148,8 +148,18 @@ def test_a_disk_that_hangs_is_a_problem_and_blocks_nobody(tmp_path: Path) -> Non
     writer.append([record("b")])
     goes_on.set()
     writer.close()
-    assert writer.problem is None
     assert written(tmp_path) == ["a", "b"]
+
+
+def test_a_closed_writer_writes_nothing_more(tmp_path: Path) -> None:
+    writer = SegmentWriter(tmp_path, "w")
+    writer.close()
+    assert "is closed" in (writer.problem or "")
+    with pytest.raises(StorageError, match="is closed"):
+        writer.append([record("a")])
+    writer.sync()
+    writer.close()
+    assert written(tmp_path) == []
 
 
 def test_a_segment_that_somebody_deletes_is_not_written_on(tmp_path: Path) -> None:

@@ -37,7 +37,7 @@ def test_a_dropped_column_and_a_hashed_value_are_in_no_file(tmp_path: Path) -> N
     form = recorder.form("m", "1", ["name", "age", "diagnosis"], {"name": "hash", "diagnosis": "drop"})
     inputs = [["Ada Quill", "Bo Reed"], [41, 42], ["gout-7731", None]]
     base = PredictionIds(SECRET).new("m")
-    recorder.answers(form, Answers(base, now, 0, "", "", 1, False, None, None, inputs, [0.5, 0.6]))
+    recorder.answers(form, Answers(base, now, "", "", 1, False, None, inputs, [0.5, 0.6]))
     writer.close()
     written = b"".join(file.read_bytes() for file in tmp_path.iterdir())
     assert written

@@ -2,7 +2,6 @@
 
 import json
 import socket
-from contextlib import closing
 from datetime import datetime
 from typing import Any
 from urllib.parse import urlparse
@@ -10,7 +9,7 @@ from urllib.parse import urlparse
 import pandas as pd
 import pytest
 
-from mlops_assets.monitoring.prediction_log import PredictionLog
+from mlops_assets.prediction_log.log import PredictionLog
 from mlops_assets_tests.serving.visits_requests import INFER, INVOCATIONS, VISITS, oip
 
 
@@ -234,24 +233,24 @@ def test_refusals_and_failures_are_counted_apart_for_monitoring(
     good = {"instances": trainings["diabetes"].rows.head(1).to_dict("records")}
     failing = {"instances": [good["instances"][0] | {"bmi": 3e38}]}
     ever = datetime.min, datetime.max
-    with closing(PredictionLog(fleet.home.prediction_log)) as log:
+    log = PredictionLog(fleet.home.prediction_log)
 
-        def counted(body: Any, path: str = "/models/diabetes/invocations", **headers: str) -> Any:
-            """Return the answer's status, and by how many errors and refusals there are more."""
-            before = log.errors("diabetes", *ever), log.refused("diabetes", *ever)
-            status = served.http.post(path, json=body, headers=headers).status_code
-            after = log.errors("diabetes", *ever), log.refused("diabetes", *ever)
-            return status, after[0] - before[0], after[1] - before[1]
+    def counted(body: Any, path: str = "/models/diabetes/invocations", **headers: str) -> Any:
+        """Return the answer's status, and by how many errors and refusals there are more."""
+        before = log.errors("diabetes", *ever), log.refused("diabetes", *ever)
+        status = served.http.post(path, json=body, headers=headers).status_code
+        after = log.errors("diabetes", *ever), log.refused("diabetes", *ever)
+        return status, after[0] - before[0], after[1] - before[1]
 
-        assert counted(good) == (200, 0, 0)
-        assert counted({}) == (400, 0, 1)
-        assert counted({"instances": good["instances"] * 10_001}) == (413, 0, 1)
-        assert counted({}, "/v2/models/diabetes/infer") == (400, 0, 1)
-        assert counted({}, "/v2/models/diabetes/versions/9/infer") == (404, 0, 0)
-        assert counted(failing) == (422, 1, 0)
-        probe = {"x-mlops-probe": "1"}
-        assert counted({}, **probe) == (400, 0, 0)
-        assert counted(failing, **probe) == (422, 0, 0)
+    assert counted(good) == (200, 0, 0)
+    assert counted({}) == (400, 0, 1)
+    assert counted({"instances": good["instances"] * 10_001}) == (413, 0, 1)
+    assert counted({}, "/v2/models/diabetes/infer") == (400, 0, 1)
+    assert counted({}, "/v2/models/diabetes/versions/9/infer") == (404, 0, 0)
+    assert counted(failing) == (422, 1, 0)
+    probe = {"x-mlops-probe": "1"}
+    assert counted({}, **probe) == (400, 0, 0)
+    assert counted(failing, **probe) == (422, 0, 0)
     served.http.post("/models/iris/invocations", json={})
     served.http.post("/models/iris/invocations/nowhere", json={})
     served.http.post("/models/nobody/invocations", json={})

@@ -11,7 +11,7 @@ import pytest
 
 from mlops_assets.errors import EndpointError
 from mlops_assets.gateway_client import GatewayClient
-from mlops_assets.monitoring.prediction_log import Label
+from mlops_assets.prediction_log.prediction import Label
 
 
 @pytest.fixture

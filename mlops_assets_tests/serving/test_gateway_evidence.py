@@ -216,7 +216,7 @@ def test_a_gateway_that_starts_finds_what_served_by_right_although_the_alias_was
         assert champion(inside) == "2"
         assert problems(inside) == [("out_of_band", "1")]
     own_fleet.registry.set_alias("m", CHAMPION, "3")
-    with gateway_in_process(own_fleet, marks=marks, log_path=tmp_path / "log.db") as inside:
+    with gateway_in_process(own_fleet, marks=marks, log_path=tmp_path / "log") as inside:
         assert champion(inside) == "2"
         assert problems(inside) == [("out_of_band", "3")]
 

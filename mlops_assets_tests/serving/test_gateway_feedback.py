@@ -1,22 +1,22 @@
 """Labels by prediction id: known, unknown, corrected, late, wrong."""
 
-from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
 
 import pytest
 
 from mlops_assets.gateway_client import GatewayClient
-from mlops_assets.monitoring.prediction_log import Label, Prediction, PredictionLog
+from mlops_assets.prediction_log.log import PredictionLog
+from mlops_assets.prediction_log.prediction import Label, Prediction
+from mlops_assets.prediction_log.secret import secret_for
+from mlops_assets_tests.written_log import WrittenLog
 
 _WHEN = datetime(2031, 5, 1)
 
 
 @pytest.fixture
-def log(fleet: Any) -> Iterator[PredictionLog]:
-    made = PredictionLog(fleet.home.prediction_log)
-    yield made
-    made.close()
+def log(fleet: Any) -> PredictionLog:
+    return PredictionLog(fleet.home.prediction_log)
 
 
 @pytest.fixture
@@ -94,16 +94,16 @@ def test_a_wrong_name_is_told_before_whatever_else_is_wrong(served: Any, content
     assert served.http.post("/v2/models/visits/feedback", content=content).status_code == 400
 
 
-def test_late_labels_of_a_retired_model_are_kept(served: Any, log: PredictionLog) -> None:
-    made = Prediction("r" * 32, "retired", "1", _WHEN, _WHEN, {"x": 1}, 0.5, 1.0)
-    log.append([made])
-    answer = _feed(served, "retired", {"prediction_id": made.prediction_id, "label": 1})
-    assert answer.json() == {"model": "retired", "accepted": 1, "unknown": []}
-    assert log.window("retired", _WHEN, datetime.max, datetime.max)["label"].tolist() == [1]
-    wrong = served.http.post("/v2/models/retired/feedback", json={"labels": [1]})
-    assert wrong.status_code == 400, "it is known, so what is wrong is the label"
-    unknown = _feed(served, "retired", {"prediction_id": "nobody", "label": 1})
-    assert unknown.json() == {"model": "retired", "accepted": 0, "unknown": ["nobody"]}
+def test_late_labels_of_a_retired_model_are_kept(served: Any, fleet: Any) -> None:
+    written = WrittenLog(fleet.home.prediction_log, secret_for(fleet.home.root))
+    made = Prediction(written.recorder.ids.new("retired"), "retired", "1", _WHEN, _WHEN, {"x": 1}, 0.5, 1.0)
+    written.append([made])
+    labels = [{"prediction_id": id_, "label": 1} for id_ in (made.prediction_id, "nobody")]
+    answer = _feed(served, "retired", *labels)
+    assert answer.json() == {"model": "retired", "accepted": 1, "unknown": ["nobody"]}
+    assert written.window("retired", _WHEN, datetime.max, datetime.max)["label"].tolist() == [1]
+    written.close()
+    assert _feed(served, "retired", labels[1]).status_code == 404, "nothing tells that it ever answered"
 
 
 WRONG = {

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from mlops_assets.data.columns import to_declared_types
-from mlops_assets.monitoring.prediction_log import PredictionLog
+from mlops_assets.prediction_log.log import PredictionLog
 from mlops_assets_tests.serving.visits_requests import INFER, INVOCATIONS, VISITS, columns_of, oip
 
 
@@ -79,10 +79,7 @@ def test_what_was_answered_is_in_the_log(served: Any, fleet: Any) -> None:
     answer = served.http.post(INFER, json=oip(VISITS)).json()
     predictions, ids, *_ = _answered(answer)
     log = PredictionLog(fleet.home.prediction_log)
-    try:
-        records = [log.find(id_) for id_ in ids]
-    finally:
-        log.close()
+    records = [log.find(id_) for id_ in ids]
     assert [(r.model, r.version, r.output) for r in records if r] == [("visits", "1", p) for p in predictions]
     assert [r.event_time for r in records if r] == [
         datetime(2024, 3, 1, 10, 30),

@@ -10,7 +10,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,7 @@ from sklearn.linear_model import LinearRegression
 from mlops_assets.errors import EndpointError
 from mlops_assets.gateway_client import GatewayClient
 from mlops_assets.gateway_process import running_gateway, start_gateway
-from mlops_assets.monitoring.prediction_log import PredictionLog
+from mlops_assets.prediction_log.log import PredictionLog
 from mlops_assets.serving.bodies import Intake
 from mlops_assets.serving.inference import answer_rows
 from mlops_assets.specs.model_spec import Column
@@ -126,8 +126,9 @@ def test_what_was_acknowledged_survives_a_kill(own_fleet: Any) -> None:
         process.wait()
     ids = [id_ for answer in clients.answers for id_ in answer["prediction_ids"]]
     assert len(ids) >= 200
-    with closing(PredictionLog(own_fleet.home.prediction_log)) as log:
-        assert [id_ for id_ in ids if log.find(id_) is None] == []
+    log = PredictionLog(own_fleet.home.prediction_log)
+    logged = log.window("m", datetime.min, datetime.max, datetime.max)
+    assert set(ids) <= set(logged["prediction_id"])
 
 
 GATED = '''
@@ -188,8 +189,8 @@ def test_a_stopped_gateway_finishes_what_it_is_answering(
         assert process.wait(_PATIENCE) == 0
     assert answers[0].status_code == 200
     assert not gated_fleet.home.gateway_address.exists()
-    with closing(PredictionLog(gated_fleet.home.prediction_log)) as log:
-        assert log.find(answers[0].json()["prediction_ids"][0]) is not None
+    log = PredictionLog(gated_fleet.home.prediction_log)
+    assert log.find(answers[0].json()["prediction_ids"][0]) is not None
 
 
 async def _post(inside: Any, content: Any = None) -> httpx.Response:
@@ -352,7 +353,7 @@ def test_a_full_disk_is_a_503_until_there_is_room(
         "instances": [{"device": "x" * 2000, "visited_at": "2024-01-01", "member": 1, "pages": 1, "spent": 1}]
     }
     acknowledged = []
-    with gateway_in_process(fleet, small_disk / "log.db") as inside:
+    with gateway_in_process(fleet, small_disk / "log") as inside:
         inside.settle()
         filler = small_disk / "filler"
         filler.write_bytes(b"x" * (os.statvfs(small_disk).f_bavail * os.statvfs(small_disk).f_frsize))
@@ -374,6 +375,7 @@ def test_a_full_disk_is_a_503_until_there_is_room(
         labels = {"labels": [{"prediction_id": "x", "label": 1}]}
         assert inside.client.post("/v2/models/visits/feedback", json=labels).status_code in (200, 503)
         filler.unlink()
+        inside.recorder.writer.sync()
         answer = inside.client.post("/models/visits/invocations", json=ask)
         assert answer.status_code == 200
         acknowledged += answer.json()["prediction_ids"]
@@ -382,9 +384,9 @@ def test_a_full_disk_is_a_503_until_there_is_room(
 
 
 def test_a_log_that_was_closed_under_it_is_a_503(fleet: Any, gateway_in_process: Any, tmp_path: Path) -> None:
-    with gateway_in_process(fleet, tmp_path / "log.db") as inside:
+    with gateway_in_process(fleet, tmp_path / "log") as inside:
         inside.settle()
-        inside.log.close()
+        inside.recorder.close()
         row = {"device": "tv", "visited_at": "2024-01-01", "member": 1, "pages": 1, "spent": 1}
         answer = inside.client.post("/models/visits/invocations", json={"instances": [row]})
         assert answer.status_code == 503
