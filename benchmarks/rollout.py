@@ -11,8 +11,8 @@ Three rules judge the very same requests and look after each of them:
 - a fixed threshold, as progressive delivery tools for web services have it: five intervals in which less than
   99 % of the challenger's answers succeed revert; a rollout without them is promoted
 
-The promise is the policy's alpha: of rollouts without harm no more are reverted, and of those with harm no more
-promoted. What a rule has not decided by the end waits, and is reverted at the policy's deadline.
+The promise is the policy's alpha: of rollouts without harm no more are reverted, and of those with harm no
+more promoted. What a rule has not decided by the end waits, and is reverted at the policy's deadline.
 """
 
 import sys
