@@ -16,10 +16,11 @@ from starlette.routing import Route as HttpRoute
 from mlops_assets.errors import StorageError
 from mlops_assets.monitoring.prediction_log import PredictionLog
 from mlops_assets.serving import oip
-from mlops_assets.serving.bodies import Intake, dumped, json_response, read_json
+from mlops_assets.serving.bodies import Intake, Sent, dumped, json_response
 from mlops_assets.serving.feedback import take_labels
 from mlops_assets.serving.inference import Answer, answer_rows
 from mlops_assets.serving.information import MODEL_PATHS, Information
+from mlops_assets.serving.matrices import Matrix
 from mlops_assets.serving.meters import Meters
 from mlops_assets.serving.mlflow_forms import read_mlflow
 from mlops_assets.serving.problems import Problem
@@ -28,7 +29,6 @@ from mlops_assets.serving.routing import Router
 from mlops_assets.serving.rows import Rows
 from mlops_assets.serving.table import Resident
 from mlops_assets.specs.durations import utc_now
-from mlops_assets.training.package import Manifest
 
 MOST_REQUESTS = 256
 _THREADS = 16
@@ -91,21 +91,29 @@ class Gateway:
     async def infer(self, request: Request) -> Response:
         """Predict, by the Open Inference Protocol."""
 
-        def respond(body: _Body, resident: Resident, answer: Answer) -> _Body:
+        def read(sent: Sent, resident: Resident) -> Rows | Matrix:
+            found = resident.reader.read_oip(sent.content) if resident.reader else None
+            return found or oip.read_oip(sent.json(), resident.package.manifest)
+
+        def respond(rows: Rows | Matrix, resident: Resident, answer: Answer) -> _Body:
             return {
                 "model_name": resident.model,
                 "model_version": resident.version,
-                "id": body.get("id") or answer.prediction_ids[0],
+                "id": rows.request_id or answer.prediction_ids[0],
                 "outputs": oip.output_tensors(answer.predicted, resident.package.manifest),
                 "parameters": {"prediction_ids": answer.prediction_ids},
             }
 
-        return await self._predict(request, oip.read_oip, respond)
+        return await self._predict(request, read, respond)
 
     async def invocations(self, request: Request) -> Response:
         """Predict, in MLflow's request forms."""
 
-        def respond(_: _Body, resident: Resident, answer: Answer) -> _Body:
+        def read(sent: Sent, resident: Resident) -> Rows | Matrix:
+            found = resident.reader.read_mlflow(sent.content) if resident.reader else None
+            return found or read_mlflow(sent.json(), resident.package.manifest)
+
+        def respond(_: Rows | Matrix, resident: Resident, answer: Answer) -> _Body:
             return {
                 "predictions": answer.predicted.tolist(),
                 "model": resident.model,
@@ -113,12 +121,12 @@ class Gateway:
                 "prediction_ids": answer.prediction_ids,
             }
 
-        return await self._predict(request, read_mlflow, respond)
+        return await self._predict(request, read, respond)
 
     async def feedback(self, request: Request) -> Response:
         """Take labels by prediction id, also for a model that no longer serves."""
         table, model = self._router.table, request.path_params["model"]
-        return await self._work(request, lambda read: take_labels(self._log, table, model, read))
+        return await self._work(request, lambda sent: take_labels(self._log, table, model, sent.json))
 
     def _resolve(self, request: Request) -> Resident:
         name, version = request.path_params["model"], request.path_params.get("version")
@@ -129,37 +137,34 @@ class Gateway:
     async def _predict(
         self,
         request: Request,
-        read: Callable[[_Body, Manifest], Rows],
-        respond: Callable[[_Body, Resident, Answer], _Body],
+        read: Callable[[Sent, Resident], Rows | Matrix],
+        respond: Callable[[Rows | Matrix, Resident, Answer], _Body],
     ) -> Response:
         """Route once, so that no answer is of two versions; read, predict, log, respond, count."""
         request.state.started = time.perf_counter()
         request.state.probe = probe = request.headers.get("x-mlops-probe") == "1"
         resident = self._resolve(request)
 
-        def work(body_of: Callable[[], _Body]) -> _Body:
-            body = body_of()
-            rows = read(body, resident.package.manifest)
+        def work(sent: Sent) -> _Body:
+            rows = read(sent, resident)
             answer = answer_rows(self._log, resident, rows, started=request.state.started, probe=probe)
-            request.state.rows = len(rows.sent)
-            return respond(body, resident, answer)
+            request.state.rows = len(answer.prediction_ids)
+            return respond(rows, resident, answer)
 
         response = await self._work(request, work)
         self._count(request, 200)
         return response
 
-    async def _work(self, request: Request, work: Callable[[Callable[[], _Body]], _Body]) -> Response:
+    async def _work(self, request: Request, work: Callable[[Sent], _Body]) -> Response:
         """Work on a request's body in a thread of ours, if there are not too many already."""
         self._require_room()
         content = await self._intake.read(request)
         self._require_room()
-        sent_as = request.headers.get("content-type", "")
+        sent = Sent(content, request.headers.get("content-type", ""))
         request.state.started = time.perf_counter()  # how long a client took to send is not our latency
         self._requests += 1
         try:
-            answer = await anyio.to_thread.run_sync(
-                lambda: dumped(work(lambda: read_json(content, sent_as))), limiter=self._threads
-            )
+            answer = await anyio.to_thread.run_sync(lambda: dumped(work(sent)), limiter=self._threads)
         finally:
             self._requests -= 1
         self._log_problem = None  # it was written to

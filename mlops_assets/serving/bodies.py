@@ -1,5 +1,6 @@
 """Bodies of requests and answers: bytes in within limits, JSON out."""
 
+from dataclasses import dataclass
 from typing import Any
 
 import anyio
@@ -58,6 +59,23 @@ class Intake:
 
 def _too_large() -> Refusal:
     return Refusal(413, f"the body is larger than {MAX_BODY // 1024**2} MiB")
+
+
+@dataclass(frozen=True)
+class Sent:
+    """What a client sent.
+
+    Attributes:
+        content: The body.
+        called: What the client says it is.
+    """
+
+    content: bytes
+    called: str
+
+    def json(self) -> dict[str, Any]:
+        """Return the body as a JSON object; see :func:`read_json`."""
+        return read_json(self.content, self.called)
 
 
 def read_json(content: bytes, content_type: str = "") -> dict[str, Any]:

@@ -3,12 +3,14 @@
 import logging
 import secrets
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from mlops_assets.errors import DataError
 from mlops_assets.monitoring.prediction_log import Prediction, PredictionLog
+from mlops_assets.serving.matrices import Matrix
 from mlops_assets.serving.refusal import Refusal
 from mlops_assets.serving.rows import Rows
 from mlops_assets.serving.table import Resident
@@ -29,7 +31,7 @@ class Answer:
 
 
 def answer_rows(
-    predictions: PredictionLog, resident: Resident, rows: Rows, *, started: float, probe: bool
+    predictions: PredictionLog, resident: Resident, rows: Rows | Matrix, *, started: float, probe: bool
 ) -> Answer:
     """Predict, log and return; what is returned is on disk.
 
@@ -46,23 +48,27 @@ def answer_rows(
     """
     predicted = _predict(resident, rows)
     now = utc_now()
-    ids = [_new_id() for _ in rows.sent]
+    sent = rows.sent
+    ids = [_new_id() for _ in sent]
     times = _event_times(rows, resident.package.manifest.time_column, now)
     latency = (time.perf_counter() - started) * 1000
     predictions.append(
         [
             Prediction(id_, resident.model, resident.version, at, now, inputs, output, latency, probe)
-            for id_, at, inputs, output in zip(ids, times, rows.sent, predicted.tolist(), strict=True)
+            for id_, at, inputs, output in zip(ids, times, sent, predicted.tolist(), strict=True)
         ]
     )
     return Answer(predicted, ids)
 
 
-def _predict(resident: Resident, rows: Rows) -> "np.ndarray[Any, Any]":
+def _predict(resident: Resident, rows: Rows | Matrix) -> "np.ndarray[Any, Any]":
     import numpy as np
 
     try:
-        predicted = resident.package.predict(rows.frame)
+        if isinstance(rows, Matrix):
+            predicted = resident.package.predict_values(rows.values)
+        else:
+            predicted = resident.package.predict(rows.frame)
     except DataError as error:
         raise Refusal(422, str(error)) from error
     except Exception as error:
@@ -76,7 +82,9 @@ def _predict(resident: Resident, rows: Rows) -> "np.ndarray[Any, Any]":
     return predicted
 
 
-def _event_times(rows: Rows, time_column: str, now: datetime) -> list[datetime]:
+def _event_times(rows: Rows | Matrix, time_column: str, now: datetime) -> Sequence[datetime]:
+    if isinstance(rows, Matrix):
+        return rows.times or [now] * len(rows.rows)
     import pandas as pd
 
     if time_column not in rows.frame:

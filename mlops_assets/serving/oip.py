@@ -1,6 +1,7 @@
 """Open Inference Protocol v2: tensors in, one per column, and tensors out."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from mlops_assets.errors import did_you_mean
@@ -47,7 +48,8 @@ def read_oip(body: dict[str, Any], manifest: Manifest) -> Rows:
     Raises:
         Refusal: 400 naming the tensor or column.
     """
-    if not isinstance(body.get("id"), str | None):
+    request_id = body.get("id")
+    if not isinstance(request_id, str | None):
         raise Refusal(400, "the body: 'id' must be text")
     columns: dict[str, list[Any]] = {}
     for index, tensor in enumerate(member(body, "inputs", list)):
@@ -56,7 +58,7 @@ def read_oip(body: dict[str, Any], manifest: Manifest) -> Rows:
         if name in columns:
             raise Refusal(400, f"{where} stands twice")
         columns[name] = _values(tensor, where)
-    return rows_of(columns, manifest)
+    return replace(rows_of(columns, manifest), request_id=request_id)
 
 
 def _values(tensor: dict[str, Any], where: str) -> list[Any]:

@@ -6,11 +6,13 @@ request, never half of this one.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from types import MappingProxyType
 
 from mlops_assets.errors import did_you_mean
 from mlops_assets.governance.evidence import Evidence
 from mlops_assets.registry.port import CHAMPION, PREVIOUS_CHAMPION
+from mlops_assets.serving.matrices import MatrixReader
 from mlops_assets.serving.problems import Problem
 from mlops_assets.serving.refusal import Refusal
 from mlops_assets.training.package import PackagedModel
@@ -31,6 +33,11 @@ class Resident:
     version: str
     package: PackagedModel
     evidence: Evidence
+
+    @cached_property
+    def reader(self) -> MatrixReader | None:
+        """What reads usual requests, if the model takes numbers as they are."""
+        return MatrixReader.of(self.package.manifest)
 
 
 @dataclass(frozen=True)
