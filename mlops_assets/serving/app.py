@@ -16,24 +16,22 @@ from starlette.routing import Route as HttpRoute
 from mlops_assets.errors import StorageError
 from mlops_assets.monitoring.prediction_log import PredictionLog
 from mlops_assets.serving import oip
-from mlops_assets.serving.bodies import Intake, Sent, dumped, json_response
+from mlops_assets.serving.answer_form import PLAIN, AnswerForm
+from mlops_assets.serving.binary_tensors import HEADER
+from mlops_assets.serving.bodies import Answered, Intake, Sent, json_response
 from mlops_assets.serving.feedback import take_labels
 from mlops_assets.serving.inference import Answer, answer_rows
 from mlops_assets.serving.information import MODEL_PATHS, Information
-from mlops_assets.serving.matrices import Matrix
 from mlops_assets.serving.meters import Meters
 from mlops_assets.serving.mlflow_forms import read_mlflow
 from mlops_assets.serving.problems import Problem
 from mlops_assets.serving.refusal import Refusal
 from mlops_assets.serving.routing import Router
-from mlops_assets.serving.rows import Rows
 from mlops_assets.serving.table import Resident
 from mlops_assets.specs.durations import utc_now
 
 MOST_REQUESTS = 256
 _THREADS = 16
-
-_Body = dict[str, Any]
 
 
 class Gateway:
@@ -91,42 +89,45 @@ class Gateway:
     async def infer(self, request: Request) -> Response:
         """Predict, by the Open Inference Protocol."""
 
-        def read(sent: Sent, resident: Resident) -> Rows | Matrix:
-            found = resident.reader.read_oip(sent.content) if resident.reader else None
-            return found or oip.read_oip(sent.json(), resident.package.manifest)
+        def read(sent: Sent, resident: Resident) -> oip.Asked:
+            return oip.read_request(sent, resident.reader, resident.package.manifest)
 
-        def respond(rows: Rows | Matrix, resident: Resident, answer: Answer) -> _Body:
-            return {
+        def respond(form: AnswerForm, resident: Resident, answer: Answer) -> Answered:
+            named = {
                 "model_name": resident.model,
                 "model_version": resident.version,
-                "id": rows.request_id or answer.prediction_ids[0],
-                "outputs": oip.output_tensors(answer.predicted, resident.package.manifest),
+                "id": form.request_id or answer.prediction_ids[0],
                 "parameters": {"prediction_ids": answer.prediction_ids},
             }
+            return oip.answered(named, answer.predicted, resident.package.manifest, form)
 
         return await self._predict(request, read, respond)
 
     async def invocations(self, request: Request) -> Response:
         """Predict, in MLflow's request forms."""
 
-        def read(sent: Sent, resident: Resident) -> Rows | Matrix:
+        def read(sent: Sent, resident: Resident) -> oip.Asked:
             found = resident.reader.read_mlflow(sent.content) if resident.reader else None
-            return found or read_mlflow(sent.json(), resident.package.manifest)
+            return found or read_mlflow(sent.json(), resident.package.manifest), PLAIN
 
-        def respond(_: Rows | Matrix, resident: Resident, answer: Answer) -> _Body:
-            return {
-                "predictions": answer.predicted.tolist(),
-                "model": resident.model,
-                "version": resident.version,
-                "prediction_ids": answer.prediction_ids,
-            }
+        def respond(_: AnswerForm, resident: Resident, answer: Answer) -> Answered:
+            return Answered.json(
+                {
+                    "predictions": answer.predicted.tolist(),
+                    "model": resident.model,
+                    "version": resident.version,
+                    "prediction_ids": answer.prediction_ids,
+                }
+            )
 
         return await self._predict(request, read, respond)
 
     async def feedback(self, request: Request) -> Response:
         """Take labels by prediction id, also for a model that no longer serves."""
         table, model = self._router.table, request.path_params["model"]
-        return await self._work(request, lambda sent: take_labels(self._log, table, model, sent.json))
+        return await self._work(
+            request, lambda sent: Answered.json(take_labels(self._log, table, model, sent.json))
+        )
 
     def _resolve(self, request: Request) -> Resident:
         name, version = request.path_params["model"], request.path_params.get("version")
@@ -137,38 +138,38 @@ class Gateway:
     async def _predict(
         self,
         request: Request,
-        read: Callable[[Sent, Resident], Rows | Matrix],
-        respond: Callable[[Rows | Matrix, Resident, Answer], _Body],
+        read: Callable[[Sent, Resident], oip.Asked],
+        respond: Callable[[AnswerForm, Resident, Answer], Answered],
     ) -> Response:
         """Route once, so that no answer is of two versions; read, predict, log, respond, count."""
         request.state.started = time.perf_counter()
         request.state.probe = probe = request.headers.get("x-mlops-probe") == "1"
         resident = self._resolve(request)
 
-        def work(sent: Sent) -> _Body:
-            rows = read(sent, resident)
+        def work(sent: Sent) -> Answered:
+            rows, form = read(sent, resident)
             answer = answer_rows(self._log, resident, rows, started=request.state.started, probe=probe)
             request.state.rows = len(answer.prediction_ids)
-            return respond(rows, resident, answer)
+            return respond(form, resident, answer)
 
         response = await self._work(request, work)
         self._count(request, 200)
         return response
 
-    async def _work(self, request: Request, work: Callable[[Sent], _Body]) -> Response:
+    async def _work(self, request: Request, work: Callable[[Sent], Answered]) -> Response:
         """Work on a request's body in a thread of ours, if there are not too many already."""
         self._require_room()
         content = await self._intake.read(request)
         self._require_room()
-        sent = Sent(content, request.headers.get("content-type", ""))
+        sent = Sent(content, request.headers.get("content-type", ""), request.headers.get(HEADER))
         request.state.started = time.perf_counter()  # how long a client took to send is not our latency
         self._requests += 1
         try:
-            answer = await anyio.to_thread.run_sync(lambda: dumped(work(sent)), limiter=self._threads)
+            answer = await anyio.to_thread.run_sync(work, sent, limiter=self._threads)
         finally:
             self._requests -= 1
         self._log_problem = None  # it was written to
-        return Response(answer, media_type="application/json")
+        return Response(answer.content, headers=answer.headers, media_type=answer.media_type)
 
     def _require_room(self) -> None:
         if self._requests >= self._most_requests:

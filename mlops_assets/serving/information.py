@@ -10,6 +10,7 @@ from starlette.routing import Route as HttpRoute
 
 from mlops_assets.registry.port import CHAMPION
 from mlops_assets.serving import fleet_page, oip, openapi
+from mlops_assets.serving.binary_tensors import EXTENSION
 from mlops_assets.serving.bodies import json_response
 from mlops_assets.serving.meters import Meters
 from mlops_assets.serving.problems import Problem
@@ -53,7 +54,7 @@ class Information:
 
     async def server(self, _: Request) -> Response:
         """Answer ``GET /v2``: what this server is."""
-        return json_response({"name": "mlops-assets", "version": __version__, "extensions": []})
+        return json_response({"name": "mlops-assets", "version": __version__, "extensions": [EXTENSION]})
 
     async def live(self, _: Request) -> Response:
         """Answer whether the process lives."""

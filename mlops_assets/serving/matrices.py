@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from mlops_assets.serving.answer_form import PLAIN, AnswerForm, answer_form
 from mlops_assets.serving.rows import LARGEST, MAX_ROWS
 from mlops_assets.specs.durations import naive_utc
 from mlops_assets.specs.model_spec import Column
@@ -48,14 +49,14 @@ class Matrix:
         columns: The columns as they were sent.
         rows: The rows as they were sent.
         times: When each row's event happened, naive UTC, if the request tells.
-        request_id: The request's own id, if it has one.
+        form: What is asked of the answer.
     """
 
     values: "Array"
     columns: tuple[str, ...]
     rows: _Rows
     times: Sequence[datetime] | None
-    request_id: str | None = None
+    form: AnswerForm = PLAIN
 
     @property
     def sent(self) -> list[dict[str, Any]]:
@@ -103,10 +104,17 @@ class MatrixReader:
             return self._matrix(columns, rows) if len(rows) == len(form) else None
         return self._matrix(self._names, form)
 
-    def read_oip(self, content: bytes) -> Matrix | None:
-        """Return a request of the Open Inference Protocol, or None if it has to be read otherwise."""
+    def read_oip(self, sent: bytes | dict[str, Any]) -> Matrix | None:
+        """Return a request of the Open Inference Protocol, or None if it has to be read otherwise.
+
+        Args:
+            sent: The body, or what it is once every tensor has its data.
+
+        Raises:
+            Refusal: 400: what is asked of the answer is not what the protocol says.
+        """
         try:
-            body = _oip.decode(content)
+            body = _oip.decode(sent) if isinstance(sent, bytes) else msgspec.convert(sent, _OipBody)
         except (msgspec.MsgspecError, RecursionError):
             return None
         if not body.inputs:
@@ -119,9 +127,10 @@ class MatrixReader:
                 return None
         columns = tuple(tensor.name for tensor in body.inputs)
         rows = list(zip(*(tensor.data for tensor in body.inputs), strict=True))
-        return self._matrix(columns, rows, body.id)
+        form = answer_form(body.id, body.outputs, body.parameters)
+        return self._matrix(columns, rows, form)
 
-    def _matrix(self, columns: tuple[str, ...], rows: _Rows, request_id: str | None = None) -> Matrix | None:
+    def _matrix(self, columns: tuple[str, ...], rows: _Rows, form: AnswerForm = PLAIN) -> Matrix | None:
         import numpy as np
 
         order = self._order(columns)
@@ -140,7 +149,7 @@ class MatrixReader:
         values = np.array(numbers, dtype="float64")
         if order.places is not None:
             values = values[:, order.places]
-        return Matrix(values, columns, rows, times, request_id) if self._fits(values) else None
+        return Matrix(values, columns, rows, times, form) if self._fits(values) else None
 
     def _find_order(self, columns: tuple[str, ...]) -> "_Order | None":
         numbers = tuple(name for name in columns if name != self._time)
@@ -230,6 +239,8 @@ class _Tensor(msgspec.Struct):
 class _OipBody(msgspec.Struct):
     inputs: list[_Tensor]
     id: str | None = None
+    outputs: Any = None
+    parameters: Any = None
 
 
 _FORMS = _MlflowBody.__struct_fields__

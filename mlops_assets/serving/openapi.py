@@ -19,7 +19,22 @@ _TENSOR = {
 _REQUEST = {
     "type": "object",
     "required": ["inputs"],
-    "properties": {"id": {"type": "string"}, "inputs": {"type": "array", "items": _TENSOR}},
+    "properties": {
+        "id": {"type": "string"},
+        "inputs": {"type": "array", "items": _TENSOR},
+        "outputs": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "required": ["name"],
+                "properties": {
+                    "name": {"type": "string"},
+                    "parameters": {"type": "object", "properties": {"binary_data": {"type": "boolean"}}},
+                },
+            },
+        },
+        "parameters": {"type": "object", "properties": {"binary_data_output": {"type": "boolean"}}},
+    },
 }
 _INVOCATION = {
     "type": "object",

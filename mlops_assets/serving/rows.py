@@ -30,12 +30,10 @@ class Rows:
     Attributes:
         frame: Raw input columns in their declared types, and the time column if it was sent.
         sent: The same rows as they were sent, for the log.
-        request_id: The request's own id, if it has one.
     """
 
     frame: "pd.DataFrame"
     sent: list[dict[str, Any]]
-    request_id: str | None = None
 
 
 def rows_of(columns: dict[str, list[Any]], manifest: Manifest) -> Rows:
