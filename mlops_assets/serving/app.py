@@ -21,7 +21,7 @@ from mlops_assets.serving.binary_tensors import HEADER
 from mlops_assets.serving.bodies import Answered, Intake, Sent, json_response
 from mlops_assets.serving.feedback import take_labels
 from mlops_assets.serving.inference import Answer, answer_rows
-from mlops_assets.serving.information import MODEL_PATHS, Information
+from mlops_assets.serving.information import MLFLOW_PATHS, MODEL_PATHS, Information
 from mlops_assets.serving.meters import Meters
 from mlops_assets.serving.mlflow_forms import read_mlflow
 from mlops_assets.serving.problems import Problem
@@ -76,7 +76,11 @@ class Gateway:
                 *self._information.routes,
                 *(HttpRoute(f"{path}/infer", self.infer, methods=["POST"]) for path in MODEL_PATHS),
                 HttpRoute("/v2/models/{model}/feedback", self.feedback, methods=["POST"]),
-                HttpRoute("/models/{model}/invocations", self.invocations, methods=["POST"]),
+                *(
+                    HttpRoute(f"{path}/invocations", self.invocations, methods=["POST"])
+                    for path in MLFLOW_PATHS
+                ),
+                HttpRoute("/v1/models/{model}:predict", self.invocations, methods=["POST"]),
             ],
             exception_handlers={
                 Refusal: self._refused,
@@ -104,7 +108,9 @@ class Gateway:
         return await self._predict(request, read, respond)
 
     async def invocations(self, request: Request) -> Response:
-        """Predict, in MLflow's request forms."""
+        """Predict, in MLflow's request forms, of which KServe's is one; without a name, the only model."""
+        if "model" not in request.path_params:
+            request.path_params["model"] = self._router.table.only_model
 
         def read(sent: Sent, resident: Resident) -> oip.Asked:
             found = resident.reader.read_mlflow(sent.content) if resident.reader else None

@@ -87,6 +87,20 @@ class Table:
         wanted = (route for route in self.routes.values() if CHAMPION in route.wanted)
         return self.settled and all(route.champion is not None for route in wanted)
 
+    @property
+    def only_model(self) -> str:
+        """The model that is served, if it is the only one.
+
+        Raises:
+            Refusal: 404 if there are more or none, 503 while the gateway starts.
+        """
+        served = [model for model, route in self.routes.items() if route.champion is not None]
+        if len(served) == 1:
+            return served[0]
+        if not self.settled:
+            raise Refusal(503, "the gateway has not read yet from the registry what it serves")
+        raise Refusal(404, f"{len(served)} models are served; name one: /models/{{model}}/invocations")
+
     def route(self, model: str) -> Route:
         """Return a model's route.
 
