@@ -191,8 +191,9 @@ def _class_of(module: str, name: str) -> type[Any] | None:
     Its name says nothing: these libraries' modules hold functions, too, that start processes and delete
     folders, and classes that are not their own.
     """
-    library = module.partition(".")[0]
-    if library not in ("numpy", "scipy", "sklearn"):
+    library, *below = module.split(".")
+    # A __main__ is a program, which runs when it is imported.
+    if library not in ("numpy", "scipy", "sklearn") or any(part.startswith("__") for part in below):
         return None
     try:
         found = getattr(importlib.import_module(module), name, None)

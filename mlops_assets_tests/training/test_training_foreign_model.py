@@ -145,6 +145,7 @@ def calling(loader: str, module: str, name: str, argument: str) -> Any:
         ("sklearn.datasets._base", "Path"),
         ("numpy.testing", "runstring"),
         ("numpy.f2py", "run_main"),
+        ("numpy.f2py.__main__", "main"),
         ("scipy.sparse", "load_npz"),
     ],
 )
