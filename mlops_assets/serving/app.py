@@ -73,7 +73,6 @@ class Gateway:
         return Starlette(
             lifespan=lifespan,
             routes=[
-                *self._information.routes,
                 *(HttpRoute(f"{path}/infer", self.infer, methods=["POST"]) for path in MODEL_PATHS),
                 HttpRoute("/v2/models/{model}/feedback", self.feedback, methods=["POST"]),
                 *(
@@ -81,6 +80,7 @@ class Gateway:
                     for path in MLFLOW_PATHS
                 ),
                 HttpRoute("/v1/models/{model}:predict", self.invocations, methods=["POST"]),
+                *self._information.routes,  # last: one of them would take ":predict" for a part of a name
             ],
             exception_handlers={
                 Refusal: self._refused,

@@ -62,6 +62,7 @@ def test_kserves_first_protocol(served: Any) -> None:
     assert requests.get(f"{base}/visits", timeout=5).json()["ready"] is True
     assert "visits" in requests.get(base, timeout=5).json()["models"]
     assert requests.get(f"{base}/visit", timeout=5).status_code == 404
+    assert requests.options(f"{base}/visits:predict", timeout=5).headers["allow"] == "POST"
     assert (
         "did you mean 'visits'" in requests.post(f"{base}/visit:predict", json={}, timeout=5).json()["error"]
     )
