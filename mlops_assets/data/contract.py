@@ -7,6 +7,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mlops_assets import digests
 from mlops_assets.data.columns import refused
 from mlops_assets.errors import SpecError
 from mlops_assets.specs.durations import format_duration
@@ -53,7 +54,8 @@ def measure_contract(rows: "pd.DataFrame", data: Data, as_of: datetime, folder: 
     Raises:
         SpecError: The suite file is no suite of Great Expectations.
     """
-    expectations = [*_expectations(rows, data, as_of), *_suite(data, folder)]
+    suite = _suite_file(data, folder)
+    expectations = [*_expectations(rows, data, as_of), *_suite(suite)]
     results = _validate(_with_stand_ins(rows, data), expectations)
     findings = [_finding(e, result) for e, result in results if not result["success"]]
     told = "; ".join(f["problem"] for f in findings[:3])
@@ -66,7 +68,18 @@ def measure_contract(rows: "pd.DataFrame", data: Data, as_of: datetime, folder: 
             Figure(name="rows", value=len(rows)),
         ),
         findings=tuple(findings),
+        facts={"suite": digests.of_bytes(suite[1])} if suite else {},
     )
+
+
+def suite_digest(data: Data, folder: Path) -> str | None:
+    """Return the digest of the team's own suite file as it stands, or None if the contract has none.
+
+    Raises:
+        SpecError: It cannot be read.
+    """
+    suite = _suite_file(data, folder)
+    return digests.of_bytes(suite[1]) if suite else None
 
 
 def _expectations(rows: "pd.DataFrame", data: Data, as_of: datetime) -> Iterator[_Expectation]:
@@ -135,16 +148,26 @@ def _with_stand_ins(rows: "pd.DataFrame", data: Data) -> "pd.DataFrame":
     return rows.astype(dict.fromkeys(rows.select_dtypes("string"), "object")).assign(**delivered)
 
 
-def _suite(data: Data, folder: Path) -> Iterator[_Expectation]:
-    """Yield the expectations of the team's own suite file, in Great Expectations' JSON form."""
+def _suite_file(data: Data, folder: Path) -> tuple[Path, bytes] | None:
+    """Return the team's own suite file and its content, if the contract has one."""
     if data.contract.suite is None:
-        return
+        return None
     file = folder / data.contract.suite
     try:
-        suite = json.loads(file.read_text(encoding="utf-8"))
-        for expectation in suite["expectations"]:
+        return file, file.read_bytes()
+    except OSError as error:
+        raise SpecError(f"the suite {file} cannot be read: {error.strerror}") from error
+
+
+def _suite(suite: tuple[Path, bytes] | None) -> Iterator[_Expectation]:
+    """Yield the expectations of the team's own suite file, in Great Expectations' JSON form."""
+    if suite is None:
+        return
+    file, content = suite
+    try:
+        for expectation in json.loads(content)["expectations"]:
             yield _Expectation(expectation["type"], dict(expectation.get("kwargs", {})))
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise SpecError(
             f"{file}: not a Great Expectations suite ({type(error).__name__}: {error}); "
             'write {"expectations": [{"type": …, "kwargs": {…}}]}'

@@ -89,6 +89,8 @@ class Recorder:
     ) -> AnswerForm:
         """Return the form of a version's answers; it is written when it is asked for first.
 
+        Forms are kept for good and open each segment, so whoever asks bounds how many there are.
+
         Args:
             model: Model name.
             version: Version that answers.

@@ -156,7 +156,7 @@ class Authority:
         """Make a version that served before the champion again.
 
         Raises:
-            Refused: It never served, or not with the package it has now.
+            Refused: It never served, or not with the package it has now, or somebody rejected it since.
             RegistryError: There is no way back, or the registry cannot be reached.
         """
         made: list[Release] = []
@@ -167,6 +167,9 @@ class Authority:
                 said = Objection("missing_evidence", "it was never released, so there is no way back to it")
                 raise Refused(f"{model} version {target.version}", (said,))
             evidence = read_evidence(self.registry, target, self.verifier, earlier.evidence)
+            # What people said since counts as well: somebody may have found out what it does.
+            if (state := self.decisions.state(target, evidence, evidence.rules)).rejected:
+                raise refused(target, "not_approved", f"it was {state.summary}")
             now = utc_now()
             new = earlier.model_copy(
                 update={

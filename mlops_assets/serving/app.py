@@ -18,24 +18,22 @@ from mlops_assets.prediction_log.instants import microseconds
 from mlops_assets.prediction_log.recorder import Recorder
 from mlops_assets.prediction_log.records import Failure
 from mlops_assets.serving import oip
-from mlops_assets.serving.bodies import Intake, dumped, json_response, read_json
+from mlops_assets.serving.answer_form import PLAIN, AnswerForm
+from mlops_assets.serving.binary_tensors import HEADER
+from mlops_assets.serving.bodies import Answered, Intake, Sent, json_response
 from mlops_assets.serving.feedback import take_labels
 from mlops_assets.serving.inference import Answer, answer_rows
-from mlops_assets.serving.information import MODEL_PATHS, Information
+from mlops_assets.serving.information import MLFLOW_PATHS, MODEL_PATHS, Information
 from mlops_assets.serving.meters import Meters
 from mlops_assets.serving.mlflow_forms import read_mlflow
 from mlops_assets.serving.problems import Problem
 from mlops_assets.serving.refusal import Refusal
 from mlops_assets.serving.routing import Router
-from mlops_assets.serving.rows import Rows
 from mlops_assets.serving.table import Resident
 from mlops_assets.specs.durations import utc_now
-from mlops_assets.training.package import Manifest
 
 MOST_REQUESTS = 256
 _THREADS = 16
-
-_Body = dict[str, Any]
 
 
 class Gateway:
@@ -77,10 +75,14 @@ class Gateway:
         return Starlette(
             lifespan=lifespan,
             routes=[
-                *self._information.routes,
                 *(HttpRoute(f"{path}/infer", self.infer, methods=["POST"]) for path in MODEL_PATHS),
                 HttpRoute("/v2/models/{model}/feedback", self.feedback, methods=["POST"]),
-                HttpRoute("/models/{model}/invocations", self.invocations, methods=["POST"]),
+                *(
+                    HttpRoute(f"{path}/invocations", self.invocations, methods=["POST"])
+                    for path in MLFLOW_PATHS
+                ),
+                HttpRoute("/v1/models/{model}:predict", self.invocations, methods=["POST"]),
+                *self._information.routes,  # last: one of them would take ":predict" for a part of a name
             ],
             exception_handlers={
                 Refusal: self._refused,
@@ -93,34 +95,47 @@ class Gateway:
     async def infer(self, request: Request) -> Response:
         """Predict, by the Open Inference Protocol."""
 
-        def respond(body: _Body, resident: Resident, answer: Answer) -> _Body:
-            return {
+        def read(sent: Sent, resident: Resident) -> oip.Asked:
+            return oip.read_request(sent, resident.reader, resident.package.manifest)
+
+        def respond(form: AnswerForm, resident: Resident, answer: Answer) -> Answered:
+            named = {
                 "model_name": resident.model,
                 "model_version": resident.version,
-                "id": body.get("id") or answer.prediction_ids[0],
-                "outputs": oip.output_tensors(answer.predicted, resident.package.manifest),
+                "id": form.request_id or answer.prediction_ids[0],
                 "parameters": {"prediction_ids": answer.prediction_ids},
             }
+            return oip.answered(named, answer.predicted, resident.package.manifest, form)
 
-        return await self._predict(request, oip.read_oip, respond)
+        return await self._predict(request, read, respond)
 
     async def invocations(self, request: Request) -> Response:
-        """Predict, in MLflow's request forms."""
+        """Predict, in MLflow's request forms, of which KServe's is one; without a name, the only model."""
+        if "model" not in request.path_params:
+            request.path_params["model"] = self._router.table.only_model
 
-        def respond(_: _Body, resident: Resident, answer: Answer) -> _Body:
-            return {
-                "predictions": answer.predicted.tolist(),
-                "model": resident.model,
-                "version": resident.version,
-                "prediction_ids": answer.prediction_ids,
-            }
+        def read(sent: Sent, resident: Resident) -> oip.Asked:
+            found = resident.reader.read_mlflow(sent.content) if resident.reader else None
+            return found or read_mlflow(sent.json(), resident.package.manifest), PLAIN
 
-        return await self._predict(request, read_mlflow, respond)
+        def respond(_: AnswerForm, resident: Resident, answer: Answer) -> Answered:
+            return Answered.json(
+                {
+                    "predictions": answer.predicted.tolist(),
+                    "model": resident.model,
+                    "version": resident.version,
+                    "prediction_ids": answer.prediction_ids,
+                }
+            )
+
+        return await self._predict(request, read, respond)
 
     async def feedback(self, request: Request) -> Response:
         """Take labels by prediction id, also for a model that no longer serves."""
         table, model = self._router.table, request.path_params["model"]
-        return await self._work(request, lambda read: take_labels(self._recorder, table, model, read))
+        return await self._work(
+            request, lambda sent: Answered.json(take_labels(self._recorder, table, model, sent.json))
+        )
 
     def _resolve(self, request: Request) -> Resident:
         name, version = request.path_params["model"], request.path_params.get("version")
@@ -131,40 +146,37 @@ class Gateway:
     async def _predict(
         self,
         request: Request,
-        read: Callable[[_Body, Manifest], Rows],
-        respond: Callable[[_Body, Resident, Answer], _Body],
+        read: Callable[[Sent, Resident], oip.Asked],
+        respond: Callable[[AnswerForm, Resident, Answer], Answered],
     ) -> Response:
         """Route once, so that no answer is of two versions; read, predict, log, respond, count."""
         request.state.started = time.perf_counter()
         request.state.probe = probe = request.headers.get("x-mlops-probe") == "1"
         resident = self._resolve(request)
 
-        def work(body_of: Callable[[], _Body]) -> _Body:
-            body = body_of()
-            rows = read(body, resident.package.manifest)
+        def work(sent: Sent) -> Answered:
+            rows, form = read(sent, resident)
             answer = answer_rows(self._recorder, resident, rows, started=request.state.started, probe=probe)
-            request.state.rows = len(rows.frame)
-            return respond(body, resident, answer)
+            request.state.rows = len(answer.prediction_ids)
+            return respond(form, resident, answer)
 
         response = await self._work(request, work)
         self._count(request, 200)
         return response
 
-    async def _work(self, request: Request, work: Callable[[Callable[[], _Body]], _Body]) -> Response:
+    async def _work(self, request: Request, work: Callable[[Sent], Answered]) -> Response:
         """Work on a request's body in a thread of ours, if there are not too many already."""
         self._require_room()
         content = await self._intake.read(request)
         self._require_room()
-        sent_as = request.headers.get("content-type", "")
+        sent = Sent(content, request.headers.get("content-type", ""), request.headers.get(HEADER))
         request.state.started = time.perf_counter()  # how long a client took to send is not our latency
         self._requests += 1
         try:
-            answer = await anyio.to_thread.run_sync(
-                lambda: dumped(work(lambda: read_json(content, sent_as))), limiter=self._threads
-            )
+            answer = await anyio.to_thread.run_sync(work, sent, limiter=self._threads)
         finally:
             self._requests -= 1
-        return Response(answer, media_type="application/json")
+        return Response(answer.content, headers=answer.headers, media_type=answer.media_type)
 
     def _require_room(self) -> None:
         if self._requests >= self._most_requests:

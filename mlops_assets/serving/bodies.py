@@ -1,5 +1,7 @@
 """Bodies of requests and answers: bytes in within limits, JSON out."""
 
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import anyio
@@ -58,6 +60,45 @@ class Intake:
 
 def _too_large() -> Refusal:
     return Refusal(413, f"the body is larger than {MAX_BODY // 1024**2} MiB")
+
+
+@dataclass(frozen=True)
+class Sent:
+    """What a client sent.
+
+    Attributes:
+        content: The body.
+        called: What the client says it is.
+        json_length: How much of it is JSON, as the client says, if tensors follow as bytes.
+    """
+
+    content: bytes
+    called: str
+    json_length: str | None = None
+
+    def json(self) -> dict[str, Any]:
+        """Return the body as a JSON object; see :func:`read_json`."""
+        return read_json(self.content, self.called)
+
+
+@dataclass(frozen=True)
+class Answered:
+    """What a client is answered.
+
+    Attributes:
+        content: The body.
+        headers: Its headers.
+        media_type: What it is.
+    """
+
+    content: bytes
+    headers: Mapping[str, str] = field(default_factory=dict)
+    media_type: str = "application/json"
+
+    @classmethod
+    def json(cls, body: Any) -> "Answered":
+        """Return a value as an answer in JSON."""
+        return cls(dumped(body))
 
 
 def read_json(content: bytes, content_type: str = "") -> dict[str, Any]:

@@ -10,6 +10,7 @@ from mlops_assets.prediction_log.instants import microseconds
 from mlops_assets.prediction_log.prediction_ids import row_id
 from mlops_assets.prediction_log.recorder import Recorder
 from mlops_assets.prediction_log.records import Answers
+from mlops_assets.serving.matrices import Matrix
 from mlops_assets.serving.refusal import Refusal
 from mlops_assets.serving.rows import Rows
 from mlops_assets.serving.table import Resident
@@ -28,7 +29,9 @@ class Answer:
     prediction_ids: list[str]
 
 
-def answer_rows(recorder: Recorder, resident: Resident, rows: Rows, *, started: float, probe: bool) -> Answer:
+def answer_rows(
+    recorder: Recorder, resident: Resident, rows: Rows | Matrix, *, started: float, probe: bool
+) -> Answer:
     """Predict, log and return; what is returned survives this process, and soon a power cut.
 
     Args:
@@ -44,6 +47,8 @@ def answer_rows(recorder: Recorder, resident: Resident, rows: Rows, *, started: 
     """
     recorder.require_usable()
     predicted = _predict(resident, rows)
+    # In one order: clients that send columns in ever another one do not make ever more forms.
+    sent = dict(sorted(rows.sent.items()))
     base, now = recorder.ids.new(resident.model), time.time_ns() // 1000
     answers = Answers(
         base=base,
@@ -53,18 +58,21 @@ def answer_rows(recorder: Recorder, resident: Resident, rows: Rows, *, started: 
         latency_us=round((time.perf_counter() - started) * 1e6),
         probe=probe,
         event_times=_event_times(rows, resident.package.manifest.time_column, now),
-        inputs=[*rows.sent.values()],
+        inputs=[*sent.values()],
         outputs=predicted.tolist(),
     )
-    recorder.answers(recorder.form(resident.model, resident.version, [*rows.sent]), answers)
+    recorder.answers(recorder.form(resident.model, resident.version, [*sent]), answers)
     return Answer(predicted, [row_id(base, row) for row in range(len(predicted))])
 
 
-def _predict(resident: Resident, rows: Rows) -> "np.ndarray[Any, Any]":
+def _predict(resident: Resident, rows: Rows | Matrix) -> "np.ndarray[Any, Any]":
     import numpy as np
 
     try:
-        predicted = resident.package.predict(rows.frame)
+        if isinstance(rows, Matrix):
+            predicted = resident.package.predict_values(rows.values)
+        else:
+            predicted = resident.package.predict(rows.frame)
     except DataError as error:
         raise Refusal(422, str(error)) from error
     except Exception as error:
@@ -78,8 +86,10 @@ def _predict(resident: Resident, rows: Rows) -> "np.ndarray[Any, Any]":
     return predicted
 
 
-def _event_times(rows: Rows, time_column: str, now: int) -> list[int] | None:
+def _event_times(rows: Rows | Matrix, time_column: str, now: int) -> list[int] | None:
     """Return when each row's event happened, as far as the client said."""
+    if isinstance(rows, Matrix):
+        return None if rows.times is None else [microseconds(time) for time in rows.times]
     import pandas as pd
 
     if time_column not in rows.frame:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import asdict
+from importlib.metadata import version
 from typing import Any
 
 from starlette.requests import Request
@@ -10,6 +11,7 @@ from starlette.routing import Route as HttpRoute
 
 from mlops_assets.registry.port import CHAMPION
 from mlops_assets.serving import fleet_page, oip, openapi
+from mlops_assets.serving.binary_tensors import EXTENSION
 from mlops_assets.serving.bodies import json_response
 from mlops_assets.serving.meters import Meters
 from mlops_assets.serving.problems import Problem
@@ -18,6 +20,8 @@ from mlops_assets.serving.routing import Router
 from mlops_assets.version import __version__
 
 MODEL_PATHS = ("/v2/models/{model}", "/v2/models/{model}/versions/{version}")
+# MLflow's server serves one model, and its clients know no other paths.
+MLFLOW_PATHS = ("", "/models/{model}")
 
 
 class Information:
@@ -42,6 +46,10 @@ class Information:
             HttpRoute("/v2/health/ready", self.ready),
             *(HttpRoute(path, self.model) for path in MODEL_PATHS),
             *(HttpRoute(f"{path}/ready", self.model_ready) for path in MODEL_PATHS),
+            *(HttpRoute(f"{path}/ping", self.ping) for path in MLFLOW_PATHS),
+            *(HttpRoute(f"{path}/version", self.mlflow_version) for path in MLFLOW_PATHS),
+            HttpRoute("/v1/models", self.model_names),
+            HttpRoute("/v1/models/{model}", self.model_ready),
             HttpRoute("/metrics", self.metrics),
             HttpRoute("/openapi.json", self.openapi),
             HttpRoute("/fleet", self.fleet),
@@ -53,7 +61,7 @@ class Information:
 
     async def server(self, _: Request) -> Response:
         """Answer ``GET /v2``: what this server is."""
-        return json_response({"name": "mlops-assets", "version": __version__, "extensions": []})
+        return json_response({"name": "mlops-assets", "version": __version__, "extensions": [EXTENSION]})
 
     async def live(self, _: Request) -> Response:
         """Answer whether the process lives."""
@@ -99,13 +107,32 @@ class Information:
     async def model_ready(self, request: Request) -> Response:
         """Answer whether a version is loaded; of one that will not be since when, and why."""
         table, name = self._router.table, request.path_params["model"]
-        version = request.path_params.get("version")
+        asked = request.path_params.get("version")
         try:
-            resident = table.resolve(name, version)
+            resident = table.resolve(name, asked)
         except Refusal as error:
-            refused = [asdict(p) for p in table.of_version(name, version) if p.refuses]
+            refused = [asdict(p) for p in table.of_version(name, asked) if p.refuses]
             return json_response({"error": str(error), "refused": refused}, error.status)
         return json_response({"name": resident.model, "version": resident.version, "ready": True})
+
+    async def ping(self, request: Request) -> Response:
+        """Answer as MLflow's server does once it can predict."""
+        table, name = self._router.table, request.path_params.get("model")
+        if name is not None:
+            table.resolve(name, None)
+        elif not table.ready:
+            raise Refusal(503, "not every champion is loaded; see /v2/health/ready")
+        return Response("\n", media_type="application/json")
+
+    async def mlflow_version(self, _: Request) -> Response:
+        """Answer with the version of MLflow whose requests are understood."""
+        return Response(version("mlflow"), media_type="text/html")
+
+    async def model_names(self, _: Request) -> Response:
+        """Answer which models are served, as KServe does."""
+        routes = self._router.table.routes
+        served = [name for name, route in routes.items() if route.champion is not None]
+        return json_response({"models": sorted(served)})
 
     async def metrics(self, _: Request) -> Response:
         """Answer with the counters."""

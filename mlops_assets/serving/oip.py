@@ -4,12 +4,19 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from mlops_assets.errors import did_you_mean
+from mlops_assets.serving.answer_form import AnswerForm, answer_form
+from mlops_assets.serving.binary_tensors import HEADER, as_bytes, filled_in, parted
+from mlops_assets.serving.bodies import Answered, Sent, dumped, read_json
+from mlops_assets.serving.matrices import Matrix, MatrixReader
 from mlops_assets.serving.refusal import Refusal
 from mlops_assets.serving.rows import Rows, member, quoted_value, require_at_most, rows_of
 from mlops_assets.training.package import Manifest
 
 if TYPE_CHECKING:
     import numpy as np
+
+Asked = tuple[Rows | Matrix, AnswerForm]
+"""A request's rows, and what is asked of the answer."""
 
 _DECLARED = {
     "number": "FP64",
@@ -41,14 +48,35 @@ _FITS: dict[str, Callable[[Any], bool]] = {
 TENSOR_TYPES = tuple(_FITS)
 
 
+def read_request(sent: Sent, reader: MatrixReader | None, manifest: Manifest) -> Asked:
+    """Read a request, of whose tensors some may follow the JSON as bytes.
+
+    Args:
+        sent: What the client sent.
+        reader: Reads usual requests, if the model takes numbers.
+        manifest: Declares inputs and outputs.
+
+    Raises:
+        Refusal: 400 naming what is wrong, or 413 for too many rows.
+    """
+    body: dict[str, Any] | None = None
+    if sent.json_length is not None:
+        head, tail = parted(sent.content, sent.json_length)
+        body = filled_in(read_json(head), tail)
+    if reader and (found := reader.read_oip(sent.content if body is None else body)):
+        rows, form = found, found.form
+        return rows, _of_known_outputs(form, manifest)
+    body = sent.json() if body is None else body
+    form = answer_form(body.get("id"), body.get("outputs"), body.get("parameters"))
+    return read_oip(body, manifest), _of_known_outputs(form, manifest)
+
+
 def read_oip(body: dict[str, Any], manifest: Manifest) -> Rows:
     """Read a request: one tensor per column, of shape [rows] or [rows, 1].
 
     Raises:
         Refusal: 400 naming the tensor or column.
     """
-    if not isinstance(body.get("id"), str | None):
-        raise Refusal(400, "the body: 'id' must be text")
     columns: dict[str, list[Any]] = {}
     for index, tensor in enumerate(member(body, "inputs", list)):
         name = member(tensor, "name", str, f"inputs[{index}]")
@@ -104,6 +132,40 @@ def describe_outputs(manifest: Manifest) -> list[dict[str, Any]]:
             ]
         case "regression":
             return [{"name": "value", "datatype": "FP64", "shape": [-1]}]
+
+
+def answered(
+    named: dict[str, Any], predicted: "np.ndarray[Any, Any]", manifest: Manifest, form: AnswerForm
+) -> Answered:
+    """Return predictions as the protocol has them.
+
+    Args:
+        named: What the answer says besides its outputs.
+        predicted: As the package predicts.
+        manifest: Tells what was predicted.
+        form: What is asked of the answer.
+    """
+    tensors = output_tensors(predicted, manifest)
+    if form.outputs is not None:
+        tensors = [tensor for tensor in tensors if tensor["name"] in form.outputs]
+    tail = []
+    for tensor in tensors:
+        if form.is_binary(tensor["name"]):
+            content = as_bytes(tensor.pop("data"), tensor["datatype"])
+            tensor["parameters"] = {"binary_data_size": len(content)}
+            tail.append(content)
+    head = dumped({**named, "outputs": tensors})
+    if not tail:
+        return Answered(head)
+    return Answered(b"".join([head, *tail]), {HEADER: str(len(head))}, "application/octet-stream")
+
+
+def _of_known_outputs(form: AnswerForm, manifest: Manifest) -> AnswerForm:
+    for name in form.outputs or ():
+        known = [tensor["name"] for tensor in describe_outputs(manifest)]
+        if name not in known:
+            raise Refusal(400, f"the model has no output {name[:64]!r}; it has {', '.join(known)}")
+    return form
 
 
 def output_tensors(predicted: "np.ndarray[Any, Any]", manifest: Manifest) -> list[dict[str, Any]]:

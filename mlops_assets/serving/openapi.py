@@ -19,7 +19,22 @@ _TENSOR = {
 _REQUEST = {
     "type": "object",
     "required": ["inputs"],
-    "properties": {"id": {"type": "string"}, "inputs": {"type": "array", "items": _TENSOR}},
+    "properties": {
+        "id": {"type": "string"},
+        "inputs": {"type": "array", "items": _TENSOR},
+        "outputs": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "required": ["name"],
+                "properties": {
+                    "name": {"type": "string"},
+                    "parameters": {"type": "object", "properties": {"binary_data": {"type": "boolean"}}},
+                },
+            },
+        },
+        "parameters": {"type": "object", "properties": {"binary_data_output": {"type": "boolean"}}},
+    },
 }
 _INVOCATION = {
     "type": "object",
@@ -77,13 +92,22 @@ def document() -> dict[str, Any]:
         f"{model}/feedback": {
             "post": _operation("Labels by prediction id", model, *_FEEDING, body=_FEEDBACK)
         },
-        "/models/{model}/invocations": {
-            "post": _operation("Predict, in MLflow's forms", model, *_PREDICTING, body=_INVOCATION)
+        "/v1/models": {"get": _operation("Names of the models, as KServe tells them", "/v1/models")},
+        "/v1/models/{model}": {"get": _operation("Whether a model is loaded, KServe v1", model, 404, 503)},
+        "/v1/models/{model}:predict": {
+            "post": _operation("Predict, KServe v1", model, *_PREDICTING, body=_INVOCATION)
         },
         "/metrics": {"get": _operation("Prometheus metrics", "/metrics", media="text/plain")},
         "/openapi.json": {"get": _operation("This document", "/openapi.json")},
         "/fleet": {"get": _operation("The fleet page", "/fleet", media="text/html")},
     }
+    for base in ("", "/models/{model}"):
+        whose = "a model" if base else "the only model"
+        paths[f"{base}/ping"] = {"get": _operation(f"Whether {whose} is loaded, MLflow", base, 404, 503)}
+        paths[f"{base}/version"] = {"get": _operation("Version of MLflow", base, media="text/html")}
+        paths[f"{base}/invocations"] = {
+            "post": _operation(f"Predict with {whose}, MLflow", base, *_PREDICTING, body=_INVOCATION)
+        }
     for base in (model, versioned):
         paths[base] = {"get": _operation("Model metadata", base, 404, 503)}
         paths[f"{base}/ready"] = {"get": _operation("Whether a version is loaded", base, 404, 503)}

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 MAX_ROWS = 10_000
 # Features are float32: a larger number would reach the model as an infinity.
-_LARGEST = 3.4028234e38
+LARGEST = 3.4028234e38
 _NAMED_AT_MOST = 5
 _LONGEST_QUOTED = 80
 
@@ -126,7 +126,7 @@ def _column(values: list[Any], column: Column) -> "pd.Series[Any]":
     if bad.any():
         shown = quoted_value(values[_first(bad)])
         raise _wrong(column, bad, f"{shown} is not {'an' if column.type == 'integer' else 'a'} {column.type}")
-    if column.type in ("number", "integer") and (large := converted.abs() > _LARGEST).any():
+    if column.type in ("number", "integer") and (large := converted.abs() > LARGEST).any():
         raise _wrong(column, large, f"{values[_first(large)]!r} is larger than a model can take")
     if not column.nullable and (missing := converted.isna()).any():
         raise _wrong(column, missing, "a value is required")

@@ -6,11 +6,13 @@ request, never half of this one.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from types import MappingProxyType
 
 from mlops_assets.errors import did_you_mean
 from mlops_assets.governance.evidence import Evidence
 from mlops_assets.registry.port import CHAMPION, PREVIOUS_CHAMPION
+from mlops_assets.serving.matrices import MatrixReader
 from mlops_assets.serving.problems import Problem
 from mlops_assets.serving.refusal import Refusal
 from mlops_assets.training.package import PackagedModel
@@ -31,6 +33,11 @@ class Resident:
     version: str
     package: PackagedModel
     evidence: Evidence
+
+    @cached_property
+    def reader(self) -> MatrixReader | None:
+        """What reads usual requests, if the model takes numbers as they are."""
+        return MatrixReader.of(self.package.manifest)
 
 
 @dataclass(frozen=True)
@@ -79,6 +86,20 @@ class Table:
         """Whether every model that should have a champion is served."""
         wanted = (route for route in self.routes.values() if CHAMPION in route.wanted)
         return self.settled and all(route.champion is not None for route in wanted)
+
+    @property
+    def only_model(self) -> str:
+        """The model that is served, if it is the only one.
+
+        Raises:
+            Refusal: 404 if there are more or none, 503 while the gateway starts.
+        """
+        served = [model for model, route in self.routes.items() if route.champion is not None]
+        if len(served) == 1:
+            return served[0]
+        if not self.settled:
+            raise Refusal(503, "the gateway has not read yet from the registry what it serves")
+        raise Refusal(404, f"{len(served)} models are served; name one: /models/{{model}}/invocations")
 
     def route(self, model: str) -> Route:
         """Return a model's route.

@@ -8,6 +8,7 @@ from mlops_assets.specs.approver import Approvers
 from mlops_assets.specs.durations import Duration
 from mlops_assets.specs.gate_rules import Gates
 from mlops_assets.specs.part import Part
+from mlops_assets.specs.rollout_rules import RolloutRules
 from mlops_assets.specs.strictness import Stricter, partial
 
 Risk = Literal["minimal", "limited", "high"]
@@ -26,17 +27,6 @@ class ApprovalRules(Part):
         description="Teams whose members may approve; anyone listed as an approver if empty."
     )
     timeout: _Shorter = Field(description="How long a version waits for approvals.")
-
-
-class RolloutRules(Part):
-    """How a version comes to serve."""
-
-    shadow: Annotated[Duration, Stricter("higher")] = Field(
-        description="How long it answers unseen beside the champion."
-    )
-    canary: Annotated[tuple[int, ...], Stricter("more")] = Field(
-        description="Percentages of the traffic it has to pass through."
-    )
 
 
 class EvidenceRules(Part):

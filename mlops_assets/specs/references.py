@@ -9,7 +9,7 @@ import sysconfig
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 from pydantic import AfterValidator
 
@@ -90,7 +90,7 @@ def code_digest(reference: str) -> str:
     Args:
         reference: ``package.module:function`` or ``package.module.Class``.
     """
-    files = {module: digests.of_bytes(code) for module, (_, code) in _project_modules(reference).items()}
+    files = {module: digests.of_bytes(found.code) for module, found in _project_modules(reference).items()}
     return digests.of_json({"mlops_assets": __version__, "files": files})
 
 
@@ -100,13 +100,26 @@ def project_code(reference: str) -> dict[str, bytes]:
     Returns:
         Source by its path below a folder from which it can be imported, such as ``team/train.py``.
     """
-    return dict(_project_modules(reference).values())
+    return {found.path: found.code for found in _project_modules(reference).values()}
 
 
-def _project_modules(reference: str) -> dict[str, tuple[str, bytes]]:
-    """Return path and source of each project module behind a reference, by the module's name."""
+def project_files(reference: str) -> list[Path]:
+    """Return the files of the code that :func:`code_digest` is the digest of."""
+    return [found.file for found in _project_modules(reference).values()]
+
+
+class _ProjectModule(NamedTuple):
+    """A module's file, its path below a folder from which it can be imported, and its source."""
+
+    file: Path
+    path: str
+    code: bytes
+
+
+def _project_modules(reference: str) -> dict[str, _ProjectModule]:
+    """Return each project module behind a reference, by the module's name."""
     module = reference.partition(":")[0] if ":" in reference else reference.rpartition(".")[0]
-    found: dict[str, tuple[str, bytes]] = {}
+    found: dict[str, _ProjectModule] = {}
     _collect(module, found)
     return found
 
@@ -130,15 +143,16 @@ def is_platform(module: str) -> bool:
     return f"{module}.".startswith(_PLATFORM) and not f"{module}.".startswith(_MODELS)
 
 
-def _collect(module: str, found: dict[str, tuple[str, bytes]]) -> None:
-    """Add path and source of a project module and of the project modules it imports."""
+def _collect(module: str, found: dict[str, _ProjectModule]) -> None:
+    """Add a project module and the project modules it imports."""
     known = module in found or is_installed(module) or is_platform(module)
     file = None if known else _file_of(module)
     if file is None or file.suffix != ".py":
         return
     is_package = file.name == "__init__.py"
     code = file.read_bytes()
-    found[module] = (module.replace(".", "/") + ("/__init__.py" if is_package else ".py"), code)
+    path = module.replace(".", "/") + ("/__init__.py" if is_package else ".py")
+    found[module] = _ProjectModule(file, path, code)
     package = module if is_package else module.rpartition(".")[0]
     for node in ast.walk(ast.parse(code)):
         if isinstance(node, ast.Import):

@@ -9,7 +9,7 @@ from pydantic.fields import FieldInfo
 
 from mlops_assets.specs.part import Part
 
-Way = Literal["lower", "higher", "more", "fewer", "unchanged"]
+Way = Literal["lower", "higher", "more", "fewer", "later", "unchanged"]
 
 
 @dataclass(frozen=True)
@@ -19,10 +19,12 @@ class Stricter:
     Attributes:
         way: The direction in which the demand gets stricter; None as a value demands nothing.
         limit: Whether what a gate measured is held against it; otherwise it says how to measure.
+        order: The values of a demand that gets stricter the later in this order it stands.
     """
 
     way: Way
     limit: bool = False
+    order: tuple[str, ...] = ()
 
 
 _P = TypeVar("_P", bound=Part)
@@ -59,7 +61,7 @@ def loosenings(demanded: Part, given: BaseModel) -> Iterator[Loosening]:
         for where, before, after in _parts(old, new):
             for found in loosenings(before, after):
                 yield Loosening((name, *where, *found.path), found.demanded, found.given)
-        if (mark := stricter_way(kind, name)) and _is_looser(mark.way, old, new):
+        if (mark := stricter_way(kind, name)) and _is_looser(mark, old, new):
             yield Loosening((name,), old, new)
 
 
@@ -72,7 +74,8 @@ def _parts(old: Any, new: Any) -> Iterator[tuple[tuple[str, ...], Part, BaseMode
             yield (str(key),), old[key], new[key]
 
 
-def _is_looser(way: str, old: Any, new: Any) -> bool:
+def _is_looser(mark: Stricter, old: Any, new: Any) -> bool:
+    way = mark.way
     if old is None or old == new:
         return False
     if new is None or way == "unchanged":
@@ -80,6 +83,8 @@ def _is_looser(way: str, old: Any, new: Any) -> bool:
     if way in ("more", "fewer"):
         larger, smaller = (new, old) if way == "more" else (old, new)
         return not set(smaller) <= set(larger)
+    if way == "later":
+        return mark.order.index(new) < mark.order.index(old)
     return bool(new > old if way == "lower" else new < old)
 
 

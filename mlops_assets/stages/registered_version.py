@@ -6,6 +6,7 @@ from pathlib import Path
 
 import dagster as dg
 
+from mlops_assets.data.contract import suite_digest
 from mlops_assets.errors import EvidenceError, MlopsError
 from mlops_assets.governance.authorship import authors_of
 from mlops_assets.governance.changes import enter_changes
@@ -17,7 +18,7 @@ from mlops_assets.specs.durations import utc_now
 from mlops_assets.specs.gate_rules import EVIDENT
 from mlops_assets.specs.model_spec import ModelSpec
 from mlops_assets.specs.policy import RISKS, Rules
-from mlops_assets.specs.references import source_of
+from mlops_assets.specs.references import project_files, source_of
 from mlops_assets.stages.records import Evaluated, Registered, TrainedModel
 from mlops_assets.stages.stage import (
     Result,
@@ -128,7 +129,7 @@ def _evidence(
         for o in gate_objections(tuple(records), subject, rules, rules)
         if not (o.kind == "missing_gate" and any(f"gate {gate} " in o.message for gate in unknown))
     ]
-    found += _measured_otherwise(spec, trained.candidate, records, platform)
+    found += _measured_otherwise(spec, folder, trained.candidate, records, platform)
     if outdated := outdated_comparison(spec, trained.candidate, records, platform):
         found.append(outdated)
     if found:
@@ -167,16 +168,19 @@ def _evidence(
 
 
 def _written(spec: ModelSpec, folder: Path) -> list[Path]:
-    """Return the files that people wrote for this model: its spec, and the code that the spec names."""
-    named = (
+    """Return the files that people wrote for this model: its spec, and the code behind what it names."""
+    functions = (
         getattr(spec.data.source, "function", None),
         spec.data.feature_function,
         spec.training.function,
     )
-    files = [source_of(reference) for reference in named if reference]
-    if spec.training.model_file is not None:
-        files.append(folder / spec.training.model_file)
-    return [*(file for name in _SPECS if (file := folder / name).exists()), *files]
+    code = [file for named in (*functions, spec.training.estimator) if named for file in project_files(named)]
+    beside = (*_SPECS, spec.training.model_file, spec.data.contract.suite)
+    return [
+        *(file for name in beside if name and (file := folder / name).exists()),
+        *(source_of(function) for function in functions if function),
+        *code,
+    ]
 
 
 def subject_of(spec: ModelSpec, trained: TrainedModel, platform: Platform) -> Subject:
@@ -213,7 +217,7 @@ def outdated_comparison(
 
 
 def _measured_otherwise(
-    spec: ModelSpec, candidate: str, records: Sequence[GateRecord], platform: Platform
+    spec: ModelSpec, folder: Path, candidate: str, records: Sequence[GateRecord], platform: Platform
 ) -> list[str]:
     """Return which gates measured under a spec that said something else, of a candidate to be promoted.
 
@@ -223,10 +227,12 @@ def _measured_otherwise(
     champion = platform.champion(spec.name)
     if champion is not None and champion.candidate == candidate:
         return []
+    suite = suite_digest(spec.data, folder)
     return [
         f"gate {record.gate} measured when the spec said something else; evaluate again"
         for record in records
         if record.spec != spec.digest
+        or (record.gate == "data_contract" and record.measurement.facts.get("suite") != suite)
     ]
 
 
@@ -252,7 +258,10 @@ def _authors(
 ) -> set[str]:
     """Return who wrote the model or started any run that it went through."""
     started = (started_by(run), trained.by, *(record.by for record in records))
-    return {*authors_of(_written(spec, folder)), *(name for names in started for name in names)}
+    return {
+        *authors_of(dict.fromkeys(_written(spec, folder))),
+        *(name for names in started for name in names),
+    }
 
 
 def _registered(spec: ModelSpec, evaluated: Evaluated, platform: Platform) -> ModelVersion | None:

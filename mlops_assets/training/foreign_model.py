@@ -8,6 +8,8 @@ Source: "Restricting Globals" in Python's documentation of pickle (why no list m
 files safe); skops' documentation, "Secure persistence with skops".
 """
 
+import importlib
+import inspect
 import io
 import json
 import pickletools
@@ -24,10 +26,23 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _SHOWN = 10
-# How skops keeps plain values and arrays; and the estimators, their losses, trees and random generators.
+# How skops keeps plain values, and arrays and random generators.
 _VALUES = ("JsonNode", "ListNode", "TupleNode", "DictNode", "SetNode", "SliceNode", "TypeNode")
-_ARRAYS = ("NdArrayNode", "MaskedArrayNode", "SparseMatrixNode", "RandomStateNode", "RandomGeneratorNode")
-_OBJECTS = ("ObjectNode", "LossNode", "TreeNode", "TypeNode")
+_ARRAYS = (
+    "NdArrayNode",
+    "MaskedArrayNode",
+    "SparseMatrixNode",
+    "RandomStateNode",
+    "RandomGeneratorNode",
+    "TypeNode",
+)
+# What skops makes by a call with arguments from the file, which therefore must be nothing else.
+_CALLED = {
+    "LossNode": ("sklearn._loss._loss", "sklearn.linear_model._sgd_fast"),
+    "TreeNode": ("sklearn.tree._tree",),
+}
+# What scikit-learn is tested with, and fetches data with: it writes files, starts processes, asks the web.
+_NO_MODELS = ("sklearn.utils._testing", "sklearn.datasets", "sklearn.externals")
 _PLAIN = frozenset(
     f"builtins.{name}"
     for name in ("dict", "list", "tuple", "set", "str", "int", "float", "bool", "bytes", "slice", "NoneType")
@@ -136,21 +151,20 @@ def _from_skops(content: bytes, name: str) -> Any:
     except (zipfile.BadZipFile, KeyError, ValueError) as error:
         raise TrainingError(f"{name} is no skops file: {error}") from error
     named = dict.fromkeys(_nodes(schema))
-    foreign = sorted({kind for loader, kind in named if not _is_allowed(loader, kind)})
+    foreign = sorted({".".join(kind) for loader, *kind in named if not _is_allowed(loader, *kind)})
     if foreign:
         raise TrainingError(f"{name} is not read: it holds types that are not on the list: {_some(foreign)}")
     try:
-        return skops.io.loads(content, trusted=sorted({kind for _, kind in named}))
+        return skops.io.loads(content, trusted=sorted({".".join(kind) for _, *kind in named}))
     except Exception as error:  # of many kinds, for what is damaged
         raise TrainingError(f"{name} cannot be read: {type(error).__name__}: {error}") from error
 
 
-def _nodes(schema: Any) -> Iterator[tuple[str, str]]:
-    """Yield how and as what each part of a skops file would be made."""
+def _nodes(schema: Any) -> Iterator[tuple[str, str, str]]:
+    """Yield how each part of a skops file would be made, and the module and name of what it would be."""
     if isinstance(schema, dict):
         if "__class__" in schema or "__loader__" in schema:
-            kind = f"{schema.get('__module__')}.{schema.get('__class__')}"
-            yield str(schema.get("__loader__")), kind
+            yield str(schema.get("__loader__")), str(schema.get("__module__")), str(schema.get("__class__"))
         for part in schema.values():
             yield from _nodes(part)
     elif isinstance(schema, list):
@@ -158,13 +172,43 @@ def _nodes(schema: Any) -> Iterator[tuple[str, str]]:
             yield from _nodes(part)
 
 
-def _is_allowed(loader: str, kind: str) -> bool:
-    module = kind.partition(".")[0]
-    return (
-        (loader in _VALUES and kind in _PLAIN)
-        or (loader in (*_ARRAYS, "TypeNode") and module in ("numpy", "scipy"))
-        or (loader in _OBJECTS and module == "sklearn")
-    )
+def _is_allowed(loader: str, module: str, name: str) -> bool:
+    if module == "builtins":
+        return loader in _VALUES and f"{module}.{name}" in _PLAIN
+    found = _class_of(module, name)
+    if found is None:
+        return False
+    if not found.__module__.startswith("sklearn."):
+        return loader in _ARRAYS and issubclass(found, _array_types())
+    if loader in _CALLED:
+        return found.__module__ in _CALLED[loader]
+    return loader in ("ObjectNode", "TypeNode") and not found.__module__.startswith(_NO_MODELS)
+
+
+def _class_of(module: str, name: str) -> type[Any] | None:
+    """Return the class that a skops file names, if a library it may come from defines it.
+
+    Its name says nothing: these libraries' modules hold functions, too, that start processes and delete
+    folders, and classes that are not their own.
+    """
+    library, *below = module.split(".")
+    # A __main__ is a program, which runs when it is imported.
+    if library not in ("numpy", "scipy", "sklearn") or any(part.startswith("__") for part in below):
+        return None
+    try:
+        found = getattr(importlib.import_module(module), name, None)
+    except Exception:  # there is no such module, or it is none that can be imported here
+        return None
+    own = inspect.isclass(found) and found.__module__.partition(".")[0] == library
+    return found if own else None
+
+
+def _array_types() -> tuple[type[Any], ...]:
+    import numpy as np
+    import scipy.sparse as sp
+
+    generators = np.random.RandomState, np.random.Generator, np.random.BitGenerator
+    return np.ndarray, np.generic, np.dtype, sp.spmatrix, sp.sparray, *generators
 
 
 def _what_it_would_run(content: bytes) -> str:

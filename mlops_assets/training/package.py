@@ -232,6 +232,22 @@ class PackagedModel:
             raw = self.predict_natively(features)
         return raw[:, 1] if task == "binary_classification" else raw
 
+    def predict_values(self, values: "np.ndarray[Any, Any]") -> "np.ndarray[Any, Any]":
+        """Return predictions of a model that computes no features; see :meth:`predict`.
+
+        Args:
+            values: The inputs as numbers, in the manifest's order, float64; shape (n, inputs).
+        """
+        import numpy as np
+
+        served = values.astype("float32")
+        if not self.uses_onnx:
+            import pandas as pd
+
+            return self.predict_features(pd.DataFrame(served, columns=[c.name for c in self.manifest.inputs]))
+        raw = onnx_form.run(self._session, self.manifest.task, np.ascontiguousarray(served))
+        return raw[:, 1] if self.manifest.task == "binary_classification" else raw
+
     def reference(self) -> "pd.DataFrame":
         """Return hold-out rows: raw inputs, the target, and the served prediction."""
         import pandas as pd

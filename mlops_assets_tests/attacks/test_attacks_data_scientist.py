@@ -6,6 +6,7 @@ the gateway goes on with version 1.
 
 import json
 import shutil
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,10 +18,12 @@ from mlops_assets.digests import of_bytes
 from mlops_assets.governance.audit_chain import AuditChain
 from mlops_assets.governance.signatures import Signer
 from mlops_assets.home import Home
+from mlops_assets.registry.proof import read_evidence
 from mlops_assets.specs.policy_file import load_policy
+from mlops_assets_tests.attacks.production import some
 from mlops_assets_tests.attacks.weak_candidate import UP_TO_EVALUATION, WEAK, gateway, holds
 from mlops_assets_tests.fleets import Fleet
-from mlops_assets_tests.lifecycles import Clinic
+from mlops_assets_tests.lifecycles import Clinic, MakeClinic
 
 pytestmark = pytest.mark.slow
 
@@ -100,6 +103,52 @@ def test_thresholds_lowered_while_the_gates_look_and_put_back(clinic: Clinic) ->
     clinic.run("evaluation")
     clinic.project.write_spec(**WEAK)
     holds(clinic, clinic.run("registered_version"), "measured when the spec said something else")
+
+
+def test_the_suite_lowered_while_the_gates_look_and_put_back(clinic: Clinic) -> None:
+    """The spec only names the file, and says the same all the time."""
+    suite, named = clinic.project.folder / "suite.json", {"contract": {"suite": "suite.json"}}
+    clinic.project.write_spec(**WEAK, data=named)
+    suite.write_text('{"expectations": []}')
+    clinic.run(*UP_TO_EVALUATION)
+    about = {"column": "mean_texture", "min_value": 0, "max_value": 1}
+    strict = {"type": "expect_column_values_to_be_between", "kwargs": about}
+    suite.write_text(json.dumps({"expectations": [strict]}))
+    said = "gate data_contract measured when the spec said something else"
+    holds(clinic, clinic.run("registered_version"), said)
+
+
+@pytest.mark.skipif(shutil.which("git") is None, reason="there is no git")
+@pytest.mark.parametrize("training", some({"function": "train:train"}, {"estimator": "tims.Tims"}))
+def test_code_written_in_a_file_that_the_spec_does_not_name_as_a_function(
+    training: dict[str, str], make_clinic: MakeClinic, prepared_home: Path
+) -> None:
+    """Whoever has a line in what named code imports, or in an estimator, is an author, too."""
+    clinic = make_clinic(prepared_home)
+    folder, package = clinic.project.folder, "clinic.defs.tumour"
+    (folder / "tims.py").write_text(
+        "from sklearn.linear_model import LogisticRegression\n\nclass Tims(LogisticRegression):\n    pass\n"
+    )
+    commit(clinic.project.root, "Tim")
+    (folder / "train.py").write_text(
+        f"from {package}.tims import Tims\n\n"
+        "def train(features, target, params, seed):\n    return Tims().fit(features, target)\n"
+    )
+    named = {way: f"{package}.{name}" for way, name in training.items()}
+    clinic.project.write_spec(training={"estimator": None, "params": {}, **named})
+    commit(clinic.project.root, "Ada")
+    launched = clinic.run(*UP_TO_EVALUATION, "registered_version")
+    assert launched.success, launched.failures
+    (version,) = clinic.registry.versions("tumour")
+    evidence = read_evidence(clinic.registry, version, Signer.for_home(clinic.root).verifier)
+    assert {"Ada", "Tim"} <= set(evidence.authors)
+
+
+def commit(root: Path, name: str) -> None:
+    """Commit all that is new in a folder under a name."""
+    who = ("-c", f"user.name={name}", "-c", f"user.email={name}@example.com")
+    for command in (("init", "--quiet"), ("add", "--all"), (*who, "commit", "--quiet", "-m", "model")):
+        subprocess.run(("git", *command), cwd=root, check=True)
 
 
 @pytest.mark.parametrize(

@@ -252,6 +252,18 @@ def test_a_rejection_shaken_off_by_registering_the_package_anew(watched: Watched
     watched.holds(None)
 
 
+def test_a_rejection_shaken_off_by_a_rollback(watched: Watched) -> None:
+    """Version 1 served by right, and was found out afterwards."""
+    production = watched.production
+    production.decisions.file(production.decided("Ada", "1", "reject"))
+    with pytest.raises(Refused, match="it was rejected by Ada"):
+        production.roll_back("1")
+    watched.holds(None)
+    production.decisions.file(production.decided("Ada", "1", at=utc_now() + timedelta(seconds=1)))
+    production.roll_back("1")
+    watched.holds(None, champion=("1", 1.0))
+
+
 def test_a_rejection_made_an_approval(watched: Watched, version: str) -> None:
     rejection = watched.production.decided("Ada", version, "reject")
     turned = rejection.model_copy(

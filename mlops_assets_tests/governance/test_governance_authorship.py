@@ -135,3 +135,39 @@ def test_the_environment_and_the_projects_settings_hide_nobody(
     assert authors_of([repository / "model.py"]) == GRACE
     monkeypatch.setenv("GIT_DIR", str(tmp_path))
     assert authors_of([repository / "model.py"]) == GRACE
+
+
+def test_a_mailmap_hides_nobody(repository: Path, commit: Commit) -> None:
+    """It need not even be committed."""
+    commit("Ada Lovelace", {"model.py": "a\n"})
+    (repository / ".mailmap").write_text("Nobody <nobody@example.com> <ada@example.com>\n")
+    assert authors_of([repository / "model.py"]) == ADA | {"Nobody", "nobody@example.com"}
+
+
+def test_commits_that_stand_in_for_others_hide_nobody(repository: Path, commit: Commit) -> None:
+    def git(*command: str, given: str | None = None) -> str:
+        done = subprocess.run(
+            ["git", *command], cwd=repository, check=True, capture_output=True, text=True, input=given
+        )
+        return done.stdout.strip()
+
+    commit("Ada Lovelace", {"model.py": "a\n"})
+    forged = git("cat-file", "commit", "HEAD").replace("ada@", "nobody@").replace("Ada Lovelace", "Nobody")
+    git("replace", "HEAD", git("hash-object", "-t", "commit", "-w", "--stdin", given=f"{forged}\n"))
+    assert authors_of([repository / "model.py"]) == ADA
+
+
+def test_parents_that_were_put_in_place_of_others_hide_nobody(repository: Path, commit: Commit) -> None:
+    commit("Ada Lovelace", {"model.py": "a\n"})
+    commit("Grace Hopper", {"other.py": "a\n"})
+    newest = subprocess.run(["git", "rev-parse", "HEAD"], cwd=repository, check=True, capture_output=True)
+    (repository / ".git" / "info").mkdir(exist_ok=True)
+    (repository / ".git" / "info" / "grafts").write_bytes(newest.stdout)
+    assert authors_of([repository / "model.py"]) == ADA
+
+
+def test_a_converter_of_the_clone_hides_nobody(repository: Path, commit: Commit) -> None:
+    commit("Ada Lovelace", {"model.py": "a\n", ".gitattributes": "*.py diff=same\n"})
+    commit("Grace Hopper", {"model.py": "b\n"})
+    subprocess.run(["git", "config", "diff.same.textconv", "echo same #"], cwd=repository, check=True)
+    assert authors_of([repository / "model.py"]) == GRACE

@@ -9,6 +9,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from mlops_assets.serving.binary_tensors import HEADER
+from mlops_assets.serving.oip import TENSOR_TYPES
+
 _NAMES = st.sampled_from(
     ["device", "visited_at", "member", "pages", "spent", "inputs", "name", "data", "shape", "labels", ""]
 )
@@ -47,9 +50,19 @@ _TENSOR = st.fixed_dictionaries(
         "data": st.lists(_JSON, max_size=3),
     }
 )
+_TENSOR_OF_BYTES = st.tuples(_NAMES, st.sampled_from([*TENSOR_TYPES, "x"]), _VALUES, st.binary(max_size=16))
 _LABEL = st.fixed_dictionaries(
     {"prediction_id": st.text(max_size=5) | _JSON, "label": _JSON},
     optional={"observed_at": _JSON},
+)
+_INVOCATION = st.one_of(
+    _COLUMNS.map(lambda columns: {"inputs": columns}),
+    st.dictionaries(
+        st.sampled_from(["dataframe_split", "dataframe_records", "inputs", "instances"]),
+        _JSON,
+        max_size=2,
+    ),
+    st.fixed_dictionaries({"dataframe_split": st.fixed_dictionaries({"columns": _JSON, "data": _JSON})}),
 )
 _BODIES = {
     "/v2/models/visits/infer": st.one_of(
@@ -65,15 +78,8 @@ _BODIES = {
         _JSON,
     ),
     "/v2/models/visits/versions/1/infer": _JSON,
-    "/models/visits/invocations": st.one_of(
-        _COLUMNS.map(lambda columns: {"inputs": columns}),
-        st.dictionaries(
-            st.sampled_from(["dataframe_split", "dataframe_records", "inputs", "instances"]),
-            _JSON,
-            max_size=2,
-        ),
-        st.fixed_dictionaries({"dataframe_split": st.fixed_dictionaries({"columns": _JSON, "data": _JSON})}),
-    ),
+    "/models/visits/invocations": _INVOCATION,
+    "/v1/models/visits:predict": _INVOCATION,
     "/v2/models/visits/feedback": st.fixed_dictionaries({"labels": st.lists(_LABEL, max_size=3)}) | _JSON,
 }
 
@@ -88,7 +94,8 @@ def inside(gateway_in_process: Any, fleet: Any, tmp_path_factory: pytest.TempPat
 @pytest.mark.parametrize("path", _BODIES)
 def test_no_json_body_is_a_server_error(inside: Any, path: str) -> None:
     posted = {route.path for route in inside.gateway.app().routes if "POST" in route.methods}
-    assert len(posted) == len(_BODIES), "a route was added that is not tried here"
+    # Without a model's name, /invocations is the same endpoint.
+    assert len(posted - {"/invocations"}) == len(_BODIES), "a route was added that is not tried here"
     statuses = set()
 
     @settings(
@@ -122,6 +129,35 @@ def test_no_bytes_are_a_server_error(inside: Any, path: str) -> None:
         assert inside.client.post(path, content=content).status_code == 400
 
     post()
+
+
+@settings(max_examples=200, deadline=None, derandomize=True, database=None)
+@given(
+    st.lists(
+        st.tuples(_NAMES, st.sampled_from([*TENSOR_TYPES, "x"]), _VALUES, st.binary(max_size=16)), max_size=5
+    ),
+    st.integers(-2, 2),
+)
+def test_no_tensors_in_bytes_are_a_server_error(
+    inside: Any, tensors: list[tuple[str, str, Any, bytes]], off: int
+) -> None:
+    inputs = [
+        {
+            "name": name,
+            "datatype": datatype,
+            "shape": [1],
+            "parameters": {"binary_data_size": len(data) if size else size},
+        }
+        for name, datatype, size, data in tensors
+    ]
+    head = orjson.dumps({"inputs": inputs})
+    answer = inside.client.post(
+        "/v2/models/visits/infer",
+        content=head + b"".join(data for *_, data in tensors),
+        headers={HEADER: str(len(head) + off)},
+    )
+
+    assert answer.status_code == 400, answer.text
 
 
 def test_a_mistake_of_ours_is_a_500_that_names_model_and_version(

@@ -10,6 +10,8 @@ import pytest
 
 from mlops_assets.data.columns import to_declared_types
 from mlops_assets.prediction_log.log import PredictionLog
+from mlops_assets.prediction_log.records import Schema
+from mlops_assets.prediction_log.segments import Loss, segments_in
 from mlops_assets_tests.serving.visits_requests import INFER, INVOCATIONS, VISITS, columns_of, oip
 
 
@@ -87,6 +89,17 @@ def test_what_was_answered_is_in_the_log(served: Any, fleet: Any) -> None:
         datetime(2024, 3, 3, 23, 59, 59, 500_000),
     ]
     assert [r.inputs for r in records if r] == VISITS
+
+
+def test_columns_in_any_order_are_logged_in_one(served: Any, fleet: Any) -> None:
+    for turn in range(5):
+        columns = [*VISITS[0]]
+        row = {name: VISITS[0][name] for name in columns[turn:] + columns[:turn]}
+        assert served.http.post(INFER, json=oip([row])).status_code == 200
+    records = [each for segment in segments_in(fleet.home.prediction_log) for each in segment.records()]
+    schemas = [each[0] for each in records if not isinstance(each, Loss) and isinstance(each[0], Schema)]
+    orders = {schema.columns for schema in schemas if schema.model == "visits"}
+    assert len(orders) == len({frozenset(order) for order in orders})
 
 
 def test_times_with_a_zone_are_the_same_instant_in_utc(served: Any) -> None:

@@ -168,7 +168,15 @@ def test_a_wrong_policy_is_told_with_its_line_and_stops_everything(
         ),
         (
             "  rollout: {canary: [50]}\n",
-            "defs.yaml:21: rollout.canary: 50 is looser than the policy's 10, 50",
+            "defs.yaml:21: rollout.canary: 50 is looser than the policy's 5, 10, 25, 50",
+        ),
+        (
+            "  rollout: {strategy: shadow}\n",
+            "defs.yaml:21: rollout.strategy: shadow is looser than the policy's canary",
+        ),
+        (
+            "  rollout: {guards: {performance: {margin: 0.5}}}\n",
+            "defs.yaml:21: rollout.guards.performance.margin: 0.5 is looser than the policy's 0.01",
         ),
         ("  monitoring: {window: month}\n", "defs.yaml:21: monitoring.window: 'month' is longer than"),
         ("  monitoring: {tolerance: 0.5}\n", "defs.yaml:21: monitoring.tolerance: 0.5 is more than"),

@@ -113,6 +113,61 @@ def test_nodes_that_call_something_are_refused_whatever_they_name(loader: str, k
         read_model(poisoned, "score.skops", "binary_classification")
 
 
+def calling(loader: str, module: str, name: str, argument: str) -> Any:
+    """Return a change of a skops file that has its reader call something with a text."""
+    text = {"__module__": "builtins", "__class__": "str", "__loader__": "JsonNode", "is_json": True}
+    arguments = {"__module__": "builtins", "__class__": "tuple", "__loader__": "TupleNode", "__id__": 901}
+    node = {
+        "__module__": module,
+        "__class__": name,
+        "__loader__": loader,
+        "__id__": 900,
+        "__reduce__": {"args": {**arguments, "content": [{**text, "content": json.dumps(argument)}]}},
+        "content": {**text, "content": "{}", "__id__": 902},
+    }
+
+    def change(schema: Any) -> Any:
+        schema["content"]["content"]["extra"] = node
+        schema["content"]["key_types"]["content"].append({**text, "__loader__": "TypeNode"})
+        return schema
+
+    return change
+
+
+@pytest.mark.parametrize("loader", ["LossNode", "TreeNode", "ObjectNode", "TypeNode"])
+@pytest.mark.parametrize(
+    ("module", "name"),
+    [
+        ("sklearn.utils._testing", "assert_run_python_script_without_output"),
+        ("sklearn.utils._testing", "TempMemmap"),
+        ("sklearn.datasets", "clear_data_home"),
+        ("sklearn.datasets._base", "import_module"),
+        ("sklearn.datasets._base", "Path"),
+        ("numpy.testing", "runstring"),
+        ("numpy.f2py", "run_main"),
+        ("numpy.f2py.__main__", "main"),
+        ("scipy.sparse", "load_npz"),
+    ],
+)
+def test_what_a_library_can_do_but_no_model_is_made_of_is_refused(
+    loader: str, module: str, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    content = skops.io.dumps(LogisticRegression().fit(ROWS, LABELS))
+    script = "import pathlib; pathlib.Path('this_ran').mkdir()"
+    poisoned = rewritten(content, calling(loader, module, name, script))
+    with pytest.raises(TrainingError, match=f"not on the list: {module}.{name}"):
+        read_model(poisoned, "score.skops", "binary_classification")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_loss_is_made_by_nothing_but_a_loss() -> None:
+    content = skops.io.dumps(LogisticRegression().fit(ROWS, LABELS))
+    poisoned = rewritten(content, calling("LossNode", "sklearn.pipeline", "Pipeline", "[]"))
+    with pytest.raises(TrainingError, match=r"not on the list: sklearn\.pipeline\.Pipeline"):
+        read_model(poisoned, "score.skops", "binary_classification")
+
+
 @given(st.binary(max_size=300), st.sampled_from(["m.onnx", "m.skops", "m.pkl", "m"]))
 def test_whatever_a_file_holds_it_is_read_or_refused(content: bytes, name: str) -> None:
     with pytest.raises(TrainingError):
