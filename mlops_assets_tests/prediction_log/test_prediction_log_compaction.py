@@ -117,7 +117,9 @@ def test_readers_and_writers_do_not_notice_compaction(tmp_path: Path) -> None:
     worker = threading.Thread(target=work)
     worker.start()
     try:
-        for n in range(300):
+        n = -1
+        while n < 300 or sum(each.segments for each in compactions) < 4:
+            n += 1
             (made,) = history.answer([n % 48])
             history.label((made, n, 100))
             if n % 15 == 0:
@@ -128,8 +130,7 @@ def test_readers_and_writers_do_not_notice_compaction(tmp_path: Path) -> None:
         worker.join()
         history.close()
     compact(tmp_path)
-    assert log.window("m", hour(0), hour(48), FOREVER)["prediction_id"].nunique() == 300
-    assert sum(each.segments for each in compactions) > 3
+    assert log.window("m", hour(0), hour(48), FOREVER)["prediction_id"].nunique() == n + 1
     assert segments_in(tmp_path) == []
 
 
