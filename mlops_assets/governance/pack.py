@@ -38,7 +38,12 @@ from mlops_assets.version import __version__
 PACK = "pack/1"
 MANIFEST = "manifest.json"
 
-_SECRETS = re.compile(rb"-----BEGIN [A-Z ]*PRIVATE KEY-----|://[^/\s:@\"]+:[^/\s@\"]+@")
+_SECRETS = re.compile(
+    rb"-----BEGIN [A-Z ]*PRIVATE KEY-----"
+    rb"|://[^/\s:@\"]*:(?!\d+/)[^\s@\"]+@"
+    rb"|(?:[?&;]|%3B)(?:password|passwd|pwd)(?:=|%3D)[^&;\s\"]",
+    re.IGNORECASE,
+)
 
 
 class PackManifest(Statement):
