@@ -264,8 +264,11 @@ class PredictionLog:
         return Label(prediction_id, json.loads(found[0]), datetime.fromisoformat(found[1]))
 
     def _one(self, query: str, prediction_id: str) -> Any:
-        with self._lock, self._storage_errors():
-            return self._connection.execute(query, (prediction_id,)).fetchone()
+        try:
+            with self._lock, self._storage_errors():
+                return self._connection.execute(query, (prediction_id,)).fetchone()
+        except UnicodeEncodeError:  # a terminal of another encoding: no answer ever gave that
+            return None
 
     def models(self) -> Iterable[str]:
         """Return the names of all models that have answered."""
