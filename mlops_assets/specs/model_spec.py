@@ -19,6 +19,7 @@ from mlops_assets.specs.policy import (
     Risk,
 )
 from mlops_assets.specs.references import FunctionReference
+from mlops_assets.specs.secrets import holds_secret
 from mlops_assets.specs.tasks import METRICS, Limit, Metric, Task
 
 ColumnType = Literal["number", "integer", "string", "boolean", "datetime"]
@@ -138,6 +139,11 @@ class SqlSource(Part):
             raise ValueError("give exactly one of url and url_env")
         if (self.table is None) == (self.query is None):
             raise ValueError("give exactly one of table and query")
+        if self.url is not None and holds_secret(self.url):
+            raise ValueError(
+                "the url holds a password, and specs are signed and kept: put the whole URL into an "
+                "environment variable and name that in url_env"
+            )
         return self
 
 
