@@ -175,7 +175,7 @@ def test_no_pack_is_written_that_would_hold_a_secret(source: dict[str, Any], pla
     evidence = evidence.model_copy(
         update={"spec": evidence.spec | {"data": evidence.spec["data"] | {"source": source}}}
     )
-    with pytest.raises(EvidenceError, match="holds a private key|holds a password") as raised:
+    with pytest.raises(EvidenceError, match=r"holds a private key|holds a password") as raised:
         make_pack(platform.recorded(evidence), platform.signer)
     assert "hunter2" not in str(raised.value)
 
