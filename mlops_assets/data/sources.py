@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from mlops_assets.data.columns import convert, to_declared_types
 from mlops_assets.errors import DataError, MlopsError, did_you_mean
+from mlops_assets.specs.durations import format_duration
 from mlops_assets.specs.model_spec import (
     CsvSource,
     Data,
@@ -40,8 +41,16 @@ class Window:
 
 
 def training_window(data: Data, as_of: datetime) -> Window:
-    """Return the window a training as of a time may read: it ends where labels are known."""
-    return Window(as_of - data.window, as_of - data.label_delay)
+    """Return the window a training as of a time may read: it ends where labels are known.
+
+    Raises:
+        DataError: It would begin before the year 1.
+    """
+    try:
+        return Window(as_of - data.window, as_of - data.label_delay)
+    except OverflowError:
+        said = f"the window {format_duration(data.window)} as of {as_of} begins before the year 1"
+        raise DataError(f"{said}; check data.window and --as-of") from None
 
 
 def read_window(data: Data, window: Window, folder: Path) -> "pd.DataFrame":

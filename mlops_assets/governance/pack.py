@@ -4,7 +4,6 @@ Nothing in it is made for the occasion. What is signed is in it as it was signed
 tables, bill of materials, lineage) follows from that. The same record gives the same bytes.
 """
 
-import re
 import uuid
 from collections.abc import Iterator
 from typing import Any
@@ -33,12 +32,11 @@ from mlops_assets.governance.signatures import Signer
 from mlops_assets.governance.ssh_signatures import NAMESPACE
 from mlops_assets.governance.version_facts import version_facts
 from mlops_assets.specs.approver import Approver
+from mlops_assets.specs.secrets import holds_secret
 from mlops_assets.version import __version__
 
 PACK = "pack/1"
 MANIFEST = "manifest.json"
-
-_SECRETS = re.compile(rb"-----BEGIN [A-Z ]*PRIVATE KEY-----|://[^/\s:@\"]+:[^/\s@\"]+@")
 
 
 class PackManifest(Statement):
@@ -173,7 +171,7 @@ def _history(recorded: Recorded) -> Iterator[tuple[str, bytes]]:
 
 
 def _require_no_secret(spec: bytes) -> None:
-    if _SECRETS.search(spec):
+    if holds_secret(spec.decode(errors="replace")):
         raise EvidenceError(
             "the recorded spec holds a private key or a URL with a password; no pack is written. "
             "Take it out of the spec (data.source.url_env names a variable) and register a new version"

@@ -118,6 +118,8 @@ class PredictionLog:
         """Return the prediction that a caller was given, or None if it was never made or is forgotten."""
         import pyarrow.compute as pc
 
+        if not prediction_id.isascii():  # a terminal of another encoding: no answer ever gave that
+            return None
         with self._reading(None) as reading:
             wanted = (pc.field("prediction_id") == prediction_id) & (pc.field("arm") != SHADOW)
             for model, rows in reading.by_model(PREDICTIONS, prediction_id, wanted):

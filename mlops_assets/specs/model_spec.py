@@ -4,7 +4,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema, model_validator
 
 from mlops_assets import digests
 from mlops_assets.errors import did_you_mean
@@ -19,6 +19,7 @@ from mlops_assets.specs.policy import (
     Risk,
 )
 from mlops_assets.specs.references import FunctionReference
+from mlops_assets.specs.secrets import holds_secret
 from mlops_assets.specs.tasks import METRICS, Limit, Metric, Task
 
 ColumnType = Literal["number", "integer", "string", "boolean", "datetime"]
@@ -37,8 +38,20 @@ Bounds = Annotated[
 ]
 
 
+def _as_json(value: Any) -> Any:
+    try:
+        digests.canonical_json(value)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise ValueError(
+            f"holds what JSON has no word for ({error}); NaN, infinities, dates and bytes belong into code"
+        ) from None
+    return value
+
+
+# A spec is kept as JSON: what that cannot tell apart would be the same spec, and what it cannot say none.
 Values = Annotated[
     tuple[Any, ...],
+    AfterValidator(_as_json),
     WithJsonSchema(
         {
             "type": "array",
@@ -126,6 +139,11 @@ class SqlSource(Part):
             raise ValueError("give exactly one of url and url_env")
         if (self.table is None) == (self.query is None):
             raise ValueError("give exactly one of table and query")
+        if self.url is not None and holds_secret(self.url):
+            raise ValueError(
+                "the url holds a password, and specs are signed and kept: put the whole URL into an "
+                "environment variable and name that in url_env"
+            )
         return self
 
 
@@ -200,7 +218,7 @@ class Training(Part):
         pattern=r"^([\w-][\w.-]*/)*[\w-][\w.-]*\.(onnx|skops)$",
         description="A model from elsewhere, .onnx or .skops, beside the spec: it is judged as any other.",
     )
-    params: dict[str, Any] = {}
+    params: Annotated[dict[str, Any], AfterValidator(_as_json)] = {}
     seed: int = Field(0, ge=0)
 
     @model_validator(mode="after")

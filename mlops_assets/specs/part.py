@@ -16,6 +16,9 @@ class ContradictionError(ValueError):
 
 
 class Part(BaseModel):
-    """Base of all parts: immutable, and unknown keys are errors."""
+    """Base of all parts: immutable, and unknown keys are errors.
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    So are NaN and the infinities: nothing keeps a limit of NaN, or everything does, and JSON knows neither.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)

@@ -59,6 +59,7 @@ def test_a_right_spec_has_no_problem(tmp_path: Path) -> None:
         ("function:", "functon:", ["9: data.source.function is required", "9: unknown key 'data.source.functon' (did you mean 'function'?)"]),
         ("nowhere:load", "nowhere.load", ["9: data.source.function: 'nowhere.load' is not a reference; write package.module:function"]),
         ('{type: python, function: "nowhere:load"}', "{type: sql, url: x, url_env: y, table: t}", ["9: data.source: give exactly one of url and url_env"]),
+        ('{type: python, function: "nowhere:load"}', "{type: sql, url: 'postgresql://me:hunter2@db/x', table: t}", ["9: data.source: the url holds a password, and specs are signed and kept: put the whole URL into an environment variable and name that in url_env"]),
         ("metric: roc_auc", "metric: roc_au", ["18: evaluation.primary_metric: 'roc_au' is not one of roc_auc, brier, log_loss, accuracy, macro_recall, r2, mae, rmse (did you mean 'roc_auc'?)"]),
         ("metric: roc_auc", "metric: r2", ["18: evaluation.primary_metric: 'r2' is no metric for binary_classification; known: roc_auc, brier, log_loss, accuracy"]),
         ("metric: roc_auc", "metric: roc_auc\n    thresholds: {brie: {max: 1}, roc_auc: 0.5,\n      log_loss: {mn: 1}}", [

@@ -1,12 +1,14 @@
 """The spec as Dagster validates it: without files and lines, but with the same rules."""
 
+import math
 from collections.abc import Callable
+from datetime import date
 from typing import Any
 
 import pytest
 from pydantic import ValidationError
 
-from mlops_assets.specs.model_spec import Column, ModelSpec
+from mlops_assets.specs.model_spec import Column, ModelSpec, Training
 from mlops_assets.specs.tasks import METRICS
 
 MakeSpec = Callable[..., ModelSpec]
@@ -66,3 +68,24 @@ def test_the_schema_for_editors_can_be_made(make_spec: MakeSpec) -> None:
     spec = make_spec(data={"window": "52w"})
     assert spec.model_dump(mode="json")["data"]["window"] == "364d"
     assert ModelSpec.model_validate(spec.model_dump(mode="json")) == spec
+
+
+@pytest.mark.parametrize(
+    "value",
+    [math.nan, math.inf, [1, {"deep": -math.inf}], date(2020, 1, 1), b"\xff", {"a", "b"}, "\ud800"],
+    ids=str,
+)
+def test_what_json_cannot_tell_apart_or_say_is_no_parameter(value: Any) -> None:
+    """NaN, infinity and null would be the same spec, and so the same recipe."""
+    with pytest.raises(ValueError, match=r"params\n.*JSON has no word for"):
+        Training.model_validate({"estimator": "sklearn.svm.SVC", "params": {"x": value}})
+
+
+@pytest.mark.parametrize(
+    "column",
+    [{"range": [0, math.inf]}, {"range": [math.nan, 1]}, {"allowed": [1.0, math.nan]}],
+    ids=str,
+)
+def test_a_limit_is_a_finite_number(column: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=r"finite number|JSON has no word for"):
+        Column.model_validate({"name": "x", **column})
