@@ -72,7 +72,7 @@ def test_the_schema_for_editors_can_be_made(make_spec: MakeSpec) -> None:
 
 @pytest.mark.parametrize(
     "value",
-    [math.nan, math.inf, [1, {"deep": -math.inf}], date(2020, 1, 1), b"\xff", {"a", "b"}, "\ud800"],
+    [math.nan, math.inf, [1, {"deep": -math.inf}], date(2020, 1, 1), b"\xff", {"a"}, "\ud800"],
     ids=str,
 )
 def test_what_json_cannot_tell_apart_or_say_is_no_parameter(value: Any) -> None:
