@@ -25,6 +25,11 @@ class AnswerForm:
     outputs: Mapping[str, bool] | None = field(default=None)
     binary: bool = False
 
+    @property
+    def is_plain(self) -> bool:
+        """Whether all outputs are wanted, in JSON."""
+        return self.outputs is None and not self.binary
+
     def is_binary(self, output: str) -> bool:
         """Return whether an output is wanted as bytes."""
         return (self.outputs or _NOTHING).get(output, self.binary)

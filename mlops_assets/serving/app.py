@@ -17,16 +17,15 @@ from mlops_assets.errors import StorageError
 from mlops_assets.prediction_log.instants import microseconds
 from mlops_assets.prediction_log.recorder import Recorder
 from mlops_assets.prediction_log.records import Failure
-from mlops_assets.serving import oip
-from mlops_assets.serving.answer_form import PLAIN, AnswerForm
 from mlops_assets.serving.binary_tensors import HEADER
 from mlops_assets.serving.bodies import Answered, Intake, Sent, json_response
 from mlops_assets.serving.feedback import take_labels
-from mlops_assets.serving.inference import Answer, answer_rows
+from mlops_assets.serving.front import Front
+from mlops_assets.serving.inference import answer_rows
 from mlops_assets.serving.information import MLFLOW_PATHS, MODEL_PATHS, Information
 from mlops_assets.serving.meters import Meters
-from mlops_assets.serving.mlflow_forms import read_mlflow
 from mlops_assets.serving.problems import Problem
+from mlops_assets.serving.protocols import Invocations, OpenInference, Protocol
 from mlops_assets.serving.refusal import Refusal
 from mlops_assets.serving.routing import Router
 from mlops_assets.serving.table import Resident
@@ -63,8 +62,12 @@ class Gateway:
         self._log_problem: Problem | None = None
         self._information = Information(router, meters, self._problems)
 
-    def app(self) -> Starlette:
+    def app(self) -> Front:
         """Return the ASGI application; it starts and stops the router."""
+        return Front(self.behind(), lambda: self._router.table, self._recorder, self._meters)
+
+    def behind(self) -> Starlette:
+        """Return the application without its front, which answers any request."""
 
         @asynccontextmanager
         async def lifespan(_: Starlette) -> AsyncIterator[None]:
@@ -94,41 +97,13 @@ class Gateway:
 
     async def infer(self, request: Request) -> Response:
         """Predict, by the Open Inference Protocol."""
-
-        def read(sent: Sent, resident: Resident) -> oip.Asked:
-            return oip.read_request(sent, resident.reader, resident.package.manifest)
-
-        def respond(form: AnswerForm, resident: Resident, answer: Answer) -> Answered:
-            named = {
-                "model_name": resident.model,
-                "model_version": resident.version,
-                "id": form.request_id or answer.prediction_ids[0],
-                "parameters": {"prediction_ids": answer.prediction_ids},
-            }
-            return oip.answered(named, answer.predicted, resident.package.manifest, form)
-
-        return await self._predict(request, read, respond)
+        return await self._predict(request, OpenInference())
 
     async def invocations(self, request: Request) -> Response:
         """Predict, in MLflow's request forms, of which KServe's is one; without a name, the only model."""
         if "model" not in request.path_params:
             request.path_params["model"] = self._router.table.only_model
-
-        def read(sent: Sent, resident: Resident) -> oip.Asked:
-            found = resident.reader.read_mlflow(sent.content) if resident.reader else None
-            return found or read_mlflow(sent.json(), resident.package.manifest), PLAIN
-
-        def respond(_: AnswerForm, resident: Resident, answer: Answer) -> Answered:
-            return Answered.json(
-                {
-                    "predictions": answer.predicted.tolist(),
-                    "model": resident.model,
-                    "version": resident.version,
-                    "prediction_ids": answer.prediction_ids,
-                }
-            )
-
-        return await self._predict(request, read, respond)
+        return await self._predict(request, Invocations())
 
     async def feedback(self, request: Request) -> Response:
         """Take labels by prediction id, also for a model that no longer serves."""
@@ -143,22 +118,17 @@ class Gateway:
         request.state.resident = resident  # for whoever answers if something goes wrong from here
         return resident
 
-    async def _predict(
-        self,
-        request: Request,
-        read: Callable[[Sent, Resident], oip.Asked],
-        respond: Callable[[AnswerForm, Resident, Answer], Answered],
-    ) -> Response:
+    async def _predict(self, request: Request, protocol: Protocol) -> Response:
         """Route once, so that no answer is of two versions; read, predict, log, respond, count."""
         request.state.started = time.perf_counter()
         request.state.probe = probe = request.headers.get("x-mlops-probe") == "1"
         resident = self._resolve(request)
 
         def work(sent: Sent) -> Answered:
-            rows, form = read(sent, resident)
+            rows, form = protocol.read(sent, resident)
             answer = answer_rows(self._recorder, resident, rows, started=request.state.started, probe=probe)
             request.state.rows = len(answer.prediction_ids)
-            return respond(form, resident, answer)
+            return protocol.answered(form, resident, answer)
 
         response = await self._work(request, work)
         self._count(request, 200)

@@ -49,6 +49,13 @@ class Traffic:
         return 1000 * ordered[round(share * (len(ordered) - 1))] if ordered else None
 
 
+@dataclass(frozen=True)
+class _Counters:
+    requests: Counter
+    rows: Counter
+    seconds: Histogram
+
+
 class Meters:
     """The gateway's counters; one set per gateway, so that tests may run several in one process.
 
@@ -60,6 +67,7 @@ class Meters:
     def __init__(self) -> None:
         self.since = utc_now()
         self.traffic: defaultdict[tuple[str, str], Traffic] = defaultdict(Traffic)
+        self._known: dict[tuple[str, str, int], _Counters] = {}
         self._registry = CollectorRegistry()
         self._requests = Counter(
             "mlops_gateway_requests_total",
@@ -112,11 +120,24 @@ class Meters:
             rows: Rows answered.
             probe: Whether the platform itself asked, which is no traffic.
         """
-        self._requests.labels(model, version, status).inc()
-        self._rows.labels(model, version).inc(rows)
-        self._seconds.labels(model).observe(seconds)
+        counters = self._of(model, version, status)
+        counters.requests.inc()
+        counters.rows.inc(rows)
+        counters.seconds.observe(seconds)
         if version and not probe:
             self.traffic[model, version].count(status, rows, seconds)
+
+    def _of(self, model: str, version: str, status: int) -> "_Counters":
+        """Return the counters of an outcome; to look them up by their labels takes longer than to count."""
+        key = (model, version, status)
+        known = self._known.get(key)
+        if known is None:
+            known = self._known[key] = _Counters(
+                self._requests.labels(model, version, status),
+                self._rows.labels(model, version),
+                self._seconds.labels(model),
+            )
+        return known
 
     def show(self, resident: Mapping[str, int], problems: Iterable[tuple[str, str | None]]) -> None:
         """Set what is as it is now.

@@ -1,0 +1,80 @@
+"""The forms in which predictions are asked for and answered, each behind the same two questions."""
+
+from dataclasses import dataclass
+from typing import Protocol as Port
+
+from mlops_assets.serving import oip
+from mlops_assets.serving.answer_form import PLAIN, AnswerForm
+from mlops_assets.serving.bodies import Answered, Sent
+from mlops_assets.serving.inference import Answer
+from mlops_assets.serving.matrices import Matrix, MatrixReader
+from mlops_assets.serving.mlflow_forms import read_mlflow
+from mlops_assets.serving.table import Resident
+
+
+class Protocol(Port):
+    """A form of requests and answers."""
+
+    def read_usual(self, content: bytes, reader: MatrixReader) -> Matrix | None:
+        """Return a usual request's rows, or None if it has to be read by :meth:`read`."""
+        ...
+
+    def read(self, sent: Sent, resident: Resident) -> oip.Asked:
+        """Return any request's rows, and what is asked of the answer.
+
+        Raises:
+            Refusal: Names what is wrong.
+        """
+        ...
+
+    def answered(self, form: AnswerForm, resident: Resident, answer: Answer) -> Answered:
+        """Return the answer's body and headers."""
+        ...
+
+
+@dataclass(frozen=True)
+class OpenInference:
+    """The Open Inference Protocol v2."""
+
+    def read_usual(self, content: bytes, reader: MatrixReader) -> Matrix | None:
+        """See :class:`Protocol`."""
+        return reader.read_oip(content)
+
+    def read(self, sent: Sent, resident: Resident) -> oip.Asked:
+        """See :class:`Protocol`."""
+        return oip.read_request(sent, resident.reader, resident.package.manifest)
+
+    def answered(self, form: AnswerForm, resident: Resident, answer: Answer) -> Answered:
+        """See :class:`Protocol`."""
+        named = {
+            "model_name": resident.model,
+            "model_version": resident.version,
+            "id": form.request_id or answer.prediction_ids[0],
+            "parameters": {"prediction_ids": answer.prediction_ids},
+        }
+        return oip.answered(named, answer.predicted, resident.package.manifest, form)
+
+
+@dataclass(frozen=True)
+class Invocations:
+    """MLflow's request forms, of which KServe's first protocol is one."""
+
+    def read_usual(self, content: bytes, reader: MatrixReader) -> Matrix | None:
+        """See :class:`Protocol`."""
+        return reader.read_mlflow(content)
+
+    def read(self, sent: Sent, resident: Resident) -> oip.Asked:
+        """See :class:`Protocol`."""
+        found = resident.reader.read_mlflow(sent.content) if resident.reader else None
+        return found or read_mlflow(sent.json(), resident.package.manifest), PLAIN
+
+    def answered(self, _: AnswerForm, resident: Resident, answer: Answer) -> Answered:
+        """See :class:`Protocol`."""
+        return Answered.json(
+            {
+                "predictions": answer.predicted.tolist(),
+                "model": resident.model,
+                "version": resident.version,
+                "prediction_ids": answer.prediction_ids,
+            }
+        )
