@@ -23,7 +23,7 @@ from typing import Any
 
 import numpy as np
 
-from mlops_assets.rollout.sequential_test import shown_above, shown_below, split_differences
+from mlops_assets.rollout.sequential_bounds import shown_above, shown_below, split_differences
 from mlops_assets.specs.policy_file import load_policy
 
 Array = np.ndarray[Any, Any]

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Literal
 
 from mlops_assets.rollout.plan import Step
-from mlops_assets.rollout.sequential_test import Differences, lower_bound, upper_bound
+from mlops_assets.rollout.sequential_bounds import Differences, lower_bound, upper_bound
 from mlops_assets.specs.durations import format_duration
 from mlops_assets.specs.rollout_rules import GuardRules, RolloutRules
 

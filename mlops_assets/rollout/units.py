@@ -9,7 +9,7 @@ it for certain, and tells nothing more.
 
 from typing import TYPE_CHECKING, Any
 
-from mlops_assets.rollout.sequential_test import Differences, paired_differences, split_differences
+from mlops_assets.rollout.sequential_bounds import Differences, paired_differences, split_differences
 
 if TYPE_CHECKING:
     import numpy as np

@@ -5,7 +5,7 @@ import pytest
 
 from mlops_assets.rollout.decision import Decision, Finding, Guard, Progress, decide, findings
 from mlops_assets.rollout.plan import Step
-from mlops_assets.rollout.sequential_test import Differences, paired_differences
+from mlops_assets.rollout.sequential_bounds import Differences, paired_differences
 from mlops_assets.specs.policy_file import current_policy
 from mlops_assets.specs.rollout_rules import GuardRules
 

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mlops_assets.rollout.plan import Split
-from mlops_assets.rollout.sequential_test import is_above
+from mlops_assets.rollout.sequential_bounds import is_above
 from mlops_assets.rollout.units import differences_of_pairs, differences_of_split, split_units
 
 STEPS = (5, 25, 50)

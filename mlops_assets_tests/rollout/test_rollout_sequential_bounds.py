@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mlops_assets.rollout.sequential_test import (
+from mlops_assets.rollout.sequential_bounds import (
     Differences,
     is_above,
     is_below,
