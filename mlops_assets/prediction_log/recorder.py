@@ -22,7 +22,7 @@ from mlops_assets.prediction_log.segment_writer import SegmentWriter
 from mlops_assets.prediction_log.sensitive import ColumnTreatment, Pseudonyms, Treatment
 
 
-class AnswerForm:
+class WrittenForm:
     """What the answers of one version to requests with the same columns have in common.
 
     Attributes:
@@ -51,7 +51,7 @@ class Recorder:
         self.ids = PredictionIds(secret)
         self.pseudonyms = Pseudonyms(secret)
         self._lock = threading.Lock()
-        self._forms: dict[tuple[Any, ...], AnswerForm] = {}
+        self._forms: dict[tuple[Any, ...], WrittenForm] = {}
         self._received = 0
 
     @classmethod
@@ -86,7 +86,7 @@ class Recorder:
         version: str,
         columns: Sequence[str],
         treatments: Mapping[str, Treatment] | None = None,
-    ) -> AnswerForm:
+    ) -> WrittenForm:
         """Return the form of a version's answers; it is written when it is asked for first.
 
         Forms are kept for good and open each segment, so whoever asks bounds how many there are.
@@ -109,10 +109,10 @@ class Recorder:
                 treatment = ColumnTreatment(tuple(columns), treatments, self.pseudonyms)
                 number = len(self._forms)
                 self.writer.open_with(encode(Schema(number, model, version, treatment.columns)))
-                self._forms[key] = AnswerForm(number, treatment)
+                self._forms[key] = WrittenForm(number, treatment)
             return self._forms[key]
 
-    def answers(self, form: AnswerForm, *answered: Answers) -> None:
+    def answers(self, form: WrittenForm, *answered: Answers) -> None:
         """Write answers of one form, together; they survive this process when this returns.
 
         Raises:

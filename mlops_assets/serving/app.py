@@ -3,6 +3,7 @@
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any
 
 import anyio
@@ -22,10 +23,10 @@ from mlops_assets.serving.bodies import Answered, Intake, Sent, json_response
 from mlops_assets.serving.feedback import take_labels
 from mlops_assets.serving.front import Front
 from mlops_assets.serving.inference import answer_rows
-from mlops_assets.serving.information import MLFLOW_PATHS, MODEL_PATHS, Information
+from mlops_assets.serving.information import Information
 from mlops_assets.serving.meters import Meters
 from mlops_assets.serving.problems import Problem
-from mlops_assets.serving.protocols import Invocations, OpenInference, Protocol
+from mlops_assets.serving.protocols import PREDICTION_PATHS, Protocol
 from mlops_assets.serving.refusal import Refusal
 from mlops_assets.serving.routing import Router
 from mlops_assets.serving.table import Resident
@@ -78,13 +79,11 @@ class Gateway:
         return Starlette(
             lifespan=lifespan,
             routes=[
-                *(HttpRoute(f"{path}/infer", self.infer, methods=["POST"]) for path in MODEL_PATHS),
-                HttpRoute("/v2/models/{model}/feedback", self.feedback, methods=["POST"]),
                 *(
-                    HttpRoute(f"{path}/invocations", self.invocations, methods=["POST"])
-                    for path in MLFLOW_PATHS
+                    HttpRoute(path, partial(self.predict, protocol=protocol), methods=["POST"])
+                    for path, protocol in PREDICTION_PATHS.items()
                 ),
-                HttpRoute("/v1/models/{model}:predict", self.invocations, methods=["POST"]),
+                HttpRoute("/v2/models/{model}/feedback", self.feedback, methods=["POST"]),
                 *self._information.routes,  # last: one of them would take ":predict" for a part of a name
             ],
             exception_handlers={
@@ -94,16 +93,6 @@ class Gateway:
                 Exception: self._broken,
             },
         )
-
-    async def infer(self, request: Request) -> Response:
-        """Predict, by the Open Inference Protocol."""
-        return await self._predict(request, OpenInference())
-
-    async def invocations(self, request: Request) -> Response:
-        """Predict, in MLflow's request forms, of which KServe's is one; without a name, the only model."""
-        if "model" not in request.path_params:
-            request.path_params["model"] = self._router.table.only_model
-        return await self._predict(request, Invocations())
 
     async def feedback(self, request: Request) -> Response:
         """Take labels by prediction id, also for a model that no longer serves."""
@@ -118,8 +107,10 @@ class Gateway:
         request.state.resident = resident  # for whoever answers if something goes wrong from here
         return resident
 
-    async def _predict(self, request: Request, protocol: Protocol) -> Response:
+    async def predict(self, request: Request, *, protocol: Protocol) -> Response:
         """Route once, so that no answer is of two versions; read, predict, log, respond, count."""
+        if "model" not in request.path_params:
+            request.path_params["model"] = self._router.table.only_model
         request.state.started = time.perf_counter()
         request.state.probe = probe = request.headers.get("x-mlops-probe") == "1"
         resident = self._resolve(request)

@@ -5,18 +5,19 @@ and no routing: to decode, predict and log it takes less than to hand it to anyb
 a request, it is passed on unchanged, so that one place knows what is wrong and how that is told.
 """
 
-import re
 import time
 from collections.abc import Awaitable, Callable, MutableMapping
 from functools import lru_cache
 from typing import Any
+
+from starlette.routing import compile_path
 
 from mlops_assets.errors import StorageError
 from mlops_assets.prediction_log.recorder import Recorder
 from mlops_assets.serving.binary_tensors import HEADER
 from mlops_assets.serving.inference import answer_rows
 from mlops_assets.serving.meters import Meters
-from mlops_assets.serving.protocols import Invocations, OpenInference, Protocol
+from mlops_assets.serving.protocols import PREDICTION_PATHS, Protocol
 from mlops_assets.serving.refusal import Refusal
 from mlops_assets.serving.table import Resident, Table
 
@@ -28,12 +29,7 @@ App = Callable[[_Message, _Receive, _Send], Awaitable[None]]
 # More rows keep other requests waiting for longer than a thread costs.
 _MOST_ROWS = 64
 _PATHS_REMEMBERED = 4096
-_PATH = re.compile(
-    r"/v2/models/(?P<oip>[^/]+)(?:/versions/(?P<version>[^/]+))?/infer"
-    r"|/models/(?P<mlflow>[^/]+)/invocations"
-    r"|/v1/models/(?P<kserve>[^/:]+):predict"
-)
-_PROTOCOLS: dict[str, Protocol] = {"oip": OpenInference(), "mlflow": Invocations(), "kserve": Invocations()}
+_PATHS = [(compile_path(path)[0], protocol) for path, protocol in PREDICTION_PATHS.items()]
 # They change how a request is read or counted.
 _UNUSUAL = {HEADER.encode(), b"x-mlops-probe", b"expect", b"content-encoding"}
 _JSON = [(b"content-type", b"application/json")]
@@ -69,9 +65,7 @@ class Front:
         await send({"type": "http.response.body", "body": content})
 
     def _resident(self, model: str, version: str | None) -> Resident | None:
-        route = self._table().routes.get(model)
-        version = version or (route.champion if route else None)
-        resident = route.loaded.get(version) if route and version else None
+        resident = self._table().find(model, version)
         return resident if resident and resident.reader and resident.package.uses_onnx else None
 
     def _answer(self, body: bytes, protocol: Protocol, resident: Resident) -> bytes | None:
@@ -99,11 +93,11 @@ class Front:
 @lru_cache(_PATHS_REMEMBERED)
 def _asked(path: str) -> tuple[Protocol, str, str | None] | None:
     """Return in which form a path asks for predictions, of which model and version."""
-    match = _PATH.fullmatch(path)
-    if match is None:
-        return None
-    name = next(name for name in _PROTOCOLS if match[name] is not None)
-    return _PROTOCOLS[name], match[name], match["version"]
+    for pattern, protocol in _PATHS:
+        if (match := pattern.match(path)) is not None:
+            named = match.groupdict()
+            return (protocol, named["model"], named.get("version")) if "model" in named else None
+    return None
 
 
 def _again(first: _Message, receive: _Receive) -> _Receive:

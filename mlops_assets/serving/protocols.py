@@ -1,6 +1,8 @@
 """The forms in which predictions are asked for and answered, each behind the same two questions."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Protocol as Port
 
 from mlops_assets.serving import oip
@@ -78,3 +80,18 @@ class Invocations:
                 "prediction_ids": answer.prediction_ids,
             }
         )
+
+
+_OPEN_INFERENCE, _INVOCATIONS = OpenInference(), Invocations()
+
+# Where predictions are asked for, and in which form. MLflow's server serves one model, and some of its
+# clients know no other path than the last.
+PREDICTION_PATHS: Mapping[str, Protocol] = MappingProxyType(
+    {
+        "/v2/models/{model}/infer": _OPEN_INFERENCE,
+        "/v2/models/{model}/versions/{version}/infer": _OPEN_INFERENCE,
+        "/models/{model}/invocations": _INVOCATIONS,
+        "/v1/models/{model}:predict": _INVOCATIONS,
+        "/invocations": _INVOCATIONS,
+    }
+)

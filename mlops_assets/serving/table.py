@@ -114,21 +114,27 @@ class Table:
             raise Refusal(503, f"the gateway has not read yet from the registry whether it serves {model!r}")
         raise Refusal(404, f"no model {model!r} is served{did_you_mean(model, self.routes)}")
 
+    def find(self, model: str, version: str | None) -> Resident | None:
+        """Return the version that answers, the champion unless one is named, or None if none is loaded."""
+        route = self.routes.get(model)
+        if route is None:
+            return None
+        wanted = route.champion if version is None else version
+        return None if wanted is None else route.loaded.get(wanted)
+
     def resolve(self, model: str, version: str | None) -> Resident:
         """Return the version that answers: the champion, unless one is named.
 
         Raises:
             Refusal: 404 if there is no such model or loaded version, 503 if the champion is not loaded.
         """
+        if (resident := self.find(model, version)) is not None:
+            return resident
         route = self.route(model)
         if version is not None:
-            if (resident := route.loaded.get(version)) is not None:
-                return resident
             why = self._because(model, version)
             loaded = ", ".join(route.versions) or "none"
             raise Refusal(404, f"{model} version {version!r} is not loaded{why}; loaded: {loaded}")
-        if route.champion is not None:
-            return route.loaded[route.champion]
         if CHAMPION not in route.wanted:
             raise Refusal(404, f"{model} has no champion yet; name one of its versions")
         why = self._because(model, route.wanted[CHAMPION])
