@@ -49,12 +49,28 @@ class VersionRefused(EndpointError):
     """The gateway will not load a version; the message is its reason."""
 
 
+class RolloutError(MlopsError):
+    """A rollout cannot be begun, moved on or ended as asked."""
+
+
 class StorageError(MlopsError):
     """The home folder cannot be written: full disk, missing rights."""
 
 
+class AccessError(MlopsError):
+    """Who may call the gateway is not declared, or not as it can be read."""
+
+
 class AuditError(MlopsError):
     """An audit entry cannot be written as it is."""
+
+
+class ExportError(MlopsError):
+    """A model cannot be exported as it was asked for."""
+
+
+class AccuracyLost(ExportError):
+    """The smaller form of a model predicts too differently; the message holds the figures."""
 
 
 class BusyError(MlopsError):

@@ -42,13 +42,15 @@ class GatewayClient:
 
     Args:
         url: Base URL, such as ``http://127.0.0.1:8080``.
+        key: API key to show; the platform's own is :func:`mlops_assets.gateway_credential.platform_key`.
 
     Raises:
         EndpointError: From every call after :meth:`close`.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, key: str | None = None) -> None:
         self.url = url.rstrip("/")
+        self.key = key
         self._opened: httpx.Client | None = None
         self._closed = False
 
@@ -97,6 +99,16 @@ class GatewayClient:
             unknown += self._post(f"/v2/models/{model}/feedback", {"labels": body})["unknown"]
         return unknown
 
+    def feedback_lines(self, model: str, lines: bytes) -> dict[str, Any]:
+        """Send feedback as lines of JSON; return how many were ``accepted`` and ``refused``, and ``errors``.
+
+        Raises:
+            EndpointError: The gateway cannot be reached, or takes none of it.
+        """
+        path = f"/v2/models/{model}/feedback"
+        answer: dict[str, Any] = self._sent(path, lines, {"content-type": "application/x-ndjson"})
+        return answer
+
     def wait_for_version(self, model: str, version: str, timeout: float) -> float:
         """Wait until a version is loaded; return the seconds it took.
 
@@ -137,6 +149,19 @@ class GatewayClient:
 
         return self._wait(serves, f"{model} is not served by version {version}", timeout)
 
+    def wait_for_drill(self, model: str, version: str, timeout: float) -> float:
+        """Wait until the gateway has followed a rehearsed rollback; return the seconds it took.
+
+        Raises:
+            EndpointError: It did not within ``timeout`` seconds.
+        """
+
+        def follows() -> bool:
+            response = self._get(f"/v2/models/{model}")
+            return response.status_code == 200 and self._content(response)["parameters"]["drill"] == version
+
+        return self._wait(follows, f"the gateway does not follow {model} to version {version}", timeout)
+
     def close(self) -> None:
         """Close the connections; the client must not be used afterwards."""
         self._closed = True
@@ -153,7 +178,12 @@ class GatewayClient:
         if self._opened is None:
             import httpx
 
-            self._opened = httpx.Client(base_url=self.url, timeout=_TIMEOUT_SECONDS, trust_env=False)
+            self._opened = httpx.Client(
+                base_url=self.url,
+                headers={"x-api-key": self.key} if self.key else None,
+                timeout=_TIMEOUT_SECONDS,
+                trust_env=False,
+            )
         return self._opened
 
     def _get(self, path: str) -> "httpx.Response":
@@ -168,6 +198,9 @@ class GatewayClient:
             content = orjson.dumps(body, option=orjson.OPT_SERIALIZE_NUMPY)
         except orjson.JSONEncodeError as error:
             raise EndpointError(f"the request holds what JSON cannot carry: {error}") from error
+        return self._sent(path, content, headers)
+
+    def _sent(self, path: str, content: bytes, headers: dict[str, str]) -> Any:
         with self._errors():
             response = self._client.post(path, content=content, headers=headers)
         if response.status_code != 200:

@@ -11,6 +11,7 @@ from typing import IO, NamedTuple
 
 from mlops_assets.errors import EndpointError
 from mlops_assets.gateway_client import GatewayClient
+from mlops_assets.gateway_credential import platform_key
 from mlops_assets.home import Home
 
 _STARTUP_SECONDS = 60
@@ -62,7 +63,7 @@ def running_gateway(home: Home, port: int = 0) -> Iterator[GatewayClient]:
     """
     started = (_underway.pop(home, None) if port == 0 else None) or _start(home, port)
     try:
-        client = GatewayClient(_wait_until_ready(started))
+        client = GatewayClient(_wait_until_ready(started), platform_key(home.root))
         try:
             yield client
         finally:

@@ -100,6 +100,16 @@ class Home:
         return self.root / "served.json"
 
     @property
+    def api_keys(self) -> Path:
+        """Who may call the gateway: ``MLOPS_API_KEYS``, else a file in the home that ``keys add`` begins."""
+        return Path(os.environ.get("MLOPS_API_KEYS") or self.root / "api_keys.json").absolute()
+
+    @property
+    def kept(self) -> Path:
+        """What a gateway keeps of the versions it proved; see :mod:`mlops_assets.serving.kept`."""
+        return self.root / "gateway"
+
+    @property
     def gateway_address(self) -> Path:
         """File in which a running gateway writes its URL; see :mod:`mlops_assets.gateway_address`."""
         return self.root / "gateway.url"
@@ -196,13 +206,18 @@ def storage_failure_in(message: str) -> str | None:
     return _FULL_DISK if any(sign in message for sign in signs) else None
 
 
-def write_atomically(path: Path, content: bytes) -> None:
+def write_atomically(path: Path, content: bytes, mode: int = 0o644) -> None:
     """Write ``content`` so that ``path`` has all of it or is as it was.
+
+    Args:
+        path: The file.
+        content: What it is to hold.
+        mode: Who may read and write it.
 
     Raises:
         StorageError: The disk is full or the folder is not writable.
     """
-    with storage_errors(path), replacing(path) as temporary:
+    with storage_errors(path), replacing(path, mode) as temporary:
         temporary.write_bytes(content)
 
 
@@ -223,13 +238,13 @@ def write_secret_once(path: Path, content: bytes) -> None:
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """Yield a temporary path beside ``path`` that takes its place when the block succeeds."""
+def replacing(path: Path, mode: int = 0o644) -> Iterator[Path]:
+    """Yield a temporary path that takes the place of ``path``, with this mode, when the block succeeds."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with _temporary(path) as temporary:
         yield temporary
         _sync(temporary)
-        temporary.chmod(0o644)
+        temporary.chmod(mode)
         temporary.replace(path)
 
 

@@ -12,6 +12,8 @@ from pydantic import BaseModel, PrivateAttr
 
 from mlops_assets.errors import EvidenceError, PackageError
 from mlops_assets.gateway_address import living_gateway
+from mlops_assets.gateway_client import GatewayClient
+from mlops_assets.gateway_credential import platform_key
 from mlops_assets.governance.audit_chain import AuditChain
 from mlops_assets.governance.envelope import seal, unseal
 from mlops_assets.governance.ledger import Ledger
@@ -24,6 +26,7 @@ from mlops_assets.registry.decisions import Decisions
 from mlops_assets.registry.mlflow_registry import MlflowRegistry
 from mlops_assets.registry.port import ModelVersion
 from mlops_assets.registry.recorded_version import Records
+from mlops_assets.registry.rollouts import Rollouts
 from mlops_assets.specs.policy_file import current_policy
 from mlops_assets.training.package import PackagedModel
 
@@ -71,6 +74,11 @@ class Platform(dg.ConfigurableResource):  # type: ignore[type-arg]
     def authority(self) -> Authority:
         """What changes production."""
         return Authority(self.registry, self.verifier, self.audit, lambda: self.signer, self.decisions)
+
+    @property
+    def rollouts(self) -> Rollouts:
+        """What takes a version to its traffic step by step."""
+        return Rollouts(self.authority)
 
     @property
     def decisions(self) -> Decisions:
@@ -139,6 +147,10 @@ class Platform(dg.ConfigurableResource):  # type: ignore[type-arg]
         if url := os.environ.get("MLOPS_GATEWAY_URL"):
             return url
         return living_gateway(self.home.gateway_address)
+
+    def gateway_at(self, url: str) -> GatewayClient:
+        """Return a client of a gateway that shows the platform's own key."""
+        return GatewayClient(url, platform_key(self.home.root))
 
     @property
     def gateway_is_required(self) -> bool:

@@ -1,7 +1,9 @@
 """Homes with real models in a real registry, and a gateway on them: in this process, or one of its own."""
 
 import shutil
+import socket
 import sqlite3
+import threading
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
@@ -15,6 +17,7 @@ from urllib.request import url2pathname
 import httpx
 import numpy as np
 import pandas as pd
+import uvicorn
 from sklearn.base import BaseEstimator
 from sklearn.datasets import load_diabetes, load_iris
 from sklearn.linear_model import LinearRegression, LogisticRegression
@@ -29,11 +32,19 @@ from mlops_assets.prediction_log.recorder import Recorder
 from mlops_assets.prediction_log.secret import secret_for
 from mlops_assets.prediction_log.segment_writer import SegmentWriter
 from mlops_assets.registry.mlflow_registry import ARTIFACT_PATH, MlflowRegistry
-from mlops_assets.registry.port import CHAMPION, EVIDENCE_TAG, RELEASE_TAG, ModelVersion
+from mlops_assets.registry.port import (
+    CHAMPION,
+    EVIDENCE_TAG,
+    RELEASE_TAG,
+    ModelVersion,
+    RegistryReader,
+)
 from mlops_assets.registry.promotion import promote
 from mlops_assets.registry.proof import read_evidence, read_release, write_evidence
 from mlops_assets.registry.training_run import log_training
 from mlops_assets.serving.app import Gateway
+from mlops_assets.serving.connections import answered_by
+from mlops_assets.serving.kept import Kept
 from mlops_assets.serving.marks import Marks
 from mlops_assets.serving.meters import Meters
 from mlops_assets.serving.proving import Prover
@@ -42,6 +53,7 @@ from mlops_assets.specs.model_spec import Column
 from mlops_assets.specs.policy_file import load_policy
 from mlops_assets.specs.tasks import Task
 from mlops_assets.training import onnx_form
+from mlops_assets.training.envelope import envelope_of
 from mlops_assets.training.package import Manifest, PackagedModel, write_package
 from mlops_assets_tests.vouching import evidence_of, release_of, subject_of
 
@@ -140,6 +152,7 @@ class Fleet:
             time_column=training.time_column,
             target=training.target,
             lineage={},
+            envelope=envelope_of(training.frame, training.inputs),
         )
         named = {name: value for name, value in changes.items() if name in vars(manifest)}
         manifest = replace(manifest, **named)
@@ -296,6 +309,53 @@ class InProcess:
             self.router.follow()
 
 
+@dataclass
+class Listening:
+    """A gateway of this process that answers on a port, and the paths that reached its application."""
+
+    inside: InProcess
+    keep_alive_seconds: int = 60
+    send_buffer: int | None = None
+    passed_on: list[str] = field(default_factory=list)
+    address: tuple[str, int] = field(init=False)
+    server: uvicorn.Server = field(init=False)
+
+    def __enter__(self) -> "Listening":
+        listener = socket.socket()
+        if self.send_buffer is not None:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, self.send_buffer)
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        self.address = listener.getsockname()
+        config = uvicorn.Config(
+            self._noted(self.inside.gateway.app()),
+            http=answered_by(self.inside.gateway.front()),
+            lifespan="off",  # the test itself moves the router
+            log_config=None,
+            access_log=False,
+            timeout_keep_alive=self.keep_alive_seconds,
+        )
+        self.server = uvicorn.Server(config)
+        self._thread = threading.Thread(target=self.server.run, args=[[listener]])
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.server.should_exit = True
+        self._thread.join()
+
+    @property
+    def url(self) -> str:
+        return "http://{}:{}".format(*self.address)
+
+    def _noted(self, app: Any) -> Any:
+        async def noted(scope: Any, receive: Any, send: Any) -> None:
+            self.passed_on.append(scope["path"])
+            await app(scope, receive, send)
+
+        return noted
+
+
 @contextmanager
 def in_process(
     fleet: Fleet,
@@ -303,15 +363,18 @@ def in_process(
     marks: Marks | None = None,
     prover: Prover | None = None,
     may_have_changed: Callable[[], bool] | None = None,
+    kept: Kept | None = None,
+    registry: RegistryReader | None = None,
     **options: Any,
 ) -> Iterator[InProcess]:
     meters = Meters()
     router = Router(
-        fleet.registry,
+        registry or fleet.registry,
         prover or Prover(fleet.signer.verifier, load_policy),
         marks or Marks(),
         lambda problem: meters.incidents.labels(problem.kind, problem.model or "").inc(),
         may_have_changed,
+        kept,
     )
     folder = log_path or fleet.home.prediction_log
     recorder = Recorder(SegmentWriter(folder, "test"), secret_for(fleet.home.root))

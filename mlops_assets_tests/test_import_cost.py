@@ -19,6 +19,7 @@ CORE = (
     "evaluation.fairness", "training.label_noise",
     "prediction_log.compaction", "prediction_log.log", "prediction_log.recorder",
     "registry.authority", "registry.mlflow_registry", "registry.promotion", "registry.training_run",
+    "registry.reading", "governance.audit_reading", "training.rehearsal",
 )  # fmt: skip
 
 
@@ -63,3 +64,9 @@ def test_the_prediction_log_is_written_without_what_reads_it() -> None:
 
 def test_the_gateway_knows_no_orchestrator() -> None:
     assert loaded_after("import mlops_assets.serving.app", "dagster", "mlflow", "evidently") == set()
+
+
+def test_a_gateway_starts_without_what_it_may_never_need() -> None:
+    code = "import mlops_assets.serving.server"
+    heavy = [name for name in HEAVY if name != "onnxruntime"]
+    assert loaded_after(code, "sqlalchemy", "httpx", "numpy", *heavy) == set()

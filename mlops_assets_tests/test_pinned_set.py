@@ -125,6 +125,15 @@ def test_mlflow(tmp_path: Path) -> None:
     assert client.get_run(run.info.run_id).data.metrics == {"auc": 0.7}
 
 
+def test_pyjwt() -> None:
+    import jwt
+    from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, generate_private_key
+
+    key = generate_private_key(SECP256R1())
+    token = jwt.encode({"sub": "somebody"}, key, "ES256")
+    assert jwt.decode(token, key.public_key(), ["ES256"]) == {"sub": "somebody"}
+
+
 def test_cloudpickle_and_cryptography() -> None:
     import pickle
 

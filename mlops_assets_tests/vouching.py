@@ -1,22 +1,29 @@
 """Evidence for tests: what gates would have measured of a candidate that just keeps every limit."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from mlops_assets.governance.evidence import Evidence, GateRecord, Subject
 from mlops_assets.governance.release import Release
 from mlops_assets.specs.durations import utc_now
 from mlops_assets.specs.gate_rules import AT_THE_ENDPOINT, EVIDENT
-from mlops_assets.specs.policy import Risk, Rules
+from mlops_assets.specs.policy import DrillRules, Risk, Rules
 from mlops_assets.specs.policy_file import load_policy
 from mlops_assets.verdict import Figure, Measurement
 
 CANDIDATE = "c" * 64
 
 
-def rules_of(risk: Risk = "limited", **gates: dict[str, Any]) -> Rules:
-    """Return what the platform's own policy demands, with some gates' rules changed."""
+def rules_of(risk: Risk = "limited", *, at_once: bool = True, **gates: dict[str, Any]) -> Rules:
+    """Return what the platform's own policy demands, with some gates' rules changed.
+
+    A version serves at once, also at high risk, unless otherwise asked: rollouts and drills have tests of
+    their own.
+    """
     rules = load_policy().tiers[risk]
+    if at_once:
+        immediate = rules.rollout.model_copy(update={"strategy": "immediate", "shadow": timedelta(0)})
+        rules = rules.model_copy(update={"rollout": immediate, "drills": DrillRules(max_age=None)})
     changed = {g: rules.gates.of(g).model_copy(update=update) for g, update in gates.items()}
     return rules.model_copy(update={"gates": rules.gates.model_copy(update=changed)})
 

@@ -1,14 +1,19 @@
-"""The fleet's jobs, its monitoring schedule and its retraining sensor."""
+"""The fleet's jobs, its schedules and its sensors, and the one asset that all models share."""
 
 import dagster as dg
 
 from mlops_assets.automation.approvals import approval_sensor, decision_job
+from mlops_assets.automation.drills import drill_job, drill_schedule
 from mlops_assets.automation.monitoring_schedule import monitoring_schedule
+from mlops_assets.automation.prediction_log import compaction_job, compaction_schedule, prediction_log
 from mlops_assets.automation.retraining_sensor import retraining_sensor
+from mlops_assets.automation.rollout_sensor import rollout_sensor
 from mlops_assets.resources import RESOURCES
-from mlops_assets.stages.stage import LIFECYCLE, MONITORING
+from mlops_assets.stages.stage import BATCH, LIFECYCLE, MONITORING
 
 _APPROVAL_INTERVAL_SECONDS = 30
+_ROLLOUT_INTERVAL_SECONDS = 15
+_BATCH_INTERVAL_SECONDS = 30
 
 
 def stages_of_fleet(*stages: str) -> dg.AssetSelection:
@@ -19,14 +24,30 @@ def stages_of_fleet(*stages: str) -> dg.AssetSelection:
     return selection
 
 
+def batch_sensor() -> dg.AutomationConditionSensorDefinition:
+    """Return what starts batch scoring wherever a spec's schedule says so: one for all models."""
+    return dg.AutomationConditionSensorDefinition(
+        "batch_scoring",
+        target=stages_of_fleet(BATCH),
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        minimum_interval_seconds=_BATCH_INTERVAL_SECONDS,
+        description="Scores each model's batch when the schedule in its spec says so.",
+    )
+
+
 def fleet_definitions(
-    monitoring_cron: str = "0 6 * * *", retraining_interval_seconds: int = 60
+    monitoring_cron: str = "0 6 * * *",
+    retraining_interval_seconds: int = 60,
+    drill_cron: str = "0 5 * * 1",
+    compaction_cron: str = "*/15 * * * *",
 ) -> dg.Definitions:
     """Return what the fleet has once, however many models there are.
 
     Args:
         monitoring_cron: When the monitoring pass runs (UTC).
         retraining_interval_seconds: How often the retraining sensor looks.
+        drill_cron: When rollbacks are rehearsed (UTC).
+        compaction_cron: When the prediction log is compacted (UTC).
     """
     lifecycle = dg.define_asset_job(
         "lifecycle",
@@ -40,12 +61,20 @@ def fleet_definitions(
         executor_def=dg.in_process_executor,
         description="One monitoring pass over the fleet.",
     )
+    drill, compact = drill_job(), compaction_job()
     return dg.Definitions(
-        jobs=[lifecycle, monitor, decision_job()],
-        schedules=[monitoring_schedule(monitor, monitoring_cron)],
+        assets=[prediction_log],
+        jobs=[lifecycle, monitor, compact, decision_job(), drill],
+        schedules=[
+            monitoring_schedule(monitor, monitoring_cron),
+            compaction_schedule(compact, compaction_cron),
+            drill_schedule(drill, drill_cron),
+        ],
         sensors=[
             retraining_sensor(lifecycle, retraining_interval_seconds),
             approval_sensor(lifecycle, _APPROVAL_INTERVAL_SECONDS),
+            rollout_sensor(_ROLLOUT_INTERVAL_SECONDS),
+            batch_sensor(),
         ],
         resources=RESOURCES,
     )

@@ -3,7 +3,7 @@
 Dagster's webserver knows no users. A proxy in front of it does, and passes the name on in a header. The
 coordinator through which every queued run goes writes that name onto the run, over whatever the client sent
 along. That holds as far as the proxy does: it must set the header on every request, and nobody may reach the
-webserver around it.
+webserver around it. What a client may not choose either is the pod that the run has on Kubernetes.
 """
 
 from collections.abc import Mapping
@@ -16,6 +16,7 @@ from dagster._core.storage.tags import AUTO_RETRY_RUN_ID_TAG
 from dagster._serdes import ConfigurableClassData
 
 from mlops_assets.actor import EMAIL_TAG, USER_TAG
+from mlops_assets.automation.pod_tag import POD_TAG, resources_only
 
 if TYPE_CHECKING:
     from starlette.requests import HTTPConnection
@@ -70,12 +71,20 @@ class IdentityRunCoordinator(QueuedRunCoordinator[dg.DagsterInstance]):
         return cls(inst_data=inst_data, **config_value)
 
     def submit_run(self, context: SubmitRunContext) -> dg.DagsterRun:
-        """Write onto a run who started it, then put it into the queue."""
+        """Write onto a run who started it, and what its pod may be like; then put it into the queue."""
         run = context.dagster_run
         # A run that is in the queue already keeps the name it came with.
         if run.status == DagsterRunStatus.NOT_STARTED:
-            self._instance.add_run_tags(run.run_id, self._stamp(context))
+            self._instance.add_run_tags(run.run_id, {**self._stamp(context), **self._pod(run)})
         return super().submit_run(context)
+
+    def _pod(self, run: dg.DagsterRun) -> dict[str, str]:
+        """Return the tag that says what a run's pod is like, with no more in it than anybody may ask for."""
+        if POD_TAG not in run.tags:
+            return {}
+        granted = resources_only(run.tags[POD_TAG])
+        self._instance.report_engine_event(f"Of the tag {POD_TAG} counts {granted}", run)
+        return {POD_TAG: granted}
 
     def _stamp(self, context: SubmitRunContext) -> dict[str, str]:
         """Return the tags that say who started a run."""

@@ -178,7 +178,7 @@ class _Story:
         stop, warm = threading.Event(), threading.Barrier(_CLIENTS + 1)
 
         def client() -> None:
-            gateway = GatewayClient(self._gateway.url)
+            gateway = GatewayClient(self._gateway.url, self._gateway.key)
             gateway.infer(MODEL, row)
             warm.wait()
             while not stop.is_set():

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from mlops_assets.evaluation.reasons import Explanation
     from mlops_assets.registry.trace import Trace
     from mlops_assets.resources import Platform
+    from mlops_assets.training.package import PackagedModel
 
 
 def add_to(app: typer.Typer) -> None:
@@ -24,46 +25,77 @@ def add_to(app: typer.Typer) -> None:
         """Tell what one prediction rests on, as it was at that moment, and why it came out as it did.
 
         Everything comes from signed records: the release in force, its evidence, the package. The package
-        also answers the same row once more. Exits with 1 if anything does not fit together.
+        also answers the same row once more, unless the log does not keep all of it. Exits with 1 if
+        anything does not fit together.
         """
         from mlops_assets.errors import DataError, PackageError
         from mlops_assets.home import Home
         from mlops_assets.registry.trace import trace
         from mlops_assets.resources import Platform
+        from mlops_assets.serving.discretion import treatments_of
 
         Home.from_environment().prepare()
         platform = Platform()
-        found = trace(prediction, platform.prediction_log, platform.authority)
-        findings, again, reasons = list(found.findings), None, None
         try:
-            again, reasons = _asked_again(found, platform)
-            if again != found.prediction.output:
-                findings.append(f"asked again, the package answers {again}")
+            found = trace(prediction, platform.prediction_log, platform.authority)
+        except DataError:
+            if not _is_of_a_batch(prediction, platform, json):
+                raise
+            return
+        findings, again, reasons, hidden = list(found.findings), None, None, []
+        try:
+            package = platform.package(found.version.run_id, found.evidence.subject.candidate)
+            hidden = sorted(
+                treatments_of(package.manifest).keys() & {c.name for c in package.manifest.inputs}
+            )
+            if not hidden:
+                again, reasons = _asked_again(found, package)
+                if again != found.prediction.output:
+                    findings.append(f"asked again, the package answers {again}")
         except (DataError, PackageError) as error:
             findings.append(f"why it answered so cannot be told: {error}")
         if json:
-            print_json(_told(found, again, reasons, findings))
+            print_json({**_told(found, again, reasons, findings), "not_logged": hidden})
         else:
-            _show(found, again, reasons)
+            _show(found, again, reasons, hidden)
         for finding in findings:
             print(finding, file=sys.stderr)
         if findings:
             sys.exit(FINDING)
 
 
-def _asked_again(found: "Trace", platform: "Platform") -> "tuple[Any, Explanation]":
+def _is_of_a_batch(prediction: str, platform: "Platform", json: bool) -> bool:
+    """Tell of which scored file's row a prediction is that is not in the log; return whether it is of any."""
+    from mlops_assets.prediction_log.prediction_ids import PredictionIds
+    from mlops_assets.prediction_log.secret import secret_for
+    from mlops_assets.scoring.records import row_of
+
+    found = row_of(prediction, platform.audit, PredictionIds(secret_for(platform.home.root)))
+    if found is None:
+        return False
+    entry, row = found.entry, found.row
+    if json:
+        print_json({"prediction_id": prediction, "row": row, "audit_entry": entry.model_dump()})
+        return True
+    detail = entry.detail
+    say(f"row {row:,} of {entry.reason}, scored by {entry.model} version {detail.get('version')}")
+    say(f"  by {entry.actor} at {entry.at.removesuffix('Z')} UTC to {detail.get('output')}")
+    say(f"  audit entry {entry.seq}, evidence {entry.evidence}, package {detail.get('candidate')}")
+    say("  the row itself was not logged, so its reasons cannot be told; score --log keeps it")
+    return True
+
+
+def _asked_again(found: "Trace", package: "PackagedModel") -> "tuple[Any, Explanation]":
     """Return what the package answers to the same row, and its reasons.
 
     Raises:
         DataError: The row, as it was logged, is none that the package takes.
-        PackageError: The package is gone, altered, or not the one of the evidence.
     """
     from mlops_assets.errors import DataError
     from mlops_assets.evaluation.reasons import explain_row
     from mlops_assets.serving.refusal import Refusal
     from mlops_assets.serving.rows import rows_of
 
-    package = platform.package(found.version.run_id, found.evidence.subject.candidate)
     try:
         row = rows_of({k: [v] for k, v in found.prediction.inputs.items()}, package.manifest).frame
     except Refusal as error:
@@ -93,17 +125,25 @@ def _told(found: "Trace", again: Any, reasons: "Explanation | None", findings: l
             for gate, verdict in evidence.verdicts().items()
         ],
         "release": release.plain() if release else None,
+        "traffic": found.traffic.plain() if found.traffic else None,
         "audit_entry": found.entry.seq if found.entry else None,
         "findings": findings,
     }
 
 
-def _show(found: "Trace", again: Any, reasons: "Explanation | None") -> None:
+def _show(found: "Trace", again: Any, reasons: "Explanation | None", hidden: list[str]) -> None:
     from mlops_assets.specs.policy_file import current_policy
 
     asked, subject = found.prediction, found.evidence.subject
-    say(f"{asked.model} version {asked.version} answered {asked.output} at {asked.served_at} UTC")
-    say(f"  asked again: {again}" if again is not None else "  asked again: no answer")
+    whom = f" to {asked.caller}" if asked.caller else ""
+    say(f"{asked.model} version {asked.version} answered {asked.output}{whom} at {asked.served_at} UTC")
+    if found.traffic:
+        share = f"{found.traffic.percent} % of the entities, traffic record {found.traffic.serial}"
+        say(f"  as the challenger of version {found.traffic.champion}, in a rollout ({share})")
+    if hidden:
+        say(f"  not asked again: the log does not keep {', '.join(hidden)}, as the spec says")
+    else:
+        say(f"  asked again: {again}" if again is not None else "  asked again: no answer")
     if found.label:
         say(f"  turned out: {found.label.label}, known at {found.label.observed_at} UTC")
     if reasons:

@@ -28,7 +28,6 @@ def add_to(app: typer.Typer) -> None:
 
         from mlops_assets.actor import os_user
         from mlops_assets.errors import EndpointError, SpecError
-        from mlops_assets.gateway_client import GatewayClient
         from mlops_assets.home import Home
         from mlops_assets.resources import Platform
 
@@ -42,7 +41,7 @@ def add_to(app: typer.Typer) -> None:
         followed: float | None = None
         if platform.gateway_url is not None:
             try:
-                GatewayClient(platform.gateway_url).wait_for_champion(model, move.champion, timeout=10)
+                platform.gateway_at(platform.gateway_url).wait_for_champion(model, move.champion, timeout=10)
                 followed = time.perf_counter() - start
             except EndpointError as error:
                 typer.echo(f"the alias is moved, but the gateway does not confirm it: {error}", err=True)

@@ -80,6 +80,7 @@ def add_to(app: typer.Typer) -> None:
                     "run_id": outcome.run_id,
                     "success": outcome.success,
                     "champion": deployed.get("champion"),
+                    "rollout": deployed.get("rollout"),
                     "refusals": [vars(r) for r in outcome.refusals],
                     "failure": outcome.failure,
                 }
@@ -87,6 +88,11 @@ def add_to(app: typer.Typer) -> None:
         elif outcome.success:
             since = "promoted now" if deployed["moved"] else "as before"
             say(f"{model}: version {deployed['champion']} is the champion ({since})")
+            if rollout := deployed.get("rollout"):
+                say(
+                    f"{model}: version {deployed['challenger']} is on its way ({rollout}); see mlops-assets "
+                    f"status {model}"
+                )
             if not lasting:
                 say("no gateway is running; mlops-assets serve starts one")
         for refusal in outcome.refusals:

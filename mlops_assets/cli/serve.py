@@ -14,13 +14,18 @@ def add_to(app: typer.Typer) -> None:
     def serve(
         host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
         port: Annotated[int, typer.Option(help="Port; 0 for a free one.", min=0, max=65535)] = 8080,
+        allow_anonymous: Annotated[
+            bool, typer.Option("--allow-anonymous", help="Let callers without a key or token in, too.")
+        ] = False,
         json: Json = False,
     ) -> None:
         """Serve every model that has a champion: Open Inference Protocol v2 and MLflow's invocations.
 
         Follows the registry's aliases within a second, keeps the previous champion loaded, and logs each
         prediction before it answers. Stops gracefully on Ctrl-C or SIGTERM. With --json it prints its URL
-        as soon as it answers.
+        as soon as it answers. On another address than the loopback interface's it starts only if a caller
+        has a key (mlops-assets keys add), if MLOPS_JWKS names an identity provider, or with
+        --allow-anonymous.
         """
         from mlops_assets.home import Home
         from mlops_assets.serving.server import run_gateway
@@ -31,4 +36,4 @@ def add_to(app: typer.Typer) -> None:
             else:
                 say(f"serving at {url}")
 
-        run_gateway(Home.from_environment(), host, port, on_ready=announce)
+        run_gateway(Home.from_environment(), host, port, allow_anonymous=allow_anonymous, on_ready=announce)

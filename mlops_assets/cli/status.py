@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from mlops_assets.cli.audit import show_entries
-from mlops_assets.cli.output import Json, print_json, report_problems, table
+from mlops_assets.cli.output import Json, print_json, report_problems, say, table
 
 if TYPE_CHECKING:
     from mlops_assets.governance.approvals import ApprovalState
     from mlops_assets.monitoring.assessment import Assessment
     from mlops_assets.registry.port import ModelVersion
+    from mlops_assets.registry.rollout_look import Look
     from mlops_assets.resources import Platform
     from mlops_assets.specs.model_spec import ModelSpec
 
@@ -48,14 +49,65 @@ def add_to(app: typer.Typer) -> None:
             for spec in (loaded.spec for loaded in fleet.specs)
         ]
         if json:
-            detail = {"changes": [e.model_dump() for e in platform.audit.entries(model)]} if model else {}
+            detail = _detail(platform, model) if model else {}
             print_json({"models": rows, **detail})
             report_problems(fleet)
             return
         table(_COLUMNS, [[_cell(row[name]) for name in _COLUMNS] for row in rows])
         if model:
+            _show_rollout(platform, model)
             show_entries(platform.audit.entries(model), title="What changed production")
         report_problems(fleet)
+
+
+def _detail(platform: "Platform", model: str) -> dict[str, Any]:
+    """Return what is to be told of one model besides its row."""
+    seen = _rollout_of(platform, model)
+    rollout = None
+    if seen is not None:
+        names = ("challenger", "champion", "state", "percent", "begun", "step_begun", "until", "serial")
+        rollout = {
+            **{name: getattr(seen.traffic, name) for name in names},
+            "step": str(seen.step),
+            "steps": [str(step) for step in seen.plan],
+            "units": dict(seen.units),
+            "bounds": [vars(finding) for finding in seen.findings],
+            "decision": vars(seen.decision),
+        }
+    return {"rollout": rollout, "changes": [entry.model_dump() for entry in platform.audit.entries(model)]}
+
+
+def _rollout_of(platform: "Platform", model: str) -> "Look | None":
+    from mlops_assets.registry.rollout_look import look
+    from mlops_assets.specs.durations import utc_now
+
+    traffic = platform.rollouts.running(model)
+    return look(platform.rollouts, traffic, platform.prediction_log, utc_now()) if traffic else None
+
+
+def _show_rollout(platform: "Platform", model: str) -> None:
+    seen = _rollout_of(platform, model)
+    if seen is None:
+        return
+    traffic = seen.traffic
+    table(
+        ["guard", "worse by at least", "at most", "units", "reverted above", "goes on below"],
+        [
+            [
+                f"{found.guard} of {found.of}" if found.of else found.guard,
+                f"{found.low:+.4f}",
+                f"{found.high:+.4f}",
+                f"{found.units:,}",
+                f"{found.tolerance:g}",
+                f"{found.margin:g}{'' if found.required else ' (not waited for)'}",
+            ]
+            for found in seen.findings
+        ],
+        title=f"Rollout of version {traffic.challenger} beside {traffic.champion}, {traffic.state}: step "
+        f"{traffic.step + 1} of {len(seen.plan)}, {seen.step}, since {traffic.step_begun:%Y-%m-%d %H:%M} UTC",
+    )
+    units = ", ".join(f"{count:,} units with {arm}" for arm, count in seen.units.items())
+    say(f"{units}; {seen.decision.action}: {seen.decision.reason}")
 
 
 _COLUMNS = [

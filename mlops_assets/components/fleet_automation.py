@@ -12,15 +12,19 @@ class FleetAutomationAttributes(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     monitoring_cron: str = Field("0 6 * * *", description="When the monitoring pass runs (UTC).")
+    drill_cron: str = Field("0 5 * * 1", description="When rollbacks are rehearsed (UTC).")
+    compaction_cron: str = Field(
+        "*/15 * * * *", description="When the prediction log is compacted, and old days deleted (UTC)."
+    )
     retraining_interval_seconds: int = Field(60, ge=10, description="How often the sensor looks.")
 
 
 class FleetAutomation(dg.Component):
-    """The monitoring schedule and the retraining sensor of the whole fleet.
+    """The schedules and the retraining sensor of the whole fleet.
 
-    A project needs one of these, however many models it has. Both run without being switched on: the
-    schedule looks at the last complete window of every model, and the sensor starts a retraining where
-    that showed harm, age or new data.
+    A project needs one of these, however many models it has. All run without being switched on: one
+    schedule looks at the last complete window of every model, one compacts the prediction log and deletes
+    what it need not keep, and the sensor starts a retraining where monitoring showed harm, age or new data.
     """
 
     def __init__(self, attributes: FleetAutomationAttributes) -> None:
@@ -44,5 +48,8 @@ class FleetAutomation(dg.Component):
         return cls(attributes)
 
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
-        """Return the jobs, the schedule and the sensor."""
-        return fleet_definitions(self.attributes.monitoring_cron, self.attributes.retraining_interval_seconds)
+        """Return the jobs, the schedules and the sensors."""
+        asked = self.attributes
+        return fleet_definitions(
+            asked.monitoring_cron, asked.retraining_interval_seconds, asked.drill_cron, asked.compaction_cron
+        )

@@ -16,6 +16,7 @@ from mlops_assets.specs.model_spec import ModelSpec
 from mlops_assets.specs.policy import Rules
 from mlops_assets.specs.policy_file import load_policy
 from mlops_assets.specs.resolution import effective_rules
+from mlops_assets.stages.batch_scores import batch_scores
 from mlops_assets.stages.deployed_endpoint import deployed_endpoint
 from mlops_assets.stages.evaluation import evaluation
 from mlops_assets.stages.monitoring_report import monitoring_report
@@ -84,6 +85,7 @@ def lifecycle_definitions(spec: ModelSpec, folder: Path, rules: Rules | None = N
             registered_version(spec, rules, folder),
             deployed_endpoint(spec, rules),
             monitoring_report(spec, folder, rules),
+            *([batch_scores(spec, spec.batch, folder)] if spec.batch else []),
         ],
         asset_checks=[
             data_contract(spec, rules, folder),

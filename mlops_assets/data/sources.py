@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 # What a CSV file writes for a missing number or truth value. Text is missing only where it is empty:
 # pandas' own list would make the carrier "NA" and the name "None" disappear.
-_MISSING = ["", "NA", "N/A", "NaN", "nan", "NULL", "null", "None", "<NA>"]
+MISSING = ["", "NA", "N/A", "NaN", "nan", "NULL", "null", "None", "<NA>"]
 
 
 @dataclass(frozen=True)
@@ -145,7 +145,7 @@ def _read_csv(file: Path, data: Data) -> "pd.DataFrame":
         file,
         dtype=dict.fromkeys(text, "str"),
         keep_default_na=False,
-        na_values={name: [""] if name in text else _MISSING for name in data.columns},
+        na_values={name: [""] if name in text else MISSING for name in data.columns},
     )
     # One stray word makes pandas read the whole column as text; all but the word is still good.
     for column in data.features:
@@ -165,10 +165,7 @@ def _read_sql(source: SqlSource, data: Data, window: Window) -> "pd.DataFrame":
     import pandas as pd
     import sqlalchemy as sa
 
-    url = source.url or os.environ.get(source.url_env or "")
-    if not url:
-        raise DataError(f"the environment variable {source.url_env} holds no database URL; set it")
-    engine = sa.create_engine(url)
+    engine = sa.create_engine(sql_url(source))
     try:
         with engine.connect() as connection:
             if source.query is not None:
@@ -177,6 +174,18 @@ def _read_sql(source: SqlSource, data: Data, window: Window) -> "pd.DataFrame":
             return pd.read_sql(_table_query(source, data, window, connection), connection)
     finally:
         engine.dispose()
+
+
+def sql_url(source: SqlSource) -> str:
+    """Return the URL of a source's database.
+
+    Raises:
+        DataError: The environment variable that is to hold it does not.
+    """
+    url = source.url or os.environ.get(source.url_env or "")
+    if not url:
+        raise DataError(f"the environment variable {source.url_env} holds no database URL; set it")
+    return url
 
 
 def _table_query(

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 
 _CLOCK, _PLACE, _PROCESS = "the clock", "the environment it runs in", "the process it runs in"
 _FILE, _CHANCE = "a file that does not travel with the model", "chance"
+_CODE, _SERVICE = "code that does not travel with the model", "what somebody else says"
 _KNOWN = {
     **dict.fromkeys(
         (
@@ -23,11 +24,34 @@ _KNOWN = {
     **dict.fromkeys(("os.environ", "os.getenv", "os.getcwd", "socket.gethostname", "platform.node"), _PLACE),
     # Text is hashed with a seed of the process' own, and addresses are its own.
     **dict.fromkeys(("hash", "id"), _PROCESS),
-    **dict.fromkeys(("open", "numpy.load", "numpy.loadtxt", "numpy.genfromtxt"), _FILE),
+    **dict.fromkeys(
+        (
+            *("open", "io.open", "os.open", "os.listdir", "os.scandir", "os.walk", "os.stat", "joblib.load"),
+            *(f"os.path.{name}" for name in ("exists", "isfile", "isdir", "getmtime", "getsize")),
+            *(f"numpy.{name}" for name in ("load", "loadtxt", "genfromtxt", "fromfile", "memmap")),
+        ),
+        _FILE,
+    ),
     **dict.fromkeys(("uuid.uuid4", "os.urandom"), _CHANCE),
+    **dict.fromkeys(("__import__", "eval", "exec", "compile"), _CODE),
+    **dict.fromkeys(("os.system", "os.popen"), _SERVICE),
 }
-_KNOWN_BEGINNINGS = {"pandas.read_": _FILE, "random.": _CHANCE, "numpy.random.": _CHANCE, "secrets.": _CHANCE}
+_KNOWN_BEGINNINGS = {
+    **dict.fromkeys(("pandas.read_", "pathlib.Path", "glob.", "sqlite3."), _FILE),
+    **dict.fromkeys(("random.", "numpy.random.", "secrets."), _CHANCE),
+    **dict.fromkeys(("importlib.", "runpy."), _CODE),
+    **dict.fromkeys(("urllib.request.", "requests.", "httpx.", "http.client.", "subprocess."), _SERVICE),
+}
 _SEEDED = ("numpy.random.default_rng", "numpy.random.RandomState", "random.Random")
+# They read these words as the present.
+_TIMES = (
+    "pandas.Timestamp",
+    "pandas.to_datetime",
+    "pandas.Period",
+    "pandas.DatetimeIndex",
+    "numpy.datetime64",
+)
+_NOW = ("now", "today")
 
 
 def unsteady_calls(code: str) -> Iterator[tuple[int, str, str]]:
@@ -48,6 +72,7 @@ def unsteady_calls(code: str) -> Iterator[tuple[int, str, str]]:
         for node in ast.walk(tree)
         if isinstance(node, ast.Call) and (node.args or node.keywords)
     }
+    asked_now = {id(node.func) for node in ast.walk(tree) if isinstance(node, ast.Call) and _says_now(node)}
     found = []
     for node in ast.walk(tree):
         if not isinstance(node, ast.Name | ast.Attribute):
@@ -60,9 +85,17 @@ def unsteady_calls(code: str) -> Iterator[tuple[int, str, str]]:
         what = _KNOWN.get(meant)
         if what is None and not (meant in _SEEDED and id(node) in seeded):
             what = next((w for start, w in _KNOWN_BEGINNINGS.items() if meant.startswith(start)), None)
+        if what is None and meant in _TIMES and id(node) in asked_now:
+            what = _CLOCK
         if what is not None:
             found.append((node.lineno, written, what))
     yield from sorted(found)
+
+
+def _says_now(call: ast.Call) -> bool:
+    given = [*call.args, *(keyword.value for keyword in call.keywords)]
+    words = (inner.value for each in given for inner in ast.walk(each) if isinstance(inner, ast.Constant))
+    return any(isinstance(word, str) and word.strip().lower() in _NOW for word in words)
 
 
 def _imported(tree: ast.Module) -> dict[str, str]:

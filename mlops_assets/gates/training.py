@@ -19,7 +19,7 @@ _Measure = Callable[[ModelSpec, Rules, TrainedModel, Platform], Measurement]
 
 
 def _components(spec: ModelSpec, rules: Rules, trained: TrainedModel, platform: Platform) -> Measurement:
-    policy_folder = platform.decisions.policy.file.absolute().parent
+    policy_folder = platform.decisions.policy.file.parent
     return measure_components(inventory(), rules.gates.components, policy_folder)
 
 

@@ -100,7 +100,7 @@ def objections(row: "sa.Row[Any]", before: Head) -> Iterator[str]:
         yield f"entry {row.seq} was not written after the entry that stands before it"
 
 
-def entry_of(row: "sa.Row[Any]") -> Entry:
+def entry_of(row: Any) -> Entry:
     """Return a row's entry; one that was made unreadable says so, and keeps no other from being shown."""
     try:
         return Entry.model_validate_json(row.body).model_copy(update={"hash": row.hash})

@@ -13,12 +13,14 @@ from pydantic import ValidationError
 
 from mlops_assets.errors import EvidenceError
 from mlops_assets.governance.approvals import ApprovalState, SignedDecision, judge_approvals
+from mlops_assets.governance.drill import Drill, drill_objections
 from mlops_assets.governance.envelope import seal, unseal
 from mlops_assets.governance.evidence import Evidence, GateRecord, Objection, Statement
+from mlops_assets.governance.rollout_proof import RolloutProof, rollout_objections
 from mlops_assets.governance.signatures import Signer, Verifier
 from mlops_assets.specs.approver import Approver
 from mlops_assets.specs.gate_rules import AT_THE_ENDPOINT
-from mlops_assets.specs.policy import Rules
+from mlops_assets.specs.policy import ApprovalRules, Rules
 from mlops_assets.verdict import judge
 
 _KIND = "release/1"
@@ -45,6 +47,10 @@ class Release(Statement):
         approved_at: When those decisions were counted, for a way back that keeps them.
         lapsed_until: Until when evidence that has lapsed since still counts: a way back must not be shut
             because the version that was proven has grown old.
+        rollout: What it has shown on its way; None if it served at once.
+        way_back: The version that the one replaced had replaced; None if there is none.
+        drill: How the last rehearsal of that way went; None if there was none.
+        renews: Serial of the release by which the version came to serve, if this one only renews it.
     """
 
     model: str
@@ -63,6 +69,15 @@ class Release(Statement):
     approvals: tuple[SignedDecision, ...] = ()
     approved_at: datetime | None = None
     lapsed_until: datetime | None = None
+    rollout: RolloutProof | None = None
+    renews: int | None = None
+    way_back: str | None = None
+    drill: Drill | None = None
+
+    @property
+    def moved(self) -> int:
+        """Serial of the release by which the version came to serve."""
+        return self.serial if self.renews is None else self.renews
 
     def sealed(self, signer: Signer) -> str:
         """Return it signed."""
@@ -92,6 +107,7 @@ def release_objections(
     mlflow_run: str,
     rules: Rules,
     approvers: Sequence[Approver],
+    on_trial: bool = False,
 ) -> Iterator[Objection]:
     """Yield why a release does not let a version serve.
 
@@ -104,6 +120,7 @@ def release_objections(
         mlflow_run: The MLflow run that the version is of.
         rules: What the policy demands today.
         approvers: Who may approve, by today's policy.
+        on_trial: Whether the version is on its way only, and cannot have shown yet what it is to show there.
     """
     names = {
         "model": model,
@@ -123,6 +140,13 @@ def release_objections(
     state = approval_state(release.approvals, release, evidence, rules, approvers)
     if not state.approved:
         yield Objection("not_approved", f"it is not approved: {state.summary}")
+    if release.action == "promote" and release.renews is None:
+        max_age = evidence.rules.drills.max_age
+        yield from drill_objections(release.drill, release.model, release.way_back, max_age, release.at)
+    forward = release.action == "promote" and release.replaced is not None and release.renews is None
+    if forward and not on_trial:
+        consent = consent_asked(evidence, rules).needed > 0
+        yield from rollout_objections(release.rollout, evidence.rules.rollout, consent=consent)
 
 
 def approval_state(
@@ -133,6 +157,7 @@ def approval_state(
     approvers: Sequence[Approver],
 ) -> ApprovalState:
     """Return what people decided about a release, as of the time it was made."""
+    asked = consent_asked(evidence, rules)
     return judge_approvals(
         decisions,
         model=release.model,
@@ -140,12 +165,23 @@ def approval_state(
         candidate=release.candidate,
         evidence=release.evidence,
         approvers=approvers,
-        needed=max(rules.approvals.needed, evidence.rules.approvals.needed),
+        needed=asked.needed,
         authors=evidence.authors,
         now=release.approved_at or release.at,
-        from_teams=rules.approvals.teams or evidence.rules.approvals.teams,
-        lifetime=rules.approvals.timeout,
+        from_teams=asked.teams,
+        lifetime=asked.timeout,
     )
+
+
+def consent_asked(evidence: Evidence, rules: Rules) -> ApprovalRules:
+    """Return whose consent a version needs: today's policy says so, or its evidence if that asked for more.
+
+    Evidence asks for more than the policy of its risk where a model's risk was lowered: then it is for those
+    who had a say so far, and not for the teams that see to the lower one.
+    """
+    today, then = rules.approvals, evidence.rules.approvals
+    asked, other = (then, today) if then.needed > today.needed else (today, then)
+    return asked.model_copy(update={"teams": asked.teams or other.teams})
 
 
 def _at_the_endpoint(gate: str, release: Release, rules: Rules) -> Iterator[Objection]:

@@ -17,8 +17,11 @@ from mlops_assets.evaluation.intervals import Interval, intervals, time_blocks
 from mlops_assets.evaluation.metrics import encode_target, higher_is_better, measure, metrics_of
 from mlops_assets.monitoring.drift import measure_drift
 from mlops_assets.monitoring.quality import findings_of, measure_quality
+from mlops_assets.prediction_log.records import BATCH
 from mlops_assets.specs.model_spec import ModelSpec, Retraining
 from mlops_assets.verdict import Finding
+
+_QUANTILES = {"p50": 0.5, "p99": 0.99}
 
 if TYPE_CHECKING:
     import numpy as np
@@ -100,6 +103,8 @@ def assess(
 ) -> Assessment:
     """Return what one window says about one model.
 
+    Columns that the log does not keep as they were sent are not looked at.
+
     Args:
         spec: The model's spec.
         package: The champion.
@@ -128,7 +133,7 @@ def assess(
     }
     if rows.empty:
         return Assessment(**common, served=0, reason="nothing was served in this window")
-    inputs = package.manifest.inputs
+    inputs = [column for column in package.manifest.inputs if column.log == "keep"]
     reference = package.reference()
     sent = pd.DataFrame.from_records(rows["inputs"].tolist(), index=rows.index)
     current = to_declared_types(sent.reindex(columns=[c.name for c in inputs]), inputs)
@@ -146,7 +151,9 @@ def assess(
     known, unusable = _known_labels(rows[own], package)
     metrics, reference_metric = _performance(spec, package, known, reference)
     harm, reason = judge_harm(spec, metrics.get(spec.evaluation.primary_metric), reference_metric, len(known))
-    latency = rows["latency_ms"].quantile([0.5, 0.99])
+    # Rows of a file that was scored were not waited for one by one.
+    waited_for = rows.loc[rows["arm"] != BATCH, "latency_ms"]
+    latency = {name: float(waited_for.quantile(q)) for name, q in _QUANTILES.items() if len(waited_for)}
     prediction = [asdict(d) for d in drift if d.column == "prediction"]
     return Assessment(
         **common,
@@ -157,7 +164,7 @@ def assess(
         drift=[asdict(d) for d in drift if d.column != "prediction"],
         prediction_drift=prediction[0] if prediction else None,
         quality=[*quality, *unusable],
-        latency_ms={"p50": float(latency[0.5]), "p99": float(latency[0.99])},
+        latency_ms=latency,
         harm=harm,
         reason=reason,
         report=str(report) if report is not None and report.exists() else None,

@@ -24,6 +24,7 @@ CREATE TABLE IF NOT EXISTS files (
     rows INTEGER NOT NULL,
     first_time INTEGER NOT NULL,
     last_time INTEGER NOT NULL,
+    last_written INTEGER NOT NULL,
     first_id TEXT,
     last_id TEXT
 );
@@ -51,6 +52,7 @@ class FileEntry:
         rows: How many there are.
         first_time: Earliest time of a row, microseconds since 1970.
         last_time: Latest time of a row.
+        last_written: When the last of the rows was written, as they tell themselves.
         first_id: Least prediction id of a row; None in a table without.
         last_id: Greatest prediction id of a row.
     """
@@ -62,6 +64,7 @@ class FileEntry:
     rows: int
     first_time: int
     last_time: int
+    last_written: int
     first_id: str | None
     last_id: str | None
 
@@ -118,6 +121,10 @@ class Catalogue:
             name for (name,) in self._read("SELECT DISTINCT model FROM files WHERE in_table = ?", [table])
         }
 
+    def oldest(self) -> dict[str, int]:
+        """Return for each model when the last row was written of that of its files where this is earliest."""
+        return dict(self._read("SELECT model, MIN(last_written) FROM files GROUP BY model"))
+
     def losses(self) -> list[Loss]:
         """Return what could not be read of segments that are consumed."""
         return [Loss(*row) for row in self._read("SELECT * FROM losses ORDER BY segment, start")]
@@ -142,7 +149,7 @@ class Catalogue:
         """
         with self._transaction() as connection:
             connection.executemany(
-                "INSERT INTO files VALUES (?,?,?,?,?,?,?,?,?)", [astuple(file) for file in files]
+                "INSERT INTO files VALUES (?,?,?,?,?,?,?,?,?,?)", [astuple(file) for file in files]
             )
             connection.executemany("DELETE FROM files WHERE path = ?", [(path,) for path in superseded])
             connection.executemany("INSERT INTO consumed VALUES (?)", [(name,) for name in segments])

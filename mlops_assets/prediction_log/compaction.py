@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 PARQUET = "parquet"
 DAMAGED = "damaged"
+LOCK = "compaction.lock"
 # A day's file with fewer rows is written anew with those that come, so that a day has few files.
 _SMALL = 30_000
 # What is read of a file around a row that is asked for.
@@ -61,7 +62,7 @@ def compact(folder: Path, *, batch_bytes: int = MOST_BYTES) -> Compaction:
     """
     catalogue = Catalogue(folder)
     taken, rows, losses = 0, 0, []
-    with in_turn(folder / "compaction.lock"), storage_errors(folder):
+    with in_turn(folder / LOCK), storage_errors(folder):
         clear_away(folder, catalogue)
         waiting = segments_in(folder)
         while waiting:
@@ -78,7 +79,7 @@ def compact(folder: Path, *, batch_bytes: int = MOST_BYTES) -> Compaction:
 
 
 def forget(folder: Path, model: str, before: int) -> int:
-    """Delete the Parquet files of a model that hold nothing since a time.
+    """Delete the Parquet files of a model that hold nothing that was written since a time.
 
     Args:
         folder: The log's folder.
@@ -92,8 +93,10 @@ def forget(folder: Path, model: str, before: int) -> int:
         StorageError: The catalogue cannot be written.
     """
     catalogue = Catalogue(folder)
-    with in_turn(folder / "compaction.lock"), storage_errors(folder):
-        old = [file for table in TABLES for file in catalogue.files(table, model) if file.last_time < before]
+    with in_turn(folder / LOCK), storage_errors(folder):
+        old = [
+            file for table in TABLES for file in catalogue.files(table, model) if file.last_written < before
+        ]
         with changing(folder):
             catalogue.drop(files=[file.path for file in old])
         clear_away(folder, catalogue)
@@ -184,7 +187,9 @@ def _write(folder: Path, part: Part, small: Sequence[FileEntry], table: "pa.Tabl
 
     form = TABLES[part.table]
     pieces = [pq.read_table(folder / file.path, partitioning=None) for file in small]
-    table = pa.concat_tables([*pieces, table]).sort_by(form.time)
+    # A file of before a column was added lacks it.
+    table = pa.concat_tables([*pieces, table], promote_options="default")
+    table = table.select(form.schema().names).sort_by(form.time)
     of_model = f"model={quote(part.model, safe='')}"
     path = Path(PARQUET, part.table, of_model, f"{part.day}-{secrets.token_hex(8)}.parquet")
     (folder / path).parent.mkdir(parents=True, exist_ok=True)
@@ -193,6 +198,7 @@ def _write(folder: Path, part: Part, small: Sequence[FileEntry], table: "pa.Tabl
         file.flush()
         os.fsync(file.fileno())
     times = pc.min_max(table[form.time].cast(pa.int64()))
+    written = pc.max(table[form.written].cast(pa.int64()))
     ids = pc.min_max(table[form.identity]) if form.identity else None
     return FileEntry(
         path=path.as_posix(),
@@ -202,6 +208,7 @@ def _write(folder: Path, part: Part, small: Sequence[FileEntry], table: "pa.Tabl
         rows=len(table),
         first_time=times["min"].as_py(),
         last_time=times["max"].as_py(),
+        last_written=written.as_py(),
         first_id=ids["min"].as_py() if ids else None,
         last_id=ids["max"].as_py() if ids else None,
     )

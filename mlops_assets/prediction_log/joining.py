@@ -13,7 +13,8 @@ def joined(
 ) -> dict[str, tuple[Any, int]]:
     """Return what is known of predictions: value, and when it was observed, by prediction id.
 
-    Of several values for one prediction, the one observed last counts; of those, the one received last.
+    Of several values for one prediction, the one observed last counts; of those, the one received last. So
+    it does not matter in which order they come, nor how often, unless they were observed at one time.
 
     Args:
         wanted: Prediction ids.
@@ -30,7 +31,9 @@ def joined(
     if candidates is not None:
         rows = pa.concat_tables([rows, _identified(about, candidates).select(columns)])
     rows = rows.filter(pc.field("prediction_id").isin(wanted.combine_chunks()))
-    rows = rows.sort_by([("observed_at", "ascending"), ("received_at", "ascending")])
+    # Two gateways may receive at one time: then the values themselves decide, for all readers alike.
+    order = ("observed_at", "received_at", "value")
+    rows = rows.sort_by([(column, "ascending") for column in order])
     observed = rows["observed_at"].cast(pa.int64()).to_pylist()
     last = dict(
         zip(

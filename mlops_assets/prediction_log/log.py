@@ -1,12 +1,13 @@
 """The prediction log as one history: Parquet files and the segments that are not in them yet."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mlops_assets.home import storage_errors
+from mlops_assets.prediction_log.arms import rollout_answers
 from mlops_assets.prediction_log.catalogue import Catalogue
 from mlops_assets.prediction_log.compaction import forget, unchanged
 from mlops_assets.prediction_log.instants import instant, microseconds
@@ -93,6 +94,25 @@ class PredictionLog:
             }
         )
 
+    def rollout(
+        self,
+        model: str,
+        challenger: str,
+        percents: Mapping[int, int],
+        since: datetime,
+        known_by: datetime,
+        *,
+        kpi: str | None = None,
+        columns: Sequence[str] = (),
+    ) -> "pd.DataFrame":
+        """Return what both arms of a rollout answered or failed on; see :func:`rollout_answers`.
+
+        Raises:
+            StorageError: The log cannot be read.
+        """
+        with self._reading(model) as reading:
+            return rollout_answers(reading, challenger, percents, since, known_by, kpi=kpi, columns=columns)
+
     def errors(self, model: str, start: datetime, end: datetime) -> int:
         """Return how many requests with valid input a model failed on, between two arrival times."""
         return sum(status in MODEL_FAILED for status in self._statuses(model, start, end))
@@ -116,31 +136,30 @@ class PredictionLog:
 
     def find(self, prediction_id: str) -> Prediction | None:
         """Return the prediction that a caller was given, or None if it was never made or is forgotten."""
-        import pyarrow.compute as pc
-
-        if not prediction_id.isascii():  # a terminal of another encoding: no answer ever gave that
-            return None
         with self._reading(None) as reading:
-            wanted = (pc.field("prediction_id") == prediction_id) & (pc.field("arm") != SHADOW)
-            for model, rows in reading.by_model(PREDICTIONS, prediction_id, wanted):
-                if len(rows):
-                    return _prediction(model, rows.slice(0, 1).to_pylist()[0])
-        return None
+            return _found(reading, prediction_id)
+
+    def find_with_label(self, prediction_id: str) -> tuple[Prediction, Label | None] | None:
+        """Return a prediction as :meth:`find` does, and what is known by now to be true for it."""
+        import pyarrow as pa
+
+        with self._reading(None) as reading:
+            prediction = _found(reading, prediction_id)
+            if prediction is None:
+                return None
+            since = microseconds(prediction.event_time)
+            known = reading.of(prediction.model).known(
+                pa.chunked_array([[prediction_id]]), LABEL, since, _EVER, shadow=False
+            )
+        if prediction_id not in known:
+            return prediction, None
+        value, observed_at = known[prediction_id]
+        return prediction, Label(prediction_id, value, instant(observed_at))
 
     def label(self, prediction_id: str) -> Label | None:
         """Return what turned out to be true for a prediction, as it is known now."""
-        import pyarrow as pa
-
-        prediction = self.find(prediction_id)
-        if prediction is None:
-            return None
-        since = microseconds(prediction.event_time)
-        with self._reading(prediction.model) as reading:
-            known = reading.known(pa.chunked_array([[prediction_id]]), LABEL, since, _EVER, shadow=False)
-        if prediction_id not in known:
-            return None
-        value, observed_at = known[prediction_id]
-        return Label(prediction_id, value, instant(observed_at))
+        found = self.find_with_label(prediction_id)
+        return found and found[1]
 
     def losses(self) -> list[Loss]:
         """Return what of the log is damaged and cannot be read."""
@@ -148,7 +167,7 @@ class PredictionLog:
             return [*self._catalogue.losses(), *reading.losses]
 
     def forget(self, model: str, before: datetime) -> int:
-        """Delete what a model's Parquet files hold of days that ended before a time; return how many rows.
+        """Delete a model's Parquet files in which all was written before a time; return how many rows.
 
         Raises:
             StorageError: The log cannot be written.
@@ -174,6 +193,18 @@ def _from_json(column: "pa.ChunkedArray") -> list[Any]:
     return [from_json(text) for text in column.to_pylist()]
 
 
+def _found(reading: Reading, prediction_id: str) -> Prediction | None:
+    import pyarrow.compute as pc
+
+    if not prediction_id.isascii():  # a terminal of another encoding: no answer ever gave that
+        return None
+    wanted = (pc.field("prediction_id") == prediction_id) & (pc.field("arm") != SHADOW)
+    for model, rows in reading.by_model(PREDICTIONS, prediction_id, wanted):
+        if len(rows):
+            return _prediction(model, rows.slice(0, 1).to_pylist()[0])
+    return None
+
+
 def _prediction(model: str, row: dict[str, Any]) -> Prediction:
     return Prediction(
         prediction_id=row["prediction_id"],
@@ -188,4 +219,5 @@ def _prediction(model: str, row: dict[str, Any]) -> Prediction:
         arm=row["arm"],
         caller=row["caller"],
         entity=row["entity"],
+        traffic=row["traffic"] or 0,
     )

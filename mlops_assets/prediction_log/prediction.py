@@ -23,6 +23,7 @@ class Prediction:
         arm: Which side of a traffic split answered.
         caller: Who asked.
         entity: Whom or what the row is about; None if nobody said.
+        traffic: Serial of the traffic record by which the arm was chosen; 0 if the traffic was not split.
     """
 
     prediction_id: str
@@ -37,6 +38,7 @@ class Prediction:
     arm: str = ""
     caller: str = ""
     entity: str | None = None
+    traffic: int = 0
 
 
 @dataclass(frozen=True)

@@ -30,6 +30,7 @@ class PredictionIds:
 
     def __init__(self, secret: bytes) -> None:
         self._keyed = hashlib.blake2b(key=secret, digest_size=_TAG // 2, person=b"prediction ids")
+        self._derived = hashlib.blake2b(key=secret, digest_size=_RANDOM // 2, person=b"derived ids")
         self._of_model: dict[str, hashlib.blake2b] = {}
 
     def new(self, model: str) -> str:
@@ -39,6 +40,19 @@ class PredictionIds:
         except IndexError:
             random = _refill()
         body = f"{time.time_ns() // 1000:014x}{random}"
+        return body + self._tag(model, body)
+
+    def derived(self, model: str, at: int, content: str) -> str:
+        """Return the id that a content has whenever it is asked for, such as rows of a file that stays.
+
+        Args:
+            model: Model name.
+            at: The time in the id, microseconds since 1970; has to be the same each time, too.
+            content: Tells what the id is of.
+        """
+        own = self._derived.copy()
+        own.update(f"{model}\0{content}".encode())
+        body = f"{at:014x}{own.hexdigest()}"
         return body + self._tag(model, body)
 
     def given_out(self, prediction_id: str, model: str) -> bool:

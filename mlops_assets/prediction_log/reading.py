@@ -1,5 +1,6 @@
 """One look at the log: the Parquet files, and the segments that are not in them yet, as one."""
 
+import copy
 import functools
 import operator
 from collections.abc import Iterator
@@ -44,6 +45,13 @@ class Reading:
             if segment.name not in consumed:
                 recent.add(segment)
         self.recent, self.losses = recent.tables(), recent.losses
+
+    def of(self, model: str) -> "Reading":
+        """Return the same look at one of the models."""
+        found = copy.copy(self)
+        found._model = model
+        found.recent = {part: table for part, table in self.recent.items() if part.model == model}
+        return found
 
     def rows(
         self,

@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from mlops_assets.errors import StorageError
@@ -44,12 +44,15 @@ class Recorder:
     Attributes:
         ids: Gives out prediction ids, and knows them again.
         pseudonyms: What sensitive values are replaced by.
+        unlogged: Told model and rows of answers that leave though the log fails; if None, as it is at
+            first, none may leave.
     """
 
     def __init__(self, writer: SegmentWriter, secret: bytes) -> None:
         self.writer = writer
         self.ids = PredictionIds(secret)
         self.pseudonyms = Pseudonyms(secret)
+        self.unlogged: Callable[[str, int], None] | None = None
         self._lock = threading.Lock()
         self._forms: dict[tuple[Any, ...], WrittenForm] = {}
         self._received = 0
@@ -68,7 +71,16 @@ class Recorder:
         return cls(SegmentWriter(home.prediction_log, worker), secret_for(home.root))
 
     def require_usable(self) -> None:
-        """Find out whether writing is likely to succeed, before there is something to write.
+        """Find out whether there may be answers, before there is one to write.
+
+        Raises:
+            StorageError: The log fails, and no answer may leave unlogged.
+        """
+        if self.unlogged is None:
+            self.require_writable()
+
+    def require_writable(self) -> None:
+        """Find out whether writing is likely to succeed; tells at once, whatever the disk does.
 
         Raises:
             StorageError: It failed, or the disk does not answer, and nothing is better since.
@@ -101,7 +113,8 @@ class Recorder:
             StorageError: It cannot be written.
         """
         treatments = treatments or {}
-        key = (model, version, *columns, *sorted(treatments.items()))
+        # A tuple whose names were hashed before is found in no time.
+        key = (model, version, tuple(columns), *sorted(treatments.items()))
         if (known := self._forms.get(key)) is not None:
             return known
         with self._lock:

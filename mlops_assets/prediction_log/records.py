@@ -4,14 +4,18 @@ Fields are only ever added at the end, with a default, so that old segments stay
 microseconds since 1970, UTC.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
 
 LABEL = "label"
 RATING = "rating"
-# Answers that the caller never saw: the challenger's, beside the champion's of the same id.
-SHADOW = "shadow"
+# Which side of a traffic split answered. The answers of the shadow the caller never saw: they stand beside
+# the other arm's of the same id. A fallback is the champion's in place of a challenger that failed.
+CHAMPION, CHALLENGER, SHADOW, FALLBACK = "champion", "challenger", "shadow", "fallback"
+# Rows of a file that was scored as a whole.
+BATCH = "batch"
 # With these statuses the gateway answers requests whose input was valid: the model has no answer for
 # the rows, or something of ours broke. All other refusals are about the request.
 MODEL_FAILED = (422, 500)
@@ -51,8 +55,9 @@ class Answers(msgspec.Struct, array_like=True, tag="A", gc=False):
         event_times: When each row's event happened; None if it was when they were served.
         inputs: Values by column, in the schema's order, each with one value a row.
         outputs: The prediction of each row.
-        entities: Whom or what each row is about; None if nobody said.
+        entities: Whom or what each row is about; None if nobody said, of a row or of any.
         schema: Number of the :class:`Schema`, which whoever writes the answers fills in.
+        traffic: Serial of the traffic record by which the arm was chosen; 0 if the traffic was not split.
     """
 
     base: str
@@ -62,10 +67,11 @@ class Answers(msgspec.Struct, array_like=True, tag="A", gc=False):
     latency_us: int
     probe: bool
     event_times: list[int] | None
-    inputs: list[list[Any]]
+    inputs: Sequence[Sequence[Any]]
     outputs: list[Any]
-    entities: list[str] | None = None
+    entities: list[str | None] | None = None
     schema: int = -1
+    traffic: int = 0
 
 
 class Feedback(msgspec.Struct, array_like=True, tag="L"):
@@ -102,13 +108,31 @@ class EntityFeedback(msgspec.Struct, array_like=True, tag="E"):
 
 
 class Failure(msgspec.Struct, array_like=True, tag="F"):
-    """A request that was refused, or that the model failed on; the status tells which."""
+    """A request that was refused, or that the model failed on; the status tells which.
+
+    Attributes:
+        model: Model name.
+        occurred_at: When.
+        status: HTTP status.
+        message: What was wrong.
+        caller: Who asked.
+        base: The id that the request's answers would have had, if it came so far.
+        version: The version that failed, likewise.
+        arm: As in :class:`Answers`.
+        traffic: As in :class:`Answers`.
+        entity: Whom or what the request was about, if all its rows were about one.
+    """
 
     model: str
     occurred_at: int
     status: int
     message: str
     caller: str
+    base: str = ""
+    version: str = ""
+    arm: str = ""
+    traffic: int = 0
+    entity: str | None = None
 
 
 class End(msgspec.Struct, array_like=True, tag="Z", frozen=True):

@@ -50,6 +50,11 @@ class Segment:
         return self.path.name
 
     @property
+    def begun(self) -> int:
+        """When it was begun, microseconds since 1970."""
+        return int(self.name.partition(".")[0], 16)
+
+    @property
     def mark(self) -> bytes:
         """What each frame begins with."""
         match = _NAME.fullmatch(self.name)

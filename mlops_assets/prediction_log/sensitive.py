@@ -1,7 +1,7 @@
 """What becomes of sensitive columns before anything is written: kept, pseudonymised or left out."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 Treatment = Literal["keep", "hash", "drop"]
@@ -51,7 +51,7 @@ class ColumnTreatment:
         self._kept = [(i, name if treatments.get(name) == "hash" else None) for i, name in kept]
         self._as_they_are = all(treatments.get(name, "keep") == "keep" for name in columns)
 
-    def applied(self, values: list[list[Any]]) -> list[list[Any]]:
+    def applied(self, values: Sequence[Sequence[Any]]) -> Sequence[Sequence[Any]]:
         """Return what is written of values by column."""
         if self._as_they_are:
             return values

@@ -31,12 +31,14 @@ class TableForm:
         name: Table name.
         columns: Arrow type of each column, by name; what may be anything is JSON.
         time: Column that rows are sorted by and parted into days by.
+        written: Column that tells when a row was written.
         identity: Column of prediction ids, if there is one.
     """
 
     name: str
     columns: dict[str, str]
     time: str
+    written: str
     identity: str | None = None
 
     def schema(self) -> "pa.Schema":
@@ -52,15 +54,17 @@ PREDICTIONS = TableForm(
     {
         "prediction_id": "text", "version": "text", "arm": "text", "caller": "text", "entity": "text",
         "event_time": "time", "served_at": "time", "latency_us": "int", "probe": "bool",
-        "inputs": "text", "output": "text",
+        "inputs": "text", "output": "text", "traffic": "int",
     },
     time="event_time",
+    written="served_at",
     identity="prediction_id",
 )  # fmt: skip
 FEEDBACK = TableForm(
     "feedback",
     {"prediction_id": "text", "kind": "text", "value": "text", "observed_at": "time", "received_at": "int"},
     time="observed_at",
+    written="received_at",
     identity="prediction_id",
 )
 ENTITY_FEEDBACK = TableForm(
@@ -70,12 +74,17 @@ ENTITY_FEEDBACK = TableForm(
         "received_at": "int",
     },
     time="event_time",
+    written="received_at",
 )  # fmt: skip
 FAILURES = TableForm(
     "failures",
-    {"occurred_at": "time", "status": "int", "message": "text", "caller": "text"},
+    {
+        "occurred_at": "time", "status": "int", "message": "text", "caller": "text", "base": "text",
+        "version": "text", "arm": "text", "traffic": "int", "entity": "text",
+    },
     time="occurred_at",
-)
+    written="occurred_at",
+)  # fmt: skip
 TABLES = {form.name: form for form in (PREDICTIONS, FEEDBACK, ENTITY_FEEDBACK, FAILURES)}
 
 
@@ -182,14 +191,17 @@ def _answers(record: Answers, schema: Schema) -> Iterator[_Placed]:
             (
                 row_id(record.base, row), schema.version, record.arm, record.caller, entity, at,
                 record.served_at, record.latency_us, record.probe,
-                to_json(dict(zip(schema.columns, values, strict=True))), to_json(output),
+                to_json(dict(zip(schema.columns, values, strict=True))), to_json(output), record.traffic,
             ),
         )  # fmt: skip
 
 
 def _others(record: Feedback | EntityFeedback | Failure) -> Iterator[_Placed]:
     if isinstance(record, Failure):
-        row: Row = (record.occurred_at, record.status, record.message, record.caller)
+        row: Row = (
+            record.occurred_at, record.status, record.message, record.caller, record.base, record.version,
+            record.arm, record.traffic, record.entity,
+        )  # fmt: skip
         yield FAILURES, record.model, record.occurred_at, row
     elif isinstance(record, Feedback):
         for received, (identity, value, observed) in enumerate(record.items, record.received_at):

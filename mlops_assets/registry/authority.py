@@ -8,9 +8,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
+from mlops_assets.errors import EvidenceError, RegistryError
 from mlops_assets.governance.audit_chain import AuditChain
-from mlops_assets.governance.evidence import Evidence, GateRecord, Objection
-from mlops_assets.governance.release import Release
+from mlops_assets.governance.drill import Drill
+from mlops_assets.governance.evidence import Evidence, GateRecord
+from mlops_assets.governance.release import Release, consent_asked
+from mlops_assets.governance.rollout_proof import RolloutProof
 from mlops_assets.governance.signatures import Signer, Verifier
 from mlops_assets.registry.decisions import Decisions
 from mlops_assets.registry.port import (
@@ -31,14 +34,13 @@ from mlops_assets.registry.proof import (
     require_evidence,
     require_release,
 )
-from mlops_assets.registry.releases import latest_releases
+from mlops_assets.registry.releases import DRILLED, latest_releases
+from mlops_assets.registry.serials import next_serial
 from mlops_assets.specs.durations import utc_now
 from mlops_assets.specs.policy import Rules
 
 # A version that was proven and served may serve again that long although its evidence has lapsed since.
 _GRACE = timedelta(days=7)
-
-_EPOCH = datetime(1970, 1, 1)
 
 
 @dataclass(frozen=True)
@@ -76,16 +78,16 @@ class Authority:
         """Return the version that serves by right, which need not be the one the alias names.
 
         Nor need the registry still have it: whoever deletes a version, or registers another one under its
-        number, does not make the next candidate the first of its model.
+        number, does not make the next candidate the first of its model. Its evidence is what it was released
+        on, and not what its tag names: that may be newer, and then nobody has consented to it yet.
         """
         release = self.release(model)
         if release is None:
             return None
         found = self._registered(release)
-        if found is not None:
-            return found
-        tags = {CANDIDATE_TAG: release.candidate, EVIDENCE_TAG: release.evidence}
-        return ModelVersion(model, release.version, release.candidate, release.mlflow_run, tags)
+        run, tags = release.mlflow_run, found.tags if found else {CANDIDATE_TAG: release.candidate}
+        tags = {**tags, EVIDENCE_TAG: release.evidence}
+        return ModelVersion(model, release.version, release.candidate, run, tags)
 
     def promote(
         self,
@@ -96,6 +98,8 @@ class Authority:
         actor: str,
         run: str = "",
         reason: str = "",
+        rollout: RolloutProof | None = None,
+        approved_at: datetime | None = None,
     ) -> Move:
         """Make a version the champion.
 
@@ -106,15 +110,23 @@ class Authority:
             actor: Who asked for it.
             run: The Dagster run.
             reason: Why.
+            rollout: What it has shown on its way; None if it is to serve at once.
+            approved_at: When people's decisions were counted, if that was before its way.
 
         Raises:
-            Refused: Its evidence does not allow it.
+            Refused: Its evidence does not allow it, or it has not shown what it had to.
             RegistryError: The registry cannot be reached or refuses.
         """
+        held = self.release(version.model)
+        current = self._registered(held)
+        serves = held is not None and current is not None and current.version == version.version
         made: list[Release] = []
         try:
             evidence = self._evidence(version, rules)
             self._require_whole_record(version, evidence, rules)
+            if approved_at is not None:
+                self._require_not_rejected(version, evidence)
+            self.require_not_taken_back(version)
 
             def release(to: ModelVersion, replaced: str | None) -> str:
                 new = Release(
@@ -123,7 +135,7 @@ class Authority:
                     candidate=to.candidate,
                     evidence=evidence.digest,
                     mlflow_run=to.run_id,
-                    serial=self._next_serial(to.model),
+                    serial=next_serial(self.registry, self.audit, self.verifier, to.model),
                     action="promote",
                     replaced=replaced,
                     endpoint=tuple(endpoint),
@@ -132,13 +144,16 @@ class Authority:
                     reason=reason,
                     run=run,
                     approvals=tuple(self.decisions.of(to)),
+                    approved_at=approved_at,
+                    way_back=held.replaced if held else None,
+                    drill=self.last_drill(to.model),
+                    rollout=held.rollout if held and serves else rollout,
+                    renews=held.moved if held and serves else None,
                 )
                 made.append(new)
                 return self._sealed(new, to, evidence, rules)
 
-            held = self.release(version.model)
-            current = self._registered(held)
-            if held and current and current.version == version.version and held.evidence != evidence.digest:
+            if held and current and serves and held.evidence != evidence.digest:
                 move = renew(self.registry, current, held.replaced, release)
             else:
                 move = promote(self.registry, version, current, release)
@@ -147,10 +162,34 @@ class Authority:
             raise
         if made:
             self._enter(made[-1], previous=move.previous)
-        elif held is not None and (entered := self._entered(held.model)) != held:
-            # A kill kept it from being entered when it was made.
-            self._enter(held, previous=entered.version if entered else None)
+        else:
+            self.complete(version.model)
         return move
+
+    def require_not_taken_back(self, version: ModelVersion) -> None:
+        """Refuse a version that a rollback took away: whoever runs its lifecycle again means no return to it.
+
+        Raises:
+            Refused: It is the one that the last rollback went away from.
+        """
+        held = self.release(version.model)
+        if held is not None and held.action == "rollback" and held.replaced == version.version:
+            said = (
+                f"it was taken back on {held.at:%Y-%m-%d} ({held.reason}); to return to it run mlops-assets "
+                f"rollback {version.model} --to {version.version}"
+            )
+            raise refused(version, "not_approved", said)
+
+    def complete(self, model: str) -> None:
+        """Enter the release that holds, if a kill kept it from being entered when it was made.
+
+        Raises:
+            RegistryError: The registry cannot be reached.
+            StorageError: The audit chain cannot be written.
+        """
+        held, entered = self.release(model), self._entered(model)
+        if held is not None and entered != held:
+            self._enter(held, previous=entered.version if entered else None)
 
     def roll_back(self, model: str, to: str | None, *, actor: str, reason: str) -> Move:
         """Make a version that served before the champion again.
@@ -162,30 +201,8 @@ class Authority:
         made: list[Release] = []
 
         def release(target: ModelVersion, replaced: str | None) -> str:
-            earlier = read_release(target, self.verifier)
-            if earlier is None:
-                said = Objection("missing_evidence", "it was never released, so there is no way back to it")
-                raise Refused(f"{model} version {target.version}", (said,))
-            evidence = read_evidence(self.registry, target, self.verifier, earlier.evidence)
-            # What people said since counts as well: somebody may have found out what it does.
-            if (state := self.decisions.state(target, evidence, evidence.rules)).rejected:
-                raise refused(target, "not_approved", f"it was {state.summary}")
-            now = utc_now()
-            new = earlier.model_copy(
-                update={
-                    "serial": self._next_serial(model),
-                    "action": "rollback",
-                    "replaced": replaced,
-                    "at": now,
-                    "approved_at": earlier.approved_at or earlier.at,
-                    "actor": actor,
-                    "reason": reason,
-                    "run": "",
-                    "lapsed_until": now + _GRACE,
-                }
-            )
-            made.append(new)
-            return self._sealed(new, target, evidence, evidence.rules)
+            made.append(self._way_back(target, replaced, actor, reason))
+            return self._sealed_way_back(made[-1], target)
 
         try:
             held = self.release(model)
@@ -200,6 +217,67 @@ class Authority:
             self._enter(made[-1], previous=move.previous)
         return move
 
+    def rehearse_roll_back(self, model: str, to: str) -> ModelVersion:
+        """Do all of a rollback but what changes anything, and return the version it would have gone to.
+
+        Raises:
+            Refused: It may not serve again.
+            RegistryError: The version is gone, or the registry cannot be reached.
+        """
+        target = self.registry.version(model, to)
+        if target is None:
+            raise RegistryError(f"{model} has no version {to} any more")
+        self._sealed_way_back(self._way_back(target, None, "drill", "drill"), target)
+        return target
+
+    def last_drill(self, model: str) -> Drill | None:
+        """Return a model's last drill that the platform signed, or None."""
+        for entry in self.audit.newest_first((DRILLED,), model):
+            try:
+                drill = Drill.unsealed(str(entry.detail.get("drill")), self.verifier)
+            except EvidenceError:
+                continue
+            if drill.model == model:
+                return drill
+        return None
+
+    def _way_back(self, target: ModelVersion, replaced: str | None, actor: str, reason: str) -> Release:
+        """Return the release by which a version that served before serves again.
+
+        Raises:
+            Refused: It never served, or somebody rejected it since.
+        """
+        earlier = read_release(target, self.verifier)
+        if earlier is None:
+            said = "it was never released, so there is no way back to it"
+            raise refused(target, "missing_evidence", said)
+        evidence = read_evidence(self.registry, target, self.verifier, earlier.evidence)
+        self._require_not_rejected(target, evidence)
+        now = utc_now()
+        return earlier.model_copy(
+            update={
+                "serial": next_serial(self.registry, self.audit, self.verifier, target.model),
+                "action": "rollback",
+                "replaced": replaced,
+                "renews": None,
+                "at": now,
+                "approved_at": earlier.approved_at or earlier.at,
+                "actor": actor,
+                "reason": reason,
+                "run": "",
+                "lapsed_until": now + _GRACE,
+            }
+        )
+
+    def _require_not_rejected(self, version: ModelVersion, evidence: Evidence) -> None:
+        """Have what people said since count as well: somebody may have found out what a version does."""
+        if (state := self.decisions.state(version, evidence, evidence.rules)).rejected:
+            raise refused(version, "not_approved", f"it was {state.summary}")
+
+    def _sealed_way_back(self, release: Release, target: ModelVersion) -> str:
+        evidence = read_evidence(self.registry, target, self.verifier, release.evidence)
+        return self._sealed(release, target, evidence, evidence.rules)
+
     def _evidence(self, version: ModelVersion, rules: Rules) -> Evidence:
         return require_evidence(
             self.registry, version, version.candidate, self.verifier, lambda _: rules, utc_now()
@@ -213,13 +291,6 @@ class Authority:
             as_read, to.candidate, evidence, self.verifier, rules, self.decisions.policy.approvers
         )
         return signed
-
-    def _next_serial(self, model: str) -> int:
-        """Return a serial greater than any before, even if the registry and the audit chain forgot them."""
-        entered = self._entered(model)
-        carried = (carried_release(v, self.verifier) for v in self.registry.versions(model))
-        latest = max((r.serial for r in (entered, *carried) if r is not None), default=0)
-        return max(latest + 1, int((utc_now() - _EPOCH).total_seconds()))
 
     def _entered(self, model: str) -> Release | None:
         """Return the latest release in the audit chain."""
@@ -240,7 +311,7 @@ class Authority:
         Raises:
             Refused: The audit chain is not as it was written.
         """
-        if not max(rules.approvals.needed, evidence.rules.approvals.needed):
+        if not consent_asked(evidence, rules).needed:
             return
         if findings := self.audit.verify(self.verifier):
             said = (

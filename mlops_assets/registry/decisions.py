@@ -10,6 +10,7 @@ from mlops_assets.governance.approvals import ApprovalState, SignedDecision, jud
 from mlops_assets.governance.audit_chain import AuditChain
 from mlops_assets.governance.audit_entry import Entry
 from mlops_assets.governance.evidence import Evidence
+from mlops_assets.governance.release import consent_asked
 from mlops_assets.governance.signatures import Verifier
 from mlops_assets.registry.port import ModelVersion, Registry
 from mlops_assets.registry.proof import read_evidence
@@ -118,7 +119,7 @@ def _state(
     rules: Rules,
     approvers: Sequence[Approver],
 ) -> ApprovalState:
-    now = utc_now()
+    now, asked = utc_now(), consent_asked(evidence, rules)
     state = judge_approvals(
         decisions,
         model=version.model,
@@ -126,13 +127,13 @@ def _state(
         candidate=evidence.subject.candidate,
         evidence=evidence.digest,
         approvers=approvers,
-        needed=max(rules.approvals.needed, evidence.rules.approvals.needed),
+        needed=asked.needed,
         authors=evidence.authors,
         now=now,
-        from_teams=rules.approvals.teams or evidence.rules.approvals.teams,
-        lifetime=rules.approvals.timeout,
+        from_teams=asked.teams,
+        lifetime=asked.timeout,
     )
-    until = evidence.made_at + rules.approvals.timeout
+    until = evidence.made_at + asked.timeout
     if state.approved or state.rejected or now <= until:
         return state
     said = f"{state.summary}, but its time ran out on {until:%Y-%m-%d}; register a new candidate"

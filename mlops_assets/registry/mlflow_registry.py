@@ -2,15 +2,14 @@
 
 import logging
 import os
-import re
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mlops_assets.errors import MlopsError, RegistryError
 from mlops_assets.home import Home, settle_libraries, storage_errors, storage_failure
+from mlops_assets.registry.failures import registry_errors
 from mlops_assets.registry.port import CANDIDATE_TAG, ModelVersion, RegisteredModel
 
 if TYPE_CHECKING:
@@ -26,8 +25,7 @@ _MANNERS = {
 }
 
 ARTIFACT_PATH = "model"
-
-_PASSWORD = re.compile(r"(?<=://)[^/@\s]*@")
+PACKAGE_PATH = f"{ARTIFACT_PATH}/data/package"
 
 
 class MlflowRegistry:
@@ -216,14 +214,8 @@ class MlflowRegistry:
     @contextmanager
     def errors(self) -> Iterator[None]:
         """Turn MLflow's and the database's failures into one clear line."""
-        try:
+        with registry_errors(self.uri):
             yield
-        except MlopsError:
-            raise
-        except Exception as error:
-            reason = storage_failure(error) or _reason(error)
-            where = _PASSWORD.sub("", self.uri)
-            raise RegistryError(f"model registry {where}: {reason}") from error
 
     def _find(self, ask: Any) -> ModelVersion | None:
         from mlflow.exceptions import MlflowException
@@ -262,15 +254,6 @@ def _version(found: Any) -> ModelVersion:
         model=found.name,
         version=str(found.version),
         candidate=found.tags.get(CANDIDATE_TAG, ""),
-        run_id=found.run_id,
+        run_id=found.run_id or "",
         tags=dict(found.tags),
     )
-
-
-def _reason(error: Exception) -> str:
-    text = str(error)
-    if "Max retries exceeded" in text or "Connection refused" in text or "timed out" in text:
-        return "cannot be reached; start it or correct MLFLOW_TRACKING_URI"
-    if "unable to open database file" in text:
-        return "the database file cannot be opened; check MLOPS_HOME and its permissions"
-    return _PASSWORD.sub("", " ".join(text.split()))[:300]

@@ -8,10 +8,13 @@ from typing import Protocol
 CHAMPION = "champion"
 CHALLENGER = "challenger"
 PREVIOUS_CHAMPION = "previous_champion"
+# Nobody serves by it: it is pointed at the way back to see whether the gateway follows.
+DRILL = "drill"
 
 CANDIDATE_TAG = "mlops.candidate"
 EVIDENCE_TAG = "mlops.evidence"
 RELEASE_TAG = "mlops.release"
+TRAFFIC_TAG = "mlops.traffic"
 
 
 @dataclass(frozen=True)
@@ -47,15 +50,11 @@ class RegisteredModel:
     made: int
 
 
-class Registry(Protocol):
-    """Port to a model registry; :class:`~mlops_assets.registry.mlflow_registry.MlflowRegistry` is real."""
+class RegistryReader(Protocol):
+    """What is asked of a registry by those who only read it."""
 
     def models(self) -> dict[str, RegisteredModel]:
         """Return every registered model by name, in one query."""
-        ...
-
-    def versions(self, model: str) -> list[ModelVersion]:
-        """Return all versions of a model, oldest first."""
         ...
 
     def version(self, model: str, version: str) -> ModelVersion | None:
@@ -64,6 +63,22 @@ class Registry(Protocol):
 
     def by_alias(self, model: str, alias: str) -> ModelVersion | None:
         """Return the version an alias points to, or None."""
+        ...
+
+    def fetch_package(self, version: ModelVersion, into: Path) -> Path:
+        """Return a local folder with the version's packaged model, a copy below ``into``."""
+        ...
+
+    def read_statement(self, run_id: str, path: str) -> bytes | None:
+        """Return a statement that was kept beside what a run made, or None."""
+        ...
+
+
+class Registry(RegistryReader, Protocol):
+    """Port to a model registry; :class:`~mlops_assets.registry.mlflow_registry.MlflowRegistry` is real."""
+
+    def versions(self, model: str) -> list[ModelVersion]:
+        """Return all versions of a model, oldest first."""
         ...
 
     def register(
@@ -106,8 +121,4 @@ class Registry(Protocol):
 
     def write_statement(self, run_id: str, path: str, content: bytes) -> None:
         """Keep a signed statement beside what a run made."""
-        ...
-
-    def read_statement(self, run_id: str, path: str) -> bytes | None:
-        """Return a statement that was kept beside what a run made, or None."""
         ...

@@ -8,7 +8,15 @@ from mlops_assets.errors import EvidenceError
 from mlops_assets.governance.evidence import Evidence, Kind, Objection, objections
 from mlops_assets.governance.release import Release, release_objections
 from mlops_assets.governance.signatures import Signer, Verifier
-from mlops_assets.registry.port import EVIDENCE_TAG, RELEASE_TAG, ModelVersion, Registry
+from mlops_assets.governance.traffic import Traffic, traffic_objections
+from mlops_assets.registry.port import (
+    EVIDENCE_TAG,
+    RELEASE_TAG,
+    TRAFFIC_TAG,
+    ModelVersion,
+    Registry,
+    RegistryReader,
+)
 from mlops_assets.specs.approver import Approver
 from mlops_assets.specs.policy import Rules
 
@@ -34,7 +42,7 @@ def write_evidence(registry: Registry, run_id: str, evidence: Evidence, signer: 
 
 
 def read_evidence(
-    registry: Registry, version: ModelVersion, verifier: Verifier, named: str | None = None
+    registry: RegistryReader, version: ModelVersion, verifier: Verifier, named: str | None = None
 ) -> Evidence:
     """Return a version's evidence; its signature is verified, what it says is not yet looked at.
 
@@ -45,7 +53,7 @@ def read_evidence(
         named: Digest of the evidence that is meant; the newest if None.
 
     Raises:
-        Refused: It has none, or none that the platform signed.
+        Refused: It has none, or none that the platform signed, or other than is named.
         RegistryError: The registry cannot be reached.
     """
     named = named or version.tags.get(EVIDENCE_TAG)
@@ -58,9 +66,13 @@ def read_evidence(
     if content is None:
         raise refused(version, "missing_evidence", f"its evidence {named[:12]} is gone")
     try:
-        return Evidence.unsealed(content, verifier)
+        evidence = Evidence.unsealed(content, verifier)
     except EvidenceError as error:
         raise refused(version, "bad_signature", f"its evidence {error}") from error
+    if evidence.digest != named:
+        said = f"its evidence {named[:12]} was exchanged for {evidence.digest[:12]}"
+        raise refused(version, "other_candidate", said)
+    return evidence
 
 
 def read_release(version: ModelVersion, verifier: Verifier) -> Release | None:
@@ -90,8 +102,35 @@ def carried_release(version: ModelVersion, verifier: Verifier) -> Release | None
         return None
 
 
+def read_traffic(version: ModelVersion, verifier: Verifier) -> Traffic | None:
+    """Return the traffic record a version carries, or None.
+
+    Raises:
+        Refused: It carries one that the platform did not sign, or that is for another version.
+    """
+    content = version.tags.get(TRAFFIC_TAG)
+    if not content:
+        return None
+    try:
+        traffic = Traffic.unsealed(content, verifier)
+    except EvidenceError as error:
+        raise refused(version, "bad_signature", f"its traffic record {error}") from error
+    if (traffic.model, traffic.challenger) != (version.model, version.version):
+        said = f"its traffic record is for {traffic.model} version {traffic.challenger}"
+        raise refused(version, "other_candidate", said)
+    return traffic
+
+
+def carried_traffic(version: ModelVersion, verifier: Verifier) -> Traffic | None:
+    """Return the traffic record a version carries if it is one of ours; see :func:`read_traffic`."""
+    try:
+        return read_traffic(version, verifier)
+    except Refused:
+        return None
+
+
 def require_evidence(
-    registry: Registry,
+    registry: RegistryReader,
     version: ModelVersion,
     candidate: str,
     verifier: Verifier,
@@ -175,6 +214,33 @@ def require_release(
     if reasons := tuple(found):
         raise Refused(_name(version), reasons)
     return release
+
+
+def require_traffic(
+    traffic: Traffic,
+    version: ModelVersion,
+    candidate: str,
+    evidence: Evidence,
+    rules: Rules,
+    approvers: Sequence[Approver],
+) -> None:
+    """Require that a challenger may answer callers, as a traffic record says; see :func:`require_release`.
+
+    Raises:
+        Refused: What it rests on would not let the version serve.
+    """
+    found = traffic_objections(
+        traffic,
+        evidence,
+        model=version.model,
+        version=version.version,
+        candidate=candidate,
+        mlflow_run=version.run_id,
+        rules=rules,
+        approvers=approvers,
+    )
+    if reasons := tuple(found):
+        raise Refused(_name(version), reasons)
 
 
 def _is_way_back(version: ModelVersion, evidence: Evidence, verifier: Verifier, now: datetime) -> bool:

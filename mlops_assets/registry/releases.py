@@ -1,14 +1,17 @@
-"""Which release holds, by what the audit chain says and the platform signed."""
+"""Which release and which traffic record hold, by what the audit chain says and the platform signed."""
 
 from dataclasses import dataclass
 
 from mlops_assets.errors import EvidenceError
-from mlops_assets.governance.audit_chain import AuditChain
 from mlops_assets.governance.audit_entry import Entry
+from mlops_assets.governance.audit_reading import AuditReader
 from mlops_assets.governance.release import Release
 from mlops_assets.governance.signatures import Verifier
+from mlops_assets.governance.traffic import Traffic
 
 MOVES = ("promote", "rollback")
+ROLLOUT = "rollout"
+DRILLED = "drill"
 
 
 @dataclass(frozen=True)
@@ -30,7 +33,7 @@ def release_in(entry: Entry, verifier: Verifier) -> SignedRelease | None:
 
 
 def latest_releases(
-    audit: AuditChain, verifier: Verifier, model: str | None = None, after: int = 0
+    audit: AuditReader, verifier: Verifier, model: str | None = None, after: int = 0
 ) -> dict[str, SignedRelease]:
     """Return the latest release of each model that the audit chain holds.
 
@@ -54,3 +57,27 @@ def latest_releases(
         if signed is not None and (known is None or signed.release.serial > known.release.serial):
             found[entry.model] = signed
     return found
+
+
+def latest_traffic(
+    audit: AuditReader, verifier: Verifier, model: str | None = None, after: int = 0
+) -> dict[str, Traffic]:
+    """Return the latest traffic record of each model in the audit chain; see :func:`latest_releases`."""
+    found: dict[str, Traffic] = {}
+    for entry in audit.newest_first((ROLLOUT,), model, after):
+        known, claimed = found.get(entry.model), entry.detail.get("serial")
+        if known is not None and not (isinstance(claimed, int) and claimed > known.serial):
+            continue
+        traffic = traffic_in(entry, verifier)
+        if traffic is not None and (known is None or traffic.serial > known.serial):
+            found[entry.model] = traffic
+    return found
+
+
+def traffic_in(entry: Entry, verifier: Verifier) -> Traffic | None:
+    """Return the traffic record that an audit entry holds, if the platform signed it."""
+    try:
+        traffic = Traffic.unsealed(str(entry.detail.get("traffic")), verifier)
+    except EvidenceError:
+        return None
+    return traffic if traffic.model == entry.model else None

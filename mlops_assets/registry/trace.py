@@ -13,12 +13,14 @@ from mlops_assets.errors import DataError, RegistryError
 from mlops_assets.governance.audit_entry import Entry
 from mlops_assets.governance.evidence import Evidence
 from mlops_assets.governance.release import Release
+from mlops_assets.governance.traffic import Traffic
 from mlops_assets.prediction_log.log import PredictionLog
 from mlops_assets.prediction_log.prediction import Label, Prediction
+from mlops_assets.prediction_log.records import CHALLENGER
 from mlops_assets.registry.authority import Authority
 from mlops_assets.registry.port import ModelVersion
 from mlops_assets.registry.proof import read_evidence
-from mlops_assets.registry.releases import MOVES, release_in
+from mlops_assets.registry.releases import MOVES, ROLLOUT, release_in, traffic_in
 
 # A version may answer that much before its release is entered, and the one before it that much after.
 _SWAP = timedelta(minutes=1)
@@ -34,6 +36,7 @@ class Trace:
         version: The version that answered, as it is registered.
         release: The release that let it serve then; None if there was none.
         entry: The audit entry of that release.
+        traffic: The record by which a rollout had the version answer; None if it answered as champion.
         evidence: The evidence that the release rests on; without a release the version's own.
         findings: What does not fit together.
     """
@@ -43,6 +46,7 @@ class Trace:
     version: ModelVersion
     release: Release | None
     entry: Entry | None
+    traffic: Traffic | None
     evidence: Evidence
     findings: tuple[str, ...]
 
@@ -60,26 +64,31 @@ def trace(prediction_id: str, log: PredictionLog, authority: Authority) -> Trace
         RegistryError: The version is gone, or the registry cannot be reached.
         Refused: Its evidence is gone, or was not signed by the platform.
     """
-    prediction = log.find(prediction_id)
-    if prediction is None:
+    found = log.find_with_label(prediction_id)
+    if found is None:
         raise DataError(f"no prediction {prediction_id!r} is in the log; is MLOPS_HOME that of the gateway?")
+    prediction, label = found
     model, number = prediction.model, prediction.version
     version = authority.registry.version(model, number)
     if version is None:
         raise RegistryError(f"version {number} of {model}, which answered, is no longer in the registry")
     released = _releases(model, prediction.served_at + _SWAP, authority)
     own = next(((entry, release) for entry, release in released if release.version == number), None)
+    traffic = _traffic(prediction, authority) if prediction.arm == CHALLENGER else None
+    # A challenger's release, if it has one by now, came after the answer.
     entry, release = own or (None, None)
-    named = release.evidence if release else None
+    rests_on = release or (traffic.terms if traffic else None)
+    named = rests_on.evidence if rests_on else None
     evidence = read_evidence(authority.registry, version, authority.verifier, named)
     return Trace(
         prediction=prediction,
-        label=log.label(prediction_id),
+        label=label,
         version=version,
         release=release,
         entry=entry,
+        traffic=traffic,
         evidence=evidence,
-        findings=tuple(_findings(prediction, version, evidence, own, released)),
+        findings=tuple(_findings(prediction, version, evidence, own, released, traffic)),
     )
 
 
@@ -90,15 +99,31 @@ def _releases(model: str, until: datetime, authority: Authority) -> list[tuple[E
     return [(entry, signed.release) for entry, signed in reversed(found) if signed is not None]
 
 
+def _traffic(prediction: Prediction, authority: Authority) -> Traffic | None:
+    """Return the record by which a rollout had a version answer, if the audit chain has it."""
+    entries = authority.audit.newest_first((ROLLOUT,), prediction.model)
+    records = (traffic_in(entry, authority.verifier) for entry in entries)
+    return next((each for each in records if each and each.serial == prediction.traffic), None)
+
+
 def _findings(
     prediction: Prediction,
     version: ModelVersion,
     evidence: Evidence,
     own: tuple[Entry, Release] | None,
     released: list[tuple[Entry, Release]],
+    traffic: Traffic | None,
 ) -> Iterator[str]:
     name = f"version {prediction.version}"
-    if own is None:
+    if prediction.arm == CHALLENGER:
+        if traffic is None:
+            said = f"the audit chain has no traffic record {prediction.traffic}"
+            yield f"{name} answered as challenger, but {said}"
+        elif (traffic.challenger, traffic.state) == (prediction.version, "ended") or not traffic.percent:
+            yield f"{name} was to answer nobody by traffic record {traffic.serial}"
+        elif traffic.challenger != prediction.version:
+            yield f"traffic record {traffic.serial} is about version {traffic.challenger}, not {name}"
+    elif own is None:
         if not prediction.probe:  # which come before the release
             yield f"{name} was not released when it answered: it was asked for by its number"
     else:

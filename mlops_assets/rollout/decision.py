@@ -38,7 +38,8 @@ class Finding:
     """What a guard tells at a look.
 
     Attributes:
-        guard: Its name, with the group.
+        guard: Its name.
+        of: The group or range it is about; empty for all.
         low: It is worse by no less than this: with the probability that the rollout's alpha leaves, at all
             looks at once.
         high: It is worse by no more than this, likewise.
@@ -49,6 +50,7 @@ class Finding:
     """
 
     guard: str
+    of: str
     low: float
     high: float
     units: int
@@ -67,7 +69,8 @@ class Finding:
         return self.high < self.margin
 
     def __str__(self) -> str:
-        return f"{self.guard} worse by {self.low:+.4f} to {self.high:+.4f} ({self.units:,} units)"
+        guard = f"{self.guard} of {self.of}" if self.of else self.guard
+        return f"{guard} worse by {self.low:+.4f} to {self.high:+.4f} ({self.units:,} units)"
 
 
 @dataclass(frozen=True)
@@ -93,8 +96,13 @@ class Decision:
     reason: str
 
 
-def findings(guards: Sequence[Guard], alpha: float) -> list[Finding]:
+def findings(guards: Sequence[Guard], alpha: float, among: int | None = None) -> list[Finding]:
     """Return what each guard tells.
+
+    Args:
+        guards: The guards.
+        alpha: The probability that the bounds leave, all together.
+        among: How many guards there may be at any look of the rollout; as many as now if None.
 
     One guard that shows harm reverts, so that each is given its part of ``alpha`` for the lower bound. The
     version goes on when all of them show that there is none, for which each may use all of it.
@@ -102,10 +110,12 @@ def findings(guards: Sequence[Guard], alpha: float) -> list[Finding]:
     Source: Berger, "Multiparameter Hypothesis Testing and Acceptance Sampling", Technometrics 24 (1982), for
     the latter (intersection-union test); Bonferroni for the former.
     """
+    among = among or len(guards)
     return [
         Finding(
-            str(guard),
-            low=lower_bound(guard.differences, alpha / len(guards)),
+            guard.name,
+            guard.of,
+            low=lower_bound(guard.differences, alpha / among),
             high=upper_bound(guard.differences, alpha),
             units=len(guard.differences),
             tolerance=guard.rules.tolerance,

@@ -20,6 +20,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="mlops_assets.serving")
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=8080)
+    parser.add_argument("--allow-anonymous", action="store_true", help="let callers without a credential in")
     parser.add_argument("--parent", type=int, help="process id; stop when that process has ended")
     arguments = parser.parse_args()
     if arguments.parent is not None:
@@ -28,7 +29,13 @@ def main() -> None:
     # What is here at the end stays for good; to look through it for garbage would take most of a second.
     atexit.register(gc.freeze)
     try:
-        run_gateway(Home.from_environment(), arguments.host, arguments.port, on_ready=announce)
+        run_gateway(
+            Home.from_environment(),
+            arguments.host,
+            arguments.port,
+            allow_anonymous=arguments.allow_anonymous,
+            on_ready=announce,
+        )
     except MlopsError as error:
         print(f"gateway: {error}", file=sys.stderr)
         sys.exit(2)

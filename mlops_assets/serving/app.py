@@ -18,18 +18,24 @@ from mlops_assets.errors import StorageError
 from mlops_assets.prediction_log.instants import microseconds
 from mlops_assets.prediction_log.recorder import Recorder
 from mlops_assets.prediction_log.records import Failure
+from mlops_assets.serving.access import CALLER, Access
+from mlops_assets.serving.arms import Arms
 from mlops_assets.serving.binary_tensors import HEADER
 from mlops_assets.serving.bodies import Answered, Intake, Sent, json_response
-from mlops_assets.serving.feedback import take_labels
+from mlops_assets.serving.callers import FEEDBACK, PREDICT, PROBE, Caller
+from mlops_assets.serving.discretion import ENTITY_HEADER, entities_of, message_logged
+from mlops_assets.serving.feedback import take_feedback
 from mlops_assets.serving.front import Front
-from mlops_assets.serving.inference import answer_rows
+from mlops_assets.serving.inference import Asked, answer_rows
 from mlops_assets.serving.information import Information
-from mlops_assets.serving.meters import Meters
+from mlops_assets.serving.meters import DENIED, Meters
+from mlops_assets.serving.permission import permitted
 from mlops_assets.serving.problems import Problem
 from mlops_assets.serving.protocols import PREDICTION_PATHS, Protocol
 from mlops_assets.serving.refusal import Refusal
 from mlops_assets.serving.routing import Router
-from mlops_assets.serving.table import Resident
+from mlops_assets.serving.shadow import Shadow
+from mlops_assets.serving.table import LiveRollout, Resident
 from mlops_assets.specs.durations import utc_now
 
 MOST_REQUESTS = 256
@@ -45,6 +51,8 @@ class Gateway:
         meters: What is counted.
         most_requests: Requests that are answered at once; more are sent away.
         intake: Takes in requests' bodies.
+        access: Tells who may call; whoever calls may if none is given.
+        serve_unlogged: Whether answers leave though the prediction log fails.
     """
 
     def __init__(
@@ -55,20 +63,27 @@ class Gateway:
         *,
         most_requests: int = MOST_REQUESTS,
         intake: Intake | None = None,
+        access: Access | None = None,
+        serve_unlogged: bool = False,
     ) -> None:
         self._router, self._recorder, self._meters = router, recorder, meters
         self._most_requests, self._requests = most_requests, 0
         self._intake = intake or Intake()
+        self.shadow = Shadow(meters)
+        self._arms = Arms(recorder, self.shadow)
         self._threads = anyio.CapacityLimiter(_THREADS)
         self._log_problem: Problem | None = None
-        self._information = Information(router, meters, self._problems)
+        self._access = access or Access.embedded()
+        self._information = Information(router, meters, self._problems, self._access)
+        if serve_unlogged:
+            recorder.unlogged = self._left_unlogged
 
-    def app(self) -> Front:
-        """Return the ASGI application; it starts and stops the router."""
-        return Front(self.behind(), lambda: self._router.table, self._recorder, self._meters)
+    def front(self) -> Front:
+        """Return what answers usual requests before they reach the application."""
+        return Front(lambda: self._router.table, self._recorder, self._meters, self._access)
 
-    def behind(self) -> Starlette:
-        """Return the application without its front, which answers any request."""
+    def app(self) -> Starlette:
+        """Return the ASGI application, which answers any request; it starts and stops the router."""
 
         @asynccontextmanager
         async def lifespan(_: Starlette) -> AsyncIterator[None]:
@@ -80,10 +95,18 @@ class Gateway:
             lifespan=lifespan,
             routes=[
                 *(
-                    HttpRoute(path, partial(self.predict, protocol=protocol), methods=["POST"])
+                    HttpRoute(
+                        path,
+                        permitted(self._access, PREDICT, partial(self.predict, protocol=protocol)),
+                        methods=["POST"],
+                    )
                     for path, protocol in PREDICTION_PATHS.items()
                 ),
-                HttpRoute("/v2/models/{model}/feedback", self.feedback, methods=["POST"]),
+                HttpRoute(
+                    "/v2/models/{model}/feedback",
+                    permitted(self._access, FEEDBACK, self.feedback),
+                    methods=["POST"],
+                ),
                 *self._information.routes,  # last: one of them would take ":predict" for a part of a name
             ],
             exception_handlers={
@@ -95,31 +118,44 @@ class Gateway:
         )
 
     async def feedback(self, request: Request) -> Response:
-        """Take labels by prediction id, also for a model that no longer serves."""
-        table, model = self._router.table, request.path_params["model"]
+        """Take what turned out to be true, also for a model that no longer serves."""
+        table, model = request.scope[CALLER].view(self._router.table), request.path_params["model"]
         return await self._work(
-            request, lambda sent: Answered.json(take_labels(self._recorder, table, model, sent.json))
+            request, lambda sent: Answered.json(take_feedback(self._recorder, table, model, sent))
         )
 
-    def _resolve(self, request: Request) -> Resident:
+    def _resolve(self, request: Request) -> tuple[Resident, LiveRollout | None]:
         name, version = request.path_params["model"], request.path_params.get("version")
-        resident = self._router.table.resolve(name, version)
+        caller: Caller = request.scope[CALLER]
+        table = caller.view(self._router.table)  # once, for both
+        resident = table.resolve(name, version)
         request.state.resident = resident  # for whoever answers if something goes wrong from here
-        return resident
+        return resident, table.rollout(name, version)
 
     async def predict(self, request: Request, *, protocol: Protocol) -> Response:
         """Route once, so that no answer is of two versions; read, predict, log, respond, count."""
+        caller: Caller = request.scope[CALLER]
         if "model" not in request.path_params:
-            request.path_params["model"] = self._router.table.only_model
+            request.path_params["model"] = caller.view(self._router.table).only_model
         request.state.started = time.perf_counter()
-        request.state.probe = probe = request.headers.get("x-mlops-probe") == "1"
-        resident = self._resolve(request)
+        # Nobody else is believed: monitoring leaves out what the platform asks.
+        probe = request.headers.get("x-mlops-probe") == "1" and caller.may(PROBE)
+        request.state.probe = probe
+        resident, rollout = self._resolve(request)
 
         def work(sent: Sent) -> Answered:
             rows, form = protocol.read(sent, resident)
-            answer = answer_rows(self._recorder, resident, rows, started=request.state.started, probe=probe)
+            entities = entities_of(rows, resident.package.manifest, request.headers.get(ENTITY_HEADER))
+            asked = Asked(request.state.started, probe, entities=entities, caller=caller.name)
+            if rollout is None or probe:
+                answered_by, answer = resident, answer_rows(self._recorder, resident, rows, asked)
+            else:
+                answered_by, answer = self._arms.answer(
+                    resident, rollout, rows, lambda version: protocol.read(sent, version)[0], asked
+                )
+                request.state.resident = answered_by
             request.state.rows = len(answer.prediction_ids)
-            return protocol.answered(form, resident, answer)
+            return protocol.answered(form, answered_by, answer)
 
         response = await self._work(request, work)
         self._count(request, 200)
@@ -145,7 +181,8 @@ class Gateway:
 
     def _problems(self) -> list[Problem]:
         self._look_at_log()
-        return [*self._router.table.problems, *([self._log_problem] if self._log_problem else [])]
+        of_log = [self._log_problem] if self._log_problem else []
+        return [*self._router.table.problems, *of_log, *self._access.problems]
 
     def _count(self, request: Request, status: int) -> None:
         name = request.path_params["model"]
@@ -163,7 +200,7 @@ class Gateway:
 
     async def _refused(self, request: Request, error: Exception) -> Response:
         assert isinstance(error, Refusal)
-        return await self._failed(request, error.status, str(error))
+        return await self._failed(request, error.status, str(error), error.headers, is_logged=error.is_logged)
 
     async def _log_failed(self, request: Request, error: Exception) -> Response:
         self._look_at_log()
@@ -177,7 +214,9 @@ class Gateway:
     async def _broken(self, request: Request, error: Exception) -> Response:
         return await self._failed(request, 500, f"{type(error).__name__}; the gateway's log tells more")
 
-    async def _failed(self, request: Request, status: int, message: str, headers: Any = None) -> Response:
+    async def _failed(
+        self, request: Request, status: int, message: str, headers: Any = None, *, is_logged: bool = False
+    ) -> Response:
         """Answer with an error that names model and version; count it, and log it for monitoring."""
         body: dict[str, Any] = {"error": message}
         if (model := request.path_params.get("model")) is not None:
@@ -185,24 +224,39 @@ class Gateway:
         resident: Resident | None = getattr(request.state, "resident", None)
         if resident is not None:
             body["version"] = resident.version
+        if status in DENIED:
+            self._meters.denied.labels(status).inc()
         if hasattr(request.state, "probe"):  # it was to be a prediction
             self._count(request, status)
             # Overload is not made worse, and a log that fails not written, by an entry for each; and
             # what the platform tries out is none of the model's traffic.
-            if resident is not None and status != 503 and not request.state.probe:
+            if resident is not None and status != 503 and not (request.state.probe or is_logged):
                 try:
+                    told = message_logged(message, resident.treatments)
                     self._recorder.failure(
-                        Failure(resident.model, microseconds(utc_now()), status, message, caller="")
+                        Failure(
+                            resident.model,
+                            microseconds(utc_now()),
+                            status,
+                            told,
+                            caller=request.scope[CALLER].name,
+                        )
                     )
                 except StorageError:
                     self._look_at_log()
         return json_response(
-            body, status, {**(headers or {}), **({"retry-after": "1"} if status == 503 else {})}
+            body, status, {**({"retry-after": "1"} if status == 503 else {}), **(headers or {})}
         )
+
+    def _left_unlogged(self, model: str, rows: int) -> None:
+        self._meters.unlogged.labels(model).inc(rows)
+        self._look_at_log()
 
     def _look_at_log(self) -> None:
         """Note a problem of the log, as an incident when it begins, and that it is over."""
         problem = self._recorder.writer.problem
+        if problem and self._recorder.unlogged:
+            problem += "; predictions leave unlogged, see mlops_gateway_unlogged_total"
         if problem is None:
             self._log_problem = None
         elif self._log_problem is None:

@@ -11,12 +11,16 @@ from starlette.routing import Route as HttpRoute
 
 from mlops_assets.registry.port import CHAMPION
 from mlops_assets.serving import fleet_page, oip, openapi
+from mlops_assets.serving.access import CALLER, Access
 from mlops_assets.serving.binary_tensors import EXTENSION
 from mlops_assets.serving.bodies import json_response
+from mlops_assets.serving.callers import EVERY_MODEL, SEE, Caller
 from mlops_assets.serving.meters import Meters
+from mlops_assets.serving.permission import Endpoint, permitted
 from mlops_assets.serving.problems import Problem
 from mlops_assets.serving.refusal import Refusal
 from mlops_assets.serving.routing import Router
+from mlops_assets.serving.table import Table
 from mlops_assets.version import __version__
 
 MODEL_PATHS = ("/v2/models/{model}", "/v2/models/{model}/versions/{version}")
@@ -31,28 +35,36 @@ class Information:
         router: Tells which versions there are.
         meters: What was counted.
         problems: Tells what is wrong now.
+        access: Tells who may see what.
     """
 
-    def __init__(self, router: Router, meters: Meters, problems: Callable[[], list[Problem]]) -> None:
-        self._router, self._meters, self._found = router, meters, problems
+    def __init__(
+        self, router: Router, meters: Meters, problems: Callable[[], list[Problem]], access: Access
+    ) -> None:
+        self._router, self._meters, self._found, self._access = router, meters, problems, access
 
     @property
     def routes(self) -> list[HttpRoute]:
         """The endpoints by path."""
+
+        def seen(answer: Endpoint, model: str | None = None) -> Endpoint:
+            return permitted(self._access, SEE, answer, model)
+
         return [
             HttpRoute("/", self.root),
             HttpRoute("/v2", self.server),
             HttpRoute("/v2/health/live", self.live),
             HttpRoute("/v2/health/ready", self.ready),
-            *(HttpRoute(path, self.model) for path in MODEL_PATHS),
-            *(HttpRoute(f"{path}/ready", self.model_ready) for path in MODEL_PATHS),
-            *(HttpRoute(f"{path}/ping", self.ping) for path in MLFLOW_PATHS),
+            *(HttpRoute(path, seen(self.model)) for path in MODEL_PATHS),
+            *(HttpRoute(f"{path}/ready", seen(self.model_ready)) for path in MODEL_PATHS),
+            HttpRoute("/ping", self.ping),
+            HttpRoute("/models/{model}/ping", seen(self.model_ping)),
             *(HttpRoute(f"{path}/version", self.mlflow_version) for path in MLFLOW_PATHS),
-            HttpRoute("/v1/models", self.model_names),
-            HttpRoute("/v1/models/{model}", self.model_ready),
-            HttpRoute("/metrics", self.metrics),
+            HttpRoute("/v1/models", seen(self.model_names)),
+            HttpRoute("/v1/models/{model}", seen(self.model_ready)),
+            HttpRoute("/metrics", seen(self.metrics, EVERY_MODEL)),
             HttpRoute("/openapi.json", self.openapi),
-            HttpRoute("/fleet", self.fleet),
+            HttpRoute("/fleet", seen(self.fleet, EVERY_MODEL)),
         ]
 
     async def root(self, _: Request) -> Response:
@@ -67,24 +79,32 @@ class Information:
         """Answer whether the process lives."""
         return json_response({"live": True})
 
-    async def ready(self, _: Request) -> Response:
-        """Answer whether every champion is loaded, and what is wrong."""
-        table = self._router.table
+    async def ready(self, request: Request) -> Response:
+        """Answer whether every champion is loaded, and to callers what is wrong with what they may see."""
+        table, caller = self._router.table, self._access.known(request.scope["headers"])
+        body: dict[str, Any] = {"ready": table.ready}
+        if caller is not None and caller.may(SEE):
+            body |= self._details(caller)
+        return json_response(body, 200 if table.ready else 503)
+
+    def _details(self, caller: Caller) -> dict[str, Any]:
         models = {
             name: {
                 "champion": route.champion,
                 "wanted": route.wanted.get(CHAMPION),
                 "ready": route.champion is not None,
             }
-            for name, route in table.routes.items()
+            for name, route in caller.view(self._router.table).routes.items()
             if route.champion is not None or CHAMPION in route.wanted
         }
-        body = {"ready": table.ready, "models": models, "problems": self._problems()}
-        return json_response(body, 200 if table.ready else 503)
+        details = {"models": models, "problems": self._problems(caller)}
+        if caller.may(SEE, EVERY_MODEL) and (warnings := self._access.warnings):
+            details["warnings"] = warnings
+        return details
 
     async def model(self, request: Request) -> Response:
         """Answer what a model takes and gives, and which versions are loaded."""
-        table, name = self._router.table, request.path_params["model"]
+        table, name = self._view(request), request.path_params["model"]
         resident = table.resolve(name, request.path_params.get("version"))
         route, package = table.route(name), resident.package
         return json_response(
@@ -98,6 +118,7 @@ class Information:
                     "version": resident.version,
                     "champion": route.champion,
                     "previous_champion": route.previous,
+                    "drill": route.drilled,
                     "candidate": package.digest,
                     "classes": package.manifest.classes,
                 },
@@ -106,7 +127,7 @@ class Information:
 
     async def model_ready(self, request: Request) -> Response:
         """Answer whether a version is loaded; of one that will not be since when, and why."""
-        table, name = self._router.table, request.path_params["model"]
+        table, name = self._view(request), request.path_params["model"]
         asked = request.path_params.get("version")
         try:
             resident = table.resolve(name, asked)
@@ -115,22 +136,24 @@ class Information:
             return json_response({"error": str(error), "refused": refused}, error.status)
         return json_response({"name": resident.model, "version": resident.version, "ready": True})
 
-    async def ping(self, request: Request) -> Response:
+    async def ping(self, _: Request) -> Response:
         """Answer as MLflow's server does once it can predict."""
-        table, name = self._router.table, request.path_params.get("model")
-        if name is not None:
-            table.resolve(name, None)
-        elif not table.ready:
+        if not self._router.table.ready:
             raise Refusal(503, "not every champion is loaded; see /v2/health/ready")
+        return Response("\n", media_type="application/json")
+
+    async def model_ping(self, request: Request) -> Response:
+        """Answer as MLflow's server does once it can predict with a model."""
+        self._view(request).resolve(request.path_params["model"], None)
         return Response("\n", media_type="application/json")
 
     async def mlflow_version(self, _: Request) -> Response:
         """Answer with the version of MLflow whose requests are understood."""
         return Response(version("mlflow"), media_type="text/html")
 
-    async def model_names(self, _: Request) -> Response:
-        """Answer which models are served, as KServe does."""
-        routes = self._router.table.routes
+    async def model_names(self, request: Request) -> Response:
+        """Answer which models are served, as KServe does; those that the caller may see."""
+        routes = self._view(request).routes
         served = [name for name, route in routes.items() if route.champion is not None]
         return json_response({"models": sorted(served)})
 
@@ -140,6 +163,11 @@ class Information:
         self._meters.show(
             {name: len(route.loaded) for name, route in table.routes.items()},
             [(p["kind"], p["model"]) for p in self._problems()],
+            {
+                (name, version): resident.plausibility
+                for name, route in table.routes.items()
+                for version, resident in route.loaded.items()
+            },
         )
         return Response(self._meters.text(), media_type="text/plain; version=0.0.4")
 
@@ -155,5 +183,14 @@ class Information:
         reloads = "reload" in request.query_params
         return HTMLResponse(fleet_page.html(rows, problems, self._meters.since, reloads=reloads))
 
-    def _problems(self) -> list[dict[str, Any]]:
-        return [asdict(problem) | {"subject": problem.subject} for problem in self._found()]
+    def _view(self, request: Request) -> Table:
+        view: Table = request.scope[CALLER].view(self._router.table)
+        return view
+
+    def _problems(self, caller: Caller | None = None) -> list[dict[str, Any]]:
+        """Return what is wrong; with what a caller may see, if one is given."""
+        return [
+            asdict(problem) | {"subject": problem.subject}
+            for problem in self._found()
+            if caller is None or caller.may(SEE, problem.model or EVERY_MODEL)
+        ]

@@ -1,20 +1,45 @@
 """Prove a registered version, load it, and let it predict before anybody asks it."""
 
 import tempfile
+from contextlib import nullcontext
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from mlops_assets.errors import PackageError
-from mlops_assets.registry.port import ModelVersion, Registry
+from mlops_assets.registry.port import ModelVersion, RegistryReader
+from mlops_assets.registry.proof import carried_release
+from mlops_assets.serving.kept import Kept
 from mlops_assets.serving.proving import Prover
 from mlops_assets.serving.table import Resident
 from mlops_assets.training.package import PackagedModel, prediction_columns
+from mlops_assets.training.rehearsal import REHEARSED_ROWS
 
-_REHEARSED_ROWS = 16
+if TYPE_CHECKING:
+    import numpy as np
+
+    Array = np.ndarray[Any, Any]
+
 _REHEARSAL_TOLERANCE = 1e-5
 
 
-def load(registry: Registry, prover: Prover, model: str, version: str) -> Resident:
+def load(
+    registry: RegistryReader,
+    prover: Prover,
+    model: str,
+    version: str,
+    kept: Kept | None = None,
+    *,
+    folder: Path | None = None,
+) -> Resident:
     """Return a version that has valid evidence, warm.
+
+    Args:
+        registry: Where it is.
+        prover: Holds it against its evidence.
+        model: Model name.
+        version: Version number.
+        kept: Where it is kept for the next start.
+        folder: A private folder in which the package stays, for whom also wants what a gateway does not load.
 
     Raises:
         PackageError: It is not what it should be; nothing of it was unpickled.
@@ -27,16 +52,20 @@ def load(registry: Registry, prover: Prover, model: str, version: str) -> Reside
         raise PackageError(f"{model} has no version {version}")
     # The artifact store is shared: only in a copy of our own do the bytes that were verified stay
     # the bytes that are unpickled.
-    with tempfile.TemporaryDirectory(prefix="mlops-gateway-") as private:
-        folder = registry.fetch_package(registered, into=Path(private))
+    with nullcontext(folder) if folder else tempfile.TemporaryDirectory(prefix="mlops-gateway-") as private:
+        copy = registry.fetch_package(registered, into=Path(private))
         try:
-            package = PackagedModel.open(folder, prover.verifier)
+            package = PackagedModel.open(copy, prover.verifier)
             _require_registered(package, registered)
             evidence = prover.evidence(registry, registered, package.digest)
             package.warm()
             _rehearse(package)
         except PackageError as error:
-            raise PackageError(str(error).replace(str(folder), f"{model} version {version}")) from error
+            raise PackageError(str(error).replace(str(copy), f"{model} version {version}")) from error
+        if kept is not None:
+            release = carried_release(registered, prover.verifier)
+            proven_with = [evidence.digest, *([release.evidence] if release else [])]
+            kept.keep(registry, registered, proven_with, copy)
     return Resident(model, version, package, evidence)
 
 
@@ -58,14 +87,25 @@ def _rehearse(package: PackagedModel) -> None:
     """
     import numpy as np
 
-    rows = package.reference().head(_REHEARSED_ROWS)
-    for name, now in prediction_columns(package.predict(rows), package.manifest).items():
-        signed = rows[name].to_numpy()
-        if signed.dtype == object:
-            continue  # labels follow from the probabilities, which are compared too
-        distance = np.abs(np.asarray(now, dtype="float64") - signed.astype("float64"))
-        if not (distance <= _REHEARSAL_TOLERANCE * np.maximum(1.0, np.abs(signed))).all():
+    predicted, signed = _predicted_and_signed(package)
+    for name, then in signed.items():
+        now = np.asarray(prediction_columns(predicted, package.manifest)[name], dtype="float64")
+        distance = np.abs(now - then)
+        if not (distance <= _REHEARSAL_TOLERANCE * np.maximum(1.0, np.abs(then))).all():
             raise PackageError(
                 f"{package.folder} predicts here otherwise than where it was trained ({name} differs by "
                 f"up to {distance.max():.1e}); compare the installed libraries"
             )
+
+
+def _predicted_and_signed(package: PackagedModel) -> "tuple[Array, dict[str, Array]]":
+    import numpy as np
+
+    if (rehearsal := package.rehearsal) is not None:
+        signed = {name: np.array(values) for name, values in rehearsal.predictions.items()}
+        return package.predict_values(rehearsal.matrix), signed
+    rows = package.reference().head(REHEARSED_ROWS)
+    predicted = package.predict(rows)
+    # Not the labels: they follow from the probabilities, which are compared too.
+    columns = {name: rows[name].to_numpy() for name in prediction_columns(predicted, package.manifest)}
+    return predicted, {name: then.astype("float64") for name, then in columns.items() if then.dtype != object}

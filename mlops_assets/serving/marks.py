@@ -7,26 +7,42 @@ happened while it was not there, or was moved away again before it looked.
 import json
 import logging
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from mlops_assets.errors import StorageError
-from mlops_assets.governance.audit_chain import AuditChain
+from mlops_assets.errors import EvidenceError, StorageError
 from mlops_assets.governance.audit_entry import EMPTY
+from mlops_assets.governance.audit_reading import AuditReader
+from mlops_assets.governance.release import Release
 from mlops_assets.governance.signatures import Verifier
 from mlops_assets.home import write_atomically
-from mlops_assets.registry.releases import latest_releases
+from mlops_assets.registry.releases import latest_releases, latest_traffic
 
 log = logging.getLogger("mlops_assets.gateway")
 
 
 @dataclass(frozen=True)
 class Mark:
-    """The version that served last by right, the serial of its release, and the release itself, signed."""
+    """How far a model has come.
+
+    Attributes:
+        version: The version that served last by right.
+        serial: Of its release.
+        release: The release itself, signed.
+        moved: Serial of the release by which it came to serve; that of its release if None.
+        traffic: Serial of the last traffic record that was followed.
+    """
 
     version: str
     serial: int
     release: str
+    moved: int | None = None
+    traffic: int = 0
+
+    @property
+    def served_since(self) -> int:
+        """Serial of the release by which the version came to serve."""
+        return self.serial if self.moved is None else self.moved
 
 
 class Marks:
@@ -35,13 +51,20 @@ class Marks:
     Args:
         file: Where they are remembered; nowhere if None.
         entered: Tells what was entered in the audit chain since it was last asked, by model.
+        tried: Tells the serials of the traffic records that were, likewise.
+        verifier: The platform's public key, by which what is remembered has to be signed; anything is
+            believed if None.
     """
 
     def __init__(
-        self, file: Path | None = None, entered: Callable[[], Mapping[str, Mark]] = lambda: {}
+        self,
+        file: Path | None = None,
+        entered: Callable[[], Mapping[str, Mark]] = lambda: {},
+        tried: Callable[[], Mapping[str, int]] = lambda: {},
+        verifier: Verifier | None = None,
     ) -> None:
-        self._file, self._entered = file, entered
-        self._marks = _read(file) if file is not None else {}
+        self._file, self._entered, self._tried = file, entered, tried
+        self._marks = _read(file, verifier) if file is not None else {}
 
     def of(self, model: str) -> Mark | None:
         """Return a model's mark, or None if it was never released."""
@@ -49,7 +72,10 @@ class Marks:
 
     def set(self, model: str, mark: Mark) -> None:
         """Remember how far a model has come."""
-        if self._marks.get(model) == mark:
+        known = self._marks.get(model)
+        if known is not None and known.traffic > mark.traffic:
+            mark = replace(mark, traffic=known.traffic)
+        if known == mark:
             return
         self._marks[model] = mark
         if self._file is None:
@@ -59,6 +85,11 @@ class Marks:
             write_atomically(self._file, content.encode())
         except StorageError as error:  # it still holds for as long as this gateway runs
             log.error("%s", error)
+
+    def follow_traffic(self, model: str, serial: int) -> None:
+        """Remember which traffic record of a model was followed last."""
+        if (mark := self._marks.get(model)) is not None and mark.traffic < serial:
+            self.set(model, replace(mark, traffic=serial))
 
     def catch_up(self) -> list[str]:
         """Take over what was entered in the audit chain; return the models that have come further by it.
@@ -74,38 +105,92 @@ class Marks:
         ]
         for model in further:
             self.set(model, entered[model])
+        for model, serial in self._tried().items():
+            self.follow_traffic(model, serial)
         return further
 
 
-def entered_in(audit: AuditChain, verifier: Verifier) -> Callable[[], Mapping[str, Mark]]:
+def entered_in(audit: AuditReader, verifier: Verifier) -> Callable[[], Mapping[str, Mark]]:
     """Return what tells of the releases that were entered in an audit chain since it was last asked."""
-    read = EMPTY
+    further = _further(audit)
 
     def entered() -> Mapping[str, Mark]:
-        nonlocal read
-        head = audit.head()
-        if head == read:
+        after = further()
+        if after is None:
             return {}
-        # A chain that was put back to an earlier time, or altered, is read anew.
-        after = read.length if audit.has(read) else 0
         found = latest_releases(audit, verifier, after=after)
-        read = head
         return {
-            model: Mark(signed.release.version, signed.release.serial, signed.text)
+            model: Mark(signed.release.version, signed.release.serial, signed.text, signed.release.renews)
             for model, signed in found.items()
         }
 
     return entered
 
 
-def _read(file: Path) -> dict[str, Mark]:
+def tried_in(audit: AuditReader, verifier: Verifier) -> Callable[[], Mapping[str, int]]:
+    """Return what tells the serials of the traffic records that were entered in an audit chain, likewise."""
+    further = _further(audit)
+
+    def tried() -> Mapping[str, int]:
+        after = further()
+        if after is None:
+            return {}
+        found = latest_traffic(audit, verifier, after=after)
+        return {model: traffic.serial for model, traffic in found.items()}
+
+    return tried
+
+
+def _further(audit: AuditReader) -> Callable[[], int | None]:
+    """Return what tells the entry after which a chain was not read yet; None if it was read to its end."""
+    read = EMPTY
+
+    def after() -> int | None:
+        nonlocal read
+        head, before = audit.head(), read
+        if head == before:
+            return None
+        # A chain that was put back to an earlier time, or altered, is read anew.
+        known = before.length if audit.has(before) else 0
+        read = head
+        return known
+
+    return after
+
+
+def _read(file: Path, verifier: Verifier | None) -> dict[str, Mark]:
     try:
         found = json.loads(file.read_bytes())
-        return {
-            model: Mark(str(m["version"]), int(m["serial"]), str(m["release"])) for model, m in found.items()
+        marks = {
+            model: Mark(
+                str(m["version"]),
+                int(m["serial"]),
+                str(m["release"]),
+                None if m.get("moved") is None else int(m["moved"]),
+                int(m.get("traffic", 0)),
+            )
+            for model, m in found.items()
         }
     except FileNotFoundError:
         return {}
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         log.error("%s cannot be read and is begun anew: %s", file, error)
         return {}
+    signed = {model: _signed(model, mark, verifier) if verifier else mark for model, mark in marks.items()}
+    for model in (model for model, mark in signed.items() if mark is None):
+        log.error("%s: what it says of %s was not signed by the platform, and is forgotten", file, model)
+    return {model: mark for model, mark in signed.items() if mark is not None}
+
+
+def _signed(model: str, mark: Mark, verifier: Verifier) -> Mark | None:
+    """Return a mark as its release says, if the platform signed that: who writes to the file says nothing.
+
+    The serial of a traffic record stands by itself. One that is too great ends rollouts, and opens nothing.
+    """
+    try:
+        release = Release.unsealed(mark.release, verifier)
+    except EvidenceError:
+        return None
+    if release.model != model:
+        return None
+    return Mark(release.version, release.serial, mark.release, release.renews, mark.traffic)

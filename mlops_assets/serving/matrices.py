@@ -7,17 +7,18 @@ would be read there with the same result.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from functools import lru_cache
 from itertools import chain
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from mlops_assets.serving.answer_form import PLAIN, AnswerForm, answer_form
-from mlops_assets.serving.rows import LARGEST, MAX_ROWS
+from mlops_assets.serving.plausibility import outside, refusing
+from mlops_assets.serving.rows import LARGEST, MAX_ROWS, Logged
 from mlops_assets.specs.durations import naive_utc
 from mlops_assets.specs.model_spec import Column
 from mlops_assets.training.package import Manifest
@@ -33,7 +34,7 @@ _FLOATS = frozenset({"FP64", "FP32", "FP16"})
 _DATATYPES = {"number": _FLOATS, "integer": _FLOATS | {"INT64"}, "boolean": frozenset({"BOOL"})}
 # Above this not every whole number is a float, and the log is to hold what was sent.
 _EXACT = 2.0**53
-_ORDERS_REMEMBERED = 64
+_LAYOUTS_REMEMBERED = 64
 _TIME = re.compile(r"\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d(\.\d{1,6})?)?(Z|[+-]\d\d:\d\d)?)?", re.ASCII)
 
 _Value = float | bool | str | None
@@ -41,28 +42,47 @@ _Rows = Sequence[Sequence[Any]]
 
 
 @dataclass(frozen=True, eq=False)
-class Matrix:
-    """A request's rows.
+class Decoded:
+    """A request's rows, of which no value has been looked at.
 
     Attributes:
-        values: Numbers by row and input, in the signature's order, float64; missing ones are NaN.
-        columns: The columns as they were sent.
+        layout: How the columns lie in the rows.
         rows: The rows as they were sent.
+        numbers: The rows without their time.
         times: When each row's event happened, naive UTC, if the request tells.
         form: What is asked of the answer.
     """
 
-    values: "Array"
-    columns: tuple[str, ...]
+    layout: "Layout"
     rows: _Rows
+    numbers: _Rows
     times: Sequence[datetime] | None
-    form: AnswerForm = PLAIN
+    form: AnswerForm
+
+    def __len__(self) -> int:
+        return len(self.rows)
 
     @property
     def sent(self) -> dict[str, list[Any]]:
-        """The columns as they were sent, for the log."""
+        """The columns as they were sent."""
         by_column = map(list, zip(*self.rows, strict=True))
-        return dict(zip(self.columns, by_column, strict=True))
+        return dict(zip(self.layout.columns, by_column, strict=True))
+
+    @property
+    def logged(self) -> "Logged":
+        """The columns by name, for the log."""
+        return self.layout.by_name, self.layout.sorted([*zip(*self.rows, strict=True)])
+
+
+@dataclass(frozen=True, eq=False)
+class Matrix(Decoded):
+    """A request's rows, each value of which is right.
+
+    Attributes:
+        values: Numbers by row and input, in the signature's order, float64; missing ones are NaN.
+    """
+
+    values: "Array"
 
 
 class MatrixReader:
@@ -78,7 +98,7 @@ class MatrixReader:
         self._datatypes = {column.name: _DATATYPES[column.type] for column in manifest.inputs}
         self._datatypes.setdefault(self._time, frozenset({"BYTES"}))
         self._fits = _checks(manifest.inputs)
-        self._order = lru_cache(_ORDERS_REMEMBERED)(self._find_order)
+        self._layouts: dict[tuple[str, ...], Layout] = {}
 
     @classmethod
     def of(cls, manifest: Manifest) -> "MatrixReader | None":
@@ -89,21 +109,7 @@ class MatrixReader:
 
     def read_mlflow(self, content: bytes) -> Matrix | None:
         """Return a request in one of MLflow's forms, or None if it has to be read otherwise."""
-        try:
-            body = _mlflow.decode(content)
-        except (msgspec.MsgspecError, RecursionError):
-            return None
-        given = [(name, form) for name in _FORMS if (form := getattr(body, name)) is not msgspec.UNSET]
-        if len(given) != 1 or not given[0][1]:
-            return None
-        name, form = given[0]
-        if name == "dataframe_split":
-            return self._matrix(form.columns, form.data)
-        if name == "dataframe_records":
-            columns = tuple(form[0])
-            rows = [tuple(record.values()) for record in form if tuple(record) == columns]
-            return self._matrix(columns, rows) if len(rows) == len(form) else None
-        return self._matrix(self._names, form)
+        return self._checked(self.decode_mlflow(content))
 
     def read_oip(self, sent: bytes | dict[str, Any]) -> Matrix | None:
         """Return a request of the Open Inference Protocol, or None if it has to be read otherwise.
@@ -114,6 +120,28 @@ class MatrixReader:
         Raises:
             Refusal: 400: what is asked of the answer is not what the protocol says.
         """
+        return self._checked(self.decode_oip(sent))
+
+    def decode_mlflow(self, content: bytes) -> Decoded | None:
+        """Return what :meth:`read_mlflow` does, before a value is looked at."""
+        try:
+            body = _mlflow.decode(content)
+        except (msgspec.MsgspecError, RecursionError):
+            return None
+        given = [(name, form) for name in _FORMS if (form := getattr(body, name)) is not msgspec.UNSET]
+        if len(given) != 1 or not given[0][1]:
+            return None
+        name, form = given[0]
+        if name == "dataframe_split":
+            return self._decoded(form.columns, form.data)
+        if name == "dataframe_records":
+            columns = tuple(form[0])
+            rows = [tuple(record.values()) for record in form if tuple(record) == columns]
+            return self._decoded(columns, rows) if len(rows) == len(form) else None
+        return self._decoded(self._names, form)
+
+    def decode_oip(self, sent: bytes | dict[str, Any]) -> Decoded | None:
+        """Return what :meth:`read_oip` does, before a value is looked at."""
         try:
             body = _oip.decode(sent) if isinstance(sent, bytes) else msgspec.convert(sent, _OipBody)
         except (msgspec.MsgspecError, RecursionError):
@@ -129,52 +157,74 @@ class MatrixReader:
         columns = tuple(tensor.name for tensor in body.inputs)
         rows = list(zip(*(tensor.data for tensor in body.inputs), strict=True))
         form = answer_form(body.id, body.outputs, body.parameters)
-        return self._matrix(columns, rows, form)
+        return self._decoded(columns, rows, form)
 
-    def _matrix(self, columns: tuple[str, ...], rows: _Rows, form: AnswerForm = PLAIN) -> Matrix | None:
+    def values(self, layout: "Layout", numbers: _Rows) -> "Array | None":
+        """Return rows, of one request or of several, as :attr:`Matrix.values`; None if one does not fit."""
         import numpy as np
 
-        order = self._order(columns)
-        if order is None or not 0 < len(rows) <= MAX_ROWS:
+        if not layout.holds_numbers(numbers):
+            return None
+        values = np.array(numbers, dtype="float64")
+        if layout.places is not None:
+            values = values[:, layout.places]
+        return values if self._fits(values) else None
+
+    def _checked(self, found: Decoded | None) -> Matrix | None:
+        if found is None or (values := self.values(found.layout, found.numbers)) is None:
+            return None
+        return Matrix(found.layout, found.rows, found.numbers, found.times, found.form, values)
+
+    def _decoded(self, columns: tuple[str, ...], rows: _Rows, form: AnswerForm = PLAIN) -> Decoded | None:
+        layout = self._layouts.get(columns) or self._find_layout(columns)
+        if layout is None or not 0 < len(rows) <= MAX_ROWS:
             return None
         if any(len(row) != len(columns) for row in rows):
             return None
-        times, numbers = None, rows
-        if (place := order.time) is not None:
-            times = _times([row[place] for row in rows])
-            if times is None:
-                return None
-            numbers = [(*row[:place], *row[place + 1 :]) for row in rows]
-        if not order.holds_numbers(numbers):
-            return None
-        values = np.array(numbers, dtype="float64")
-        if order.places is not None:
-            values = values[:, order.places]
-        return Matrix(values, columns, rows, times, form) if self._fits(values) else None
+        if (place := layout.time) is None:
+            return Decoded(layout, rows, rows, None, form)
+        times = _times([row[place] for row in rows])
+        numbers = [(*row[:place], *row[place + 1 :]) for row in rows]
+        return None if times is None else Decoded(layout, rows, numbers, times, form)
 
-    def _find_order(self, columns: tuple[str, ...]) -> "_Order | None":
+    def _find_layout(self, columns: tuple[str, ...]) -> "Layout | None":
         numbers = tuple(name for name in columns if name != self._time)
         if len(numbers) < len(columns) - 1 or sorted(numbers) != sorted(self._names):
             return None
         time = columns.index(self._time) if len(numbers) < len(columns) else None
         places = None if numbers == self._names else [numbers.index(name) for name in self._names]
         truths = [self._datatypes[name] is _DATATYPES["boolean"] for name in numbers]
-        return _Order(time, places, tuple(truths) if any(truths) else None)
+        layout = Layout(columns, time, places, tuple(truths) if any(truths) else None)
+        if len(self._layouts) < _LAYOUTS_REMEMBERED:
+            self._layouts[columns] = layout
+        return layout
 
 
-@dataclass(frozen=True)
-class _Order:
-    """How the columns of a request lie.
+class Layout:
+    """How the columns of a request lie in its rows.
 
-    Attributes:
+    Args:
+        columns: In the order in which they were sent.
         time: Where the time stands in a row, if it is sent.
         places: Where each input stands among the other columns; None if they are in order.
         truths: Which of them are booleans; None if none is.
+
+    Attributes:
+        by_name: The columns, sorted.
+        sorted: Sorts what belongs to the columns in the same way.
     """
 
-    time: int | None
-    places: list[int] | None
-    truths: tuple[bool, ...] | None
+    def __init__(
+        self,
+        columns: tuple[str, ...],
+        time: int | None,
+        places: list[int] | None,
+        truths: tuple[bool, ...] | None,
+    ) -> None:
+        self.columns, self.time, self.places, self.truths = columns, time, places, truths
+        self.by_name = tuple(sorted(columns))
+        places_by_name = [columns.index(name) for name in self.by_name]
+        self.sorted: Callable[[_Rows], _Rows] = itemgetter(*places_by_name) if len(columns) > 1 else tuple
 
     def holds_numbers(self, rows: _Rows) -> bool:
         """Return whether rows without their time hold numbers, and truth values only where they may."""
@@ -193,16 +243,20 @@ def _checks(inputs: Sequence[Column]) -> Any:
     whole = [i for i, column in enumerate(inputs) if column.type == "integer"]
     truths = [i for i, column in enumerate(inputs) if column.type == "boolean"]
     required = [i for i, column in enumerate(inputs) if not column.nullable]
+    refused = refusing(inputs)
 
     def fit(values: "Array") -> bool:
-        if (np.abs(values) > LARGEST).any():
+        # count_nonzero is what takes least of a few numbers.
+        if np.count_nonzero(np.abs(values) > LARGEST):
             return False
-        if required and np.isnan(values[:, required]).any():
+        if required and np.count_nonzero(np.isnan(values)) and np.isnan(values[:, required]).any():
             return False
         if whole:
             numbers = values[:, whole]
             if ((numbers != np.floor(numbers)) & ~np.isnan(numbers) | (np.abs(numbers) > _EXACT)).any():
                 return False
+        if any(outside(column, values[:, place]).any() for place, column in refused):
+            return False
         return not truths or bool(np.isin(values[:, truths], (0.0, 1.0)).all())
 
     return fit

@@ -1,16 +1,28 @@
 """What the gateway counts: in Prometheus' form for whoever collects it, and summed up for its own page."""
 
+from bisect import bisect_left
+from collections import Counter as Counted
 from collections import defaultdict, deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import accumulate
+from types import MappingProxyType
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
+from prometheus_client.metrics_core import CounterMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.registry import Collector
 
 from mlops_assets.prediction_log.records import MODEL_FAILED
+from mlops_assets.serving.plausibility import Plausibility
 from mlops_assets.specs.durations import utc_now
 
 RECENT = 500
 OVERLOADED = 503
+# Upper ends of what a histogram tells apart.
+_SECONDS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
+_BOUNDS = [*map(str, _SECONDS), "+Inf"]
+# Nobody known, nothing of theirs, too much of it.
+DENIED = (401, 403, 429)
 
 
 @dataclass
@@ -49,49 +61,60 @@ class Traffic:
         return 1000 * ordered[round(share * (len(ordered) - 1))] if ordered else None
 
 
-@dataclass(frozen=True)
-class _Counters:
-    requests: Counter
-    rows: Counter
-    seconds: Histogram
+class _Outcomes:
+    """The requests to one version that ended with one status."""
+
+    def __init__(self) -> None:
+        self.requests, self.rows, self.seconds = 0, 0, 0.0
+        self.took = [0] * (len(_SECONDS) + 1)
+
+    def count(self, rows: int, seconds: float) -> None:
+        self.requests += 1
+        self.rows += rows
+        self.seconds += seconds
+        self.took[bisect_left(_SECONDS, seconds)] += 1
 
 
-class Meters:
+class Meters(Collector):
     """The gateway's counters; one set per gateway, so that tests may run several in one process.
 
     Attributes:
         since: When counting began, naive UTC.
         traffic: By model and version.
+        incidents: Problems that arose, by kind and model.
+        denied: Requests that were turned away for who sent them, by status.
+        unlogged: Rows answered though the prediction log failed, by model.
     """
 
     def __init__(self) -> None:
         self.since = utc_now()
         self.traffic: defaultdict[tuple[str, str], Traffic] = defaultdict(Traffic)
-        self._known: dict[tuple[str, str, int], _Counters] = {}
+        self._outcomes: defaultdict[tuple[str, str, int], _Outcomes] = defaultdict(_Outcomes)
+        self._plausibility: Mapping[tuple[str, str], Plausibility] = {}
         self._registry = CollectorRegistry()
-        self._requests = Counter(
-            "mlops_gateway_requests_total",
-            "Requests to a model, by the version that answered and HTTP status.",
-            ("model", "version", "status"),
-            registry=self._registry,
-        )
-        self._rows = Counter(
-            "mlops_gateway_rows_total",
-            "Rows answered.",
-            ("model", "version"),
-            registry=self._registry,
-        )
-        self._seconds = Histogram(
-            "mlops_gateway_request_seconds",
-            "Time from the whole request's arrival to its answer.",
-            ("model",),
-            buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5),
-            registry=self._registry,
-        )
+        self._registry.register(self)
         self.incidents = Counter(
             "mlops_gateway_incidents_total",
             "Problems that arose: a version that is not loaded, a registry or log out of reach.",
             ("kind", "model"),
+            registry=self._registry,
+        )
+        self.shadow_dropped = Counter(
+            "mlops_gateway_shadow_dropped_total",
+            "Requests that the unseen arm of a rollout was not asked, because too many waited.",
+            ("model",),
+            registry=self._registry,
+        )
+        self.denied = Counter(
+            "mlops_gateway_denied_total",
+            "Requests of whom nobody knows (401), may not (403) or asks too much (429).",
+            ("status",),
+            registry=self._registry,
+        )
+        self.unlogged = Counter(
+            "mlops_gateway_unlogged_total",
+            "Rows answered though the prediction log failed.",
+            ("model",),
             registry=self._registry,
         )
         self._resident = Gauge(
@@ -120,32 +143,73 @@ class Meters:
             rows: Rows answered.
             probe: Whether the platform itself asked, which is no traffic.
         """
-        counters = self._of(model, version, status)
-        counters.requests.inc()
-        counters.rows.inc(rows)
-        counters.seconds.observe(seconds)
+        self._outcomes[model, version, status].count(rows, seconds)
         if version and not probe:
             self.traffic[model, version].count(status, rows, seconds)
 
-    def _of(self, model: str, version: str, status: int) -> "_Counters":
-        """Return the counters of an outcome; to look them up by their labels takes longer than to count."""
-        key = (model, version, status)
-        known = self._known.get(key)
-        if known is None:
-            known = self._known[key] = _Counters(
-                self._requests.labels(model, version, status),
-                self._rows.labels(model, version),
-                self._seconds.labels(model),
-            )
-        return known
+    def collect(self) -> Iterator[Metric]:
+        """Yield what was counted, for Prometheus, which takes less than keeping its counters."""
+        requests = CounterMetricFamily(
+            "mlops_gateway_requests",
+            "Requests to a model, by the version that answered and HTTP status.",
+            labels=("model", "version", "status"),
+        )
+        rows = CounterMetricFamily("mlops_gateway_rows", "Rows answered.", labels=("model", "version"))
+        seconds = HistogramMetricFamily(
+            "mlops_gateway_request_seconds",
+            "Time from the whole request's arrival to its answer.",
+            labels=("model",),
+        )
+        by_version: Counted[tuple[str, str]] = Counted()
+        by_model: defaultdict[str, list[_Outcomes]] = defaultdict(list)
+        for (model, version, status), outcomes in self._outcomes.items():
+            requests.add_metric((model, version, str(status)), outcomes.requests)
+            by_version[model, version] += outcomes.rows
+            by_model[model].append(outcomes)
+        for labels, answered in by_version.items():
+            rows.add_metric(labels, answered)
+        for model, together in by_model.items():
+            took = accumulate(map(sum, zip(*(each.took for each in together), strict=True)))
+            buckets = [*zip(_BOUNDS, took, strict=True)]
+            seconds.add_metric((model,), buckets, sum(each.seconds for each in together))
+        yield from (requests, rows, seconds, *self._implausible())
 
-    def show(self, resident: Mapping[str, int], problems: Iterable[tuple[str, str | None]]) -> None:
+    def _implausible(self) -> Iterator[Metric]:
+        labels = ("model", "version")
+        outside = CounterMetricFamily(
+            "mlops_gateway_outside_values",
+            "Values outside what their column declares.",
+            labels=(*labels, "column"),
+        )
+        anomalous = CounterMetricFamily(
+            "mlops_gateway_anomalous_rows", "Rows with a value outside what was trained on.", labels=labels
+        )
+        score = CounterMetricFamily(
+            "mlops_gateway_anomaly_score",
+            "Sum of the rows' anomaly scores, each from 0 to 1; divided by the rows it is their mean.",
+            labels=labels,
+        )
+        for (model, version), seen in self._plausibility.items():
+            for column, values in seen.outside.items():
+                outside.add_metric((model, version, column), values)
+            anomalous.add_metric((model, version), seen.anomalous)
+            score.add_metric((model, version), seen.score)
+        yield from (outside, anomalous, score)
+
+    def show(
+        self,
+        resident: Mapping[str, int],
+        problems: Iterable[tuple[str, str | None]],
+        plausibility: Mapping[tuple[str, str], Plausibility] = MappingProxyType({}),
+    ) -> None:
         """Set what is as it is now.
 
         Args:
             resident: Loaded versions by model.
             problems: Kind and model of each problem.
+            plausibility: What was unlikely in the requests of each loaded version.
         """
+        self._plausibility = plausibility
         for gauge in (self._resident, self._problems):
             gauge.clear()
         for model, versions in resident.items():

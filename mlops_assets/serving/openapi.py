@@ -47,24 +47,29 @@ _INVOCATION = {
         "instances": {"type": ["array", "object"]},
     },
 }
+_SAID = {
+    "type": "array",
+    "minItems": 1,
+    "items": {
+        "type": "object",
+        "description": "About a prediction, or about an entity at a time: its newest prediction until then.",
+        "oneOf": [{"required": ["prediction_id"]}, {"required": ["entity", "event_time"]}],
+        "properties": {
+            "prediction_id": {"type": "string"},
+            "entity": {"type": ["string", "number"]},
+            "event_time": {"type": "string", "format": "date-time"},
+            "label": {"type": ["string", "number", "boolean"]},
+            "kind": {"type": "string", "pattern": "^(label|rating|kpi:[a-z][a-z0-9_]{0,62})$"},
+            "value": {"type": ["string", "number", "boolean"]},
+            "observed_at": {"type": "string", "format": "date-time"},
+        },
+    },
+}
 _FEEDBACK = {
     "type": "object",
-    "required": ["labels"],
-    "properties": {
-        "labels": {
-            "type": "array",
-            "minItems": 1,
-            "items": {
-                "type": "object",
-                "required": ["prediction_id", "label"],
-                "properties": {
-                    "prediction_id": {"type": "string"},
-                    "label": {"type": ["string", "number", "boolean"]},
-                    "observed_at": {"type": "string", "format": "date-time"},
-                },
-            },
-        }
-    },
+    "description": "As application/x-ndjson: one of the values a line, of which each that is right is taken.",
+    "oneOf": [{"required": ["labels"]}, {"required": ["feedback"]}],
+    "properties": {"labels": _SAID, "feedback": _SAID},
 }
 _ERROR = {
     "type": "object",
@@ -75,8 +80,14 @@ _ERROR = {
         "version": {"type": "string"},
     },
 }
-_FEEDING = (400, 404, 408, 413, 415, 503)
-_PREDICTING = (400, 404, 408, 413, 415, 422, 503)
+_DENIED = (401, 403, 429)
+_FEEDING = (400, *_DENIED, 404, 408, 413, 415, 503)
+_PREDICTING = (400, *_DENIED, 404, 408, 413, 415, 422, 503)
+_SEEING = (*_DENIED, 404, 503)
+_SCHEMES = {
+    "key": {"type": "apiKey", "in": "header", "name": "x-api-key"},
+    "bearer": {"type": "http", "scheme": "bearer", "description": "An API key or a JSON Web Token."},
+}
 _NAMES = {"model": "Model name.", "version": "Version number; it must be loaded."}
 
 
@@ -90,33 +101,39 @@ def document() -> dict[str, Any]:
             "get": _operation("Whether every champion is loaded, and what is wrong", "/v2/health/ready", 503)
         },
         f"{model}/feedback": {
-            "post": _operation("Labels by prediction id", model, *_FEEDING, body=_FEEDBACK)
+            "post": _operation("What turned out to be true of predictions", model, *_FEEDING, body=_FEEDBACK)
         },
-        "/v1/models": {"get": _operation("Names of the models, as KServe tells them", "/v1/models")},
-        "/v1/models/{model}": {"get": _operation("Whether a model is loaded, KServe v1", model, 404, 503)},
+        "/v1/models": {
+            "get": _operation("Names of the models, as KServe tells them", "/v1/models", *_DENIED)
+        },
+        "/v1/models/{model}": {"get": _operation("Whether a model is loaded, KServe v1", model, *_SEEING)},
         "/v1/models/{model}:predict": {
             "post": _operation("Predict, KServe v1", model, *_PREDICTING, body=_INVOCATION)
         },
-        "/metrics": {"get": _operation("Prometheus metrics", "/metrics", media="text/plain")},
+        "/metrics": {"get": _operation("Prometheus metrics", "/metrics", *_DENIED, media="text/plain")},
         "/openapi.json": {"get": _operation("This document", "/openapi.json")},
-        "/fleet": {"get": _operation("The fleet page", "/fleet", media="text/html")},
+        "/fleet": {"get": _operation("The fleet page", "/fleet", *_DENIED, media="text/html")},
     }
     for base in ("", "/models/{model}"):
         whose = "a model" if base else "the only model"
-        paths[f"{base}/ping"] = {"get": _operation(f"Whether {whose} is loaded, MLflow", base, 404, 503)}
+        asked = _SEEING if base else (404, 503)
+        paths[f"{base}/ping"] = {"get": _operation(f"Whether {whose} is loaded, MLflow", base, *asked)}
         paths[f"{base}/version"] = {"get": _operation("Version of MLflow", base, media="text/html")}
         paths[f"{base}/invocations"] = {
             "post": _operation(f"Predict with {whose}, MLflow", base, *_PREDICTING, body=_INVOCATION)
         }
     for base in (model, versioned):
-        paths[base] = {"get": _operation("Model metadata", base, 404, 503)}
-        paths[f"{base}/ready"] = {"get": _operation("Whether a version is loaded", base, 404, 503)}
+        paths[base] = {"get": _operation("Model metadata", base, *_SEEING)}
+        paths[f"{base}/ready"] = {"get": _operation("Whether a version is loaded", base, *_SEEING)}
         paths[f"{base}/infer"] = {
             "post": _operation("Predict, Open Inference Protocol v2", base, *_PREDICTING, body=_REQUEST)
         }
     return {
         "openapi": "3.1.0",
         "info": {"title": "mlops_assets gateway", "version": __version__},
+        # None at all, as long as it is not declared who may call.
+        "security": [{}, *({name: []} for name in _SCHEMES)],
+        "components": {"securitySchemes": _SCHEMES},
         "paths": paths,
     }
 

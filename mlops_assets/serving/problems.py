@@ -20,7 +20,8 @@ class Problem:
 
     Attributes:
         kind: ``registry_unreachable``, ``package_refused``, ``evidence_refused``, ``out_of_band``,
-            ``load_failed``, ``champion_missing`` or ``log_unwritable``.
+            ``load_failed``, ``champion_missing``, ``traffic_refused``, ``log_unwritable`` or
+            ``access_unreadable``.
         model: The model concerned, if it is one.
         version: The version concerned, if it is one.
         message: What happened, in words.

@@ -9,7 +9,7 @@ from mlops_assets.serving import oip
 from mlops_assets.serving.answer_form import PLAIN, AnswerForm
 from mlops_assets.serving.bodies import Answered, Sent
 from mlops_assets.serving.inference import Answer
-from mlops_assets.serving.matrices import Matrix, MatrixReader
+from mlops_assets.serving.matrices import Decoded, MatrixReader
 from mlops_assets.serving.mlflow_forms import read_mlflow
 from mlops_assets.serving.table import Resident
 
@@ -17,7 +17,7 @@ from mlops_assets.serving.table import Resident
 class Protocol(Port):
     """A form of requests and answers."""
 
-    def read_usual(self, content: bytes, reader: MatrixReader) -> Matrix | None:
+    def decode_usual(self, content: bytes, reader: MatrixReader) -> Decoded | None:
         """Return a usual request's rows, or None if it has to be read by :meth:`read`."""
         ...
 
@@ -38,9 +38,9 @@ class Protocol(Port):
 class OpenInference:
     """The Open Inference Protocol v2."""
 
-    def read_usual(self, content: bytes, reader: MatrixReader) -> Matrix | None:
+    def decode_usual(self, content: bytes, reader: MatrixReader) -> Decoded | None:
         """See :class:`Protocol`."""
-        return reader.read_oip(content)
+        return reader.decode_oip(content)
 
     def read(self, sent: Sent, resident: Resident) -> oip.Asked:
         """See :class:`Protocol`."""
@@ -61,9 +61,9 @@ class OpenInference:
 class Invocations:
     """MLflow's request forms, of which KServe's first protocol is one."""
 
-    def read_usual(self, content: bytes, reader: MatrixReader) -> Matrix | None:
+    def decode_usual(self, content: bytes, reader: MatrixReader) -> Decoded | None:
         """See :class:`Protocol`."""
-        return reader.read_mlflow(content)
+        return reader.decode_mlflow(content)
 
     def read(self, sent: Sent, resident: Resident) -> oip.Asked:
         """See :class:`Protocol`."""

@@ -8,13 +8,15 @@ from mlops_assets.errors import MlopsError
 from mlops_assets.governance.evidence import Evidence
 from mlops_assets.governance.release import Release
 from mlops_assets.governance.signatures import Verifier
-from mlops_assets.registry.port import ModelVersion, Registry
+from mlops_assets.governance.traffic import Traffic
+from mlops_assets.registry.port import ModelVersion, RegistryReader
 from mlops_assets.registry.proof import (
     Refused,
     carried_release,
     require_evidence,
     require_good,
     require_release,
+    require_traffic,
 )
 from mlops_assets.specs.durations import utc_now
 from mlops_assets.specs.policy_file import Policy
@@ -34,7 +36,7 @@ class Prover:
     verifier: Verifier
     policy: Callable[[], Policy]
 
-    def evidence(self, registry: Registry, version: ModelVersion, candidate: str) -> Evidence:
+    def evidence(self, registry: RegistryReader, version: ModelVersion, candidate: str) -> Evidence:
         """Return the evidence that lets a version load: its newest, or else what it was released on.
 
         It can have newer evidence by now, on which it is not released yet; and whoever takes away the tag
@@ -49,7 +51,7 @@ class Prover:
         return self._evidence(registry, version, candidate, release.evidence)
 
     def release(
-        self, registry: Registry, version: ModelVersion, candidate: str, evidence: Evidence
+        self, registry: RegistryReader, version: ModelVersion, candidate: str, evidence: Evidence
     ) -> Release:
         """Return the release that lets a version serve; see :func:`require_release`.
 
@@ -67,8 +69,36 @@ class Prover:
         require_good(evidence, version, candidate, self.verifier, rules, utc_now())
         return require_release(version, candidate, evidence, self.verifier, rules, policy.approvers)
 
+    def traffic(
+        self,
+        registry: RegistryReader,
+        version: ModelVersion,
+        candidate: str,
+        evidence: Evidence,
+        traffic: Traffic,
+    ) -> None:
+        """Require that a challenger may answer callers as a traffic record says; see :func:`require_traffic`.
+
+        Args:
+            registry: Where other evidence is, if the record rests on other than the version was loaded with.
+            version: The challenger.
+            candidate: Digest of the package that is loaded.
+            evidence: The evidence it was loaded with.
+            traffic: The record, its signature verified.
+
+        Raises:
+            Refused: Says every reason why not.
+            RegistryError: The registry cannot be reached.
+        """
+        if traffic.terms.evidence != evidence.digest:
+            evidence = self._evidence(registry, version, candidate, traffic.terms.evidence)
+        policy = self.policy()
+        rules = policy.tiers[evidence.risk]
+        require_good(evidence, version, candidate, self.verifier, rules, utc_now())
+        require_traffic(traffic, version, candidate, evidence, rules, policy.approvers)
+
     def _evidence(
-        self, registry: Registry, version: ModelVersion, candidate: str, named: str | None = None
+        self, registry: RegistryReader, version: ModelVersion, candidate: str, named: str | None = None
     ) -> Evidence:
         tiers, now = self.policy().tiers, utc_now()
         return require_evidence(
@@ -77,7 +107,10 @@ class Prover:
 
 
 def last_good(read: Callable[[], Policy]) -> Callable[[], Policy]:
-    """Return a reader that, while the policy's file is broken, goes on with what it last said.
+    """Return a reader that, while the policy's file is broken or gone, goes on with what it last said.
+
+    Without the project's own file the platform's would hold, which may ask for less. The file is gone for a
+    moment, too, while git puts another one in its place; who means to do without it starts the gateway anew.
 
     Args:
         read: Reads the policy; asked once at first, so that a gateway does not start on a broken one.
@@ -90,9 +123,14 @@ def last_good(read: Callable[[], Policy]) -> Callable[[], Policy]:
     def current() -> Policy:
         nonlocal known
         try:
-            known = read()
+            found = read()
         except MlopsError as error:
             log.error("the policy cannot be read, the last one holds: %s", error)
+            return known
+        if found.file != known.file and not known.file.exists():
+            log.error("the policy %s is gone, what it said last holds", known.file)
+            return known
+        known = found
         return known
 
     return current

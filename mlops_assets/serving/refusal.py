@@ -1,5 +1,7 @@
 """Why a request is not answered."""
 
+from collections.abc import Mapping
+
 _LONGEST = 600
 
 
@@ -9,8 +11,15 @@ class Refusal(Exception):
     Args:
         status: HTTP status, 4xx or 503.
         message: What is wrong, naming the field; cut if it quotes too much of the request.
+        headers: Headers of the answer that the status asks for.
+
+    Attributes:
+        is_logged: Whether the prediction log has it already.
     """
 
-    def __init__(self, status: int, message: str) -> None:
+    is_logged = False
+
+    def __init__(self, status: int, message: str, headers: Mapping[str, str] | None = None) -> None:
         super().__init__(message if len(message) <= _LONGEST else f"{message[:_LONGEST]}…")
         self.status = status
+        self.headers = headers or {}

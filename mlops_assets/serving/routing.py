@@ -19,17 +19,20 @@ from mlops_assets.governance.evidence import Objection
 from mlops_assets.registry.port import (
     CHALLENGER,
     CHAMPION,
+    DRILL,
     PREVIOUS_CHAMPION,
     RELEASE_TAG,
     ModelVersion,
     RegisteredModel,
-    Registry,
+    RegistryReader,
 )
 from mlops_assets.registry.proof import Refused, carried_release, refused
+from mlops_assets.serving.kept import Kept, is_altered
 from mlops_assets.serving.loading import load
 from mlops_assets.serving.marks import Mark, Marks
 from mlops_assets.serving.problems import Problem, failed_load, missing_champions, told
 from mlops_assets.serving.proving import Prover
+from mlops_assets.serving.rollouts import RolloutFollower
 from mlops_assets.serving.table import Resident, Route, Table
 
 log = logging.getLogger("mlops_assets.gateway")
@@ -41,10 +44,12 @@ RETRY_SECONDS = 5.0
 LONGEST_RETRY_SECONDS = 60.0
 # However still a registry seems to be, it is read that often.
 LONGEST_UNREAD_SECONDS = 60.0
+# What was kept has that long to be loaded before the registry is asked.
+LONGEST_BEGINNING_SECONDS = 5.0
 # A version no alias names any more is kept a while: whoever moved the alias may move it back.
 LINGER_SECONDS = 60.0
 _LOADERS = 2
-_ALIASES = (CHAMPION, PREVIOUS_CHAMPION, CHALLENGER)  # in this order they are loaded
+_ALIASES = (CHAMPION, PREVIOUS_CHAMPION, CHALLENGER, DRILL)  # in this order they are loaded
 
 _Key = tuple[str, str]
 
@@ -66,6 +71,7 @@ class Router:
         on_incident: Told each new problem.
         may_have_changed: Whether the registry may say something else than when this was last asked; None
             if only reading it tells.
+        kept: What was proven before, which serves until the registry has been read.
 
     Attributes:
         table: What serves now; replaced, never changed.
@@ -74,23 +80,29 @@ class Router:
 
     def __init__(
         self,
-        registry: Registry,
+        registry: RegistryReader,
         prover: Prover,
         marks: Marks | None = None,
         on_incident: Callable[[Problem], None] = lambda problem: None,
         may_have_changed: Callable[[], bool] | None = None,
+        kept: Kept | None = None,
     ) -> None:
         self.table = Table()
         self.looked = threading.Event()
         self._registry, self._prover, self._on_incident = registry, prover, on_incident
         self._marks = marks or Marks()
+        self._rollouts = RolloutFollower(registry, prover, self._marks)
         self._accepted: dict[str, str] = {}
         self._disputed: dict[_Key, Problem] = {}
         self._may_have_changed, self._changed = may_have_changed, False
+        self._kept, self._beginning, self._unconfirmed = kept, kept is not None, False
+        self._begun_at: float | None = None
+        self._to_keep: list[tuple[ModelVersion, set[str]]] = []
         self._unread_until = -math.inf
         self._chain_unread_until = -math.inf
         self._made: dict[str, int] = {}
         self._wanted: dict[str, dict[str, str]] = {}
+        self._kept_wanted: dict[str, dict[str, str]] | None = None
         self._resident: dict[str, dict[str, Resident]] = {}
         self._needed_at: dict[_Key, float] = {}
         self._loading: dict[_Key, Future[Resident]] = {}
@@ -114,19 +126,74 @@ class Router:
         """Look at the registry once, and publish what follows from it."""
         self._collect()
         self._catch_up()
-        unreachable = self._look()
+        beginning = self._begin()
+        unreachable = None if beginning else self._look()
         routes = dict(self._routes())
         if self._disputed:  # then what served before has to be loaded, which nobody knew until now
             self._load_what_is_due()
         problems = [unreachable] if unreachable else []
         problems += [failed.problem for failed in self._failed.values()]
-        problems += self._disputed.values()
+        problems += [*self._disputed.values(), *self._rollouts.problems]
         problems += missing_champions(routes, self._wanted)
         self._forget_unneeded(routes)
-        settled = self.table.settled or not (unreachable or self._loading or self._untried())
-        self._publish(Table(MappingProxyType(routes), self._reported(problems), settled))
-        if settled or unreachable:
+        tried = not (unreachable or self._loading or self._untried())
+        settled = self.table.settled or tried
+        # What could not be loaded from what was kept is no problem yet: the registry has it.
+        reported = () if beginning else self._reported(problems)
+        self._publish(Table(MappingProxyType(routes), reported, settled))
+        if (tried and not beginning) or unreachable:
             self.looked.set()
+        if beginning:
+            self._end_beginning()
+        else:
+            self._keep()
+
+    def _begin(self) -> bool:
+        """Have loaded what was kept; return whether that is under way, and the registry not asked yet."""
+        if not self._beginning or self._kept is None:
+            return False
+        if self._begun_at is None:
+            self._begun_at, self._unconfirmed = time.monotonic(), True
+            self._heed(self._kept.models())
+            self._beginning = bool(self._wanted)
+        self._load_what_is_due()
+        return self._beginning
+
+    def _end_beginning(self) -> None:
+        """Ask the registry from now on, if what was kept is loaded or takes too long."""
+        late = self._begun_at is None or time.monotonic() >= self._begun_at + LONGEST_BEGINNING_SECONDS
+        if late or not (self._loading or self._untried()):
+            self._beginning = False
+            self._to_keep.clear()
+            self._wake.set()  # at once
+
+    @property
+    def _reader(self) -> RegistryReader:
+        """What is asked for versions: what was kept, at the beginning."""
+        return self._kept if self._beginning and self._kept is not None else self._registry
+
+    def _confirm(self, models: Mapping[str, RegisteredModel]) -> None:
+        """Go on from what the registry says, now that it is read; what it does not know is let go."""
+        if not self._unconfirmed:
+            return
+        self._unconfirmed, self._accepted, self._failed = False, {}, {}
+        same = {name for name, made in self._made.items() if name in models and models[name].made == made}
+        routes = {model: route for model, route in self.table.routes.items() if model in same}
+        self.table = replace(self.table, routes=MappingProxyType(routes))
+
+    def _keep(self) -> None:
+        """Keep what has changed for the next start, now that it serves."""
+        if self._kept is None or self._unconfirmed:
+            return
+        while self._to_keep:
+            self._kept.keep(self._registry, *self._to_keep.pop())
+        if self._wanted is self._kept_wanted:
+            return
+        self._kept_wanted = self._wanted
+        self._kept.follow(
+            {name: RegisteredModel(aliases, self._made[name]) for name, aliases in self._wanted.items()},
+            {(model, version) for model, versions in self._resident.items() for version in versions},
+        )
 
     def _follow_always(self) -> None:
         while not self._stopping.is_set():
@@ -175,8 +242,10 @@ class Router:
             self._changed, self._unread_until = False, -math.inf
             try:
                 models = self._registry.models()
+                self._rollouts.read(models)
             except Exception as error:  # whatever is wrong with it, what is loaded goes on serving
                 return Problem("registry_unreachable", None, None, told(error))
+            self._confirm(models)
             self._heed(models)
             self._unread_until = time.monotonic() + LONGEST_UNREAD_SECONDS
         self._load_what_is_due()
@@ -217,7 +286,8 @@ class Router:
                 failed = self._failed.get(key)
                 if key in self._loading or (failed is not None and now < failed.retry_at):
                     continue
-                loading = self._loaders.submit(load, self._registry, self._prover, *key)
+                keep = None if self._beginning else self._kept
+                loading = self._loaders.submit(load, self._reader, self._prover, *key, keep)
                 loading.add_done_callback(lambda _: self._wake.set())
                 self._loading[key] = loading
 
@@ -258,6 +328,10 @@ class Router:
                 self._failed.pop(key, None)
                 log.info("%s version %s is loaded (%s)", *key, resident.package.manifest.runtime)
                 continue
+            if self._beginning and self._kept is not None:
+                log.info("what was kept of %s version %s is not used: %s", *key, told(error))
+                if is_altered(error):
+                    self._kept.discard(*key)
             before = self._failed.get(key)
             delay = min(LONGEST_RETRY_SECONDS, 2 * before.delay) if before else RETRY_SECONDS
             self._failed[key] = _Failure(failed_load(model, version, error), delay, time.monotonic() + delay)
@@ -274,7 +348,8 @@ class Router:
                 champion = before.champion
                 loaded[champion] = before.loaded[champion]
             if wanted or champion is not None:
-                yield model, Route(champion, MappingProxyType(wanted), MappingProxyType(loaded))
+                rollout = self._rollouts.of(model, champion, loaded)
+                yield model, Route(champion, MappingProxyType(wanted), MappingProxyType(loaded), rollout)
 
     def _may_serve(self, resident: Resident) -> bool:
         """Return whether a loaded version carries the release that holds; if not, that is a problem."""
@@ -306,7 +381,7 @@ class Router:
             Refused: It carries no release, or not the one that holds.
             RegistryError: The registry cannot be reached.
         """
-        version = self._registry.version(resident.model, resident.version)
+        version = self._reader.version(resident.model, resident.version)
         if version is None:
             raise Refused(
                 f"{resident.model} version {resident.version}",
@@ -315,14 +390,16 @@ class Router:
         mark = self._marks.of(resident.model)
         if mark is not None and mark.version == version.version:
             version = self._with_release(version, mark)
-        release = self._prover.release(self._registry, version, resident.package.digest, resident.evidence)
+        release = self._prover.release(self._reader, version, resident.package.digest, resident.evidence)
         if mark is not None and release.serial < mark.serial:
             said = (
                 f"its alias was moved out of band: release {release.serial} of version {release.version} was "
                 f"followed by release {mark.serial} of version {mark.version}"
             )
             raise refused(version, "out_of_band", said)
-        return Mark(release.version, release.serial, version.tags[RELEASE_TAG])
+        if self._kept is not None:
+            self._to_keep.append((version, {resident.evidence.digest, release.evidence}))
+        return Mark(release.version, release.serial, version.tags[RELEASE_TAG], release.renews)
 
     def _with_release(self, version: ModelVersion, mark: Mark) -> ModelVersion:
         """Return the version that served last with its release: who takes the tag away takes nothing back."""

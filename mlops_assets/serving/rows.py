@@ -3,12 +3,13 @@
 Everything a client can get wrong is a :class:`~mlops_assets.serving.refusal.Refusal` that names the field.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from mlops_assets.data.columns import convert
 from mlops_assets.errors import did_you_mean
+from mlops_assets.serving.plausibility import require_allowed
 from mlops_assets.serving.refusal import Refusal
 from mlops_assets.specs.model_spec import Column
 from mlops_assets.training.package import Manifest
@@ -19,6 +20,10 @@ if TYPE_CHECKING:
 MAX_ROWS = 10_000
 # Features are float32: a larger number would reach the model as an infinity.
 LARGEST = 3.4028234e38
+Logged = tuple[tuple[str, ...], Sequence[Sequence[Any]]]
+"""Columns, sorted, since clients that send them in ever another order are not to make ever more forms of
+records; and their values by row."""
+
 _NAMED_AT_MOST = 5
 _LONGEST_QUOTED = 80
 
@@ -29,11 +34,20 @@ class Rows:
 
     Attributes:
         frame: Raw input columns in their declared types, and the time column if it was sent.
-        sent: The same columns as they were sent, for the log.
+        sent: All columns as they were sent, for the log; the entity may be one that is not in the frame.
     """
 
     frame: "pd.DataFrame"
     sent: dict[str, list[Any]]
+
+    def __len__(self) -> int:
+        return len(self.frame)
+
+    @property
+    def logged(self) -> Logged:
+        """The columns by name, for the log."""
+        names = tuple(sorted(self.sent))
+        return names, [self.sent[name] for name in names]
 
 
 def rows_of(columns: dict[str, list[Any]], manifest: Manifest) -> Rows:
@@ -41,7 +55,7 @@ def rows_of(columns: dict[str, list[Any]], manifest: Manifest) -> Rows:
 
     Args:
         columns: Values by column name, as they were sent; null is a missing value.
-        manifest: Declares the columns. The time column may be sent also where it is no input.
+        manifest: Declares the columns. Time and entity may be sent also where they are no input.
 
     Raises:
         Refusal: 400 naming the column and row, or 413 for too many rows.
@@ -58,11 +72,13 @@ def rows_of(columns: dict[str, list[Any]], manifest: Manifest) -> Rows:
         raise Refusal(400, "the request has no rows")
     require_at_most(count, "rows")
     converted = {name: _column(columns[name], column) for name, column in declared.items()}
-    return Rows(pd.DataFrame(converted), columns)
+    frame = pd.DataFrame(converted)
+    require_allowed(frame, manifest.inputs)
+    return Rows(frame, columns)
 
 
 def declarations(names: Collection[str], manifest: Manifest) -> dict[str, Column]:
-    """Return the declaration of each column of a request.
+    """Return the declaration of each column of a request that the model takes, and of its time.
 
     Raises:
         Refusal: 400: a column is missing, or one is not known.
@@ -70,7 +86,8 @@ def declarations(names: Collection[str], manifest: Manifest) -> dict[str, Column
     declared = {c.name: c for c in manifest.inputs}
     if manifest.time_column not in declared and manifest.time_column in names:
         declared[manifest.time_column] = Column(name=manifest.time_column, type="datetime")
-    unknown = [name for name in names if name not in declared]
+    entity = manifest.entity.column if manifest.entity else None
+    unknown = [name for name in names if name not in declared and name != entity]
     missing = [name for name in declared if name not in names]
     if missing:
         raise Refusal(400, f"missing columns: {', '.join(missing)}{_but_sent(unknown, missing)}")

@@ -15,14 +15,18 @@ import uvicorn
 
 from mlops_assets.errors import EndpointError
 from mlops_assets.gateway_address import announced
-from mlops_assets.governance.audit_chain import AuditChain
+from mlops_assets.governance.audit_reading import audit_reader
 from mlops_assets.governance.signatures import Verifier
 from mlops_assets.home import Home
 from mlops_assets.prediction_log.recorder import Recorder
-from mlops_assets.registry.mlflow_registry import MlflowRegistry
+from mlops_assets.registry.reading import registry_reader
 from mlops_assets.serving.app import Gateway
-from mlops_assets.serving.marks import Marks, entered_in
+from mlops_assets.serving.connections import answered_by
+from mlops_assets.serving.declared_access import declared_access
+from mlops_assets.serving.kept import Kept
+from mlops_assets.serving.marks import Marks, entered_in, tried_in
 from mlops_assets.serving.meters import Meters
+from mlops_assets.serving.problems import Problem
 from mlops_assets.serving.proving import Prover, last_good
 from mlops_assets.serving.routing import Router
 from mlops_assets.serving.sqlite_watch import change_detector
@@ -32,11 +36,17 @@ DRAIN_SECONDS = 12
 # Longer than load balancers and clients keep idle connections: whoever closes first must not be the one
 # that a request may just be on its way to.
 _KEEP_ALIVE_SECONDS = 75
+_WHEN_LOG_FAILS = "MLOPS_WHEN_LOG_FAILS"
 _EVERY_ADDRESS = {"0.0.0.0": "127.0.0.1", "::": "::1"}
 
 
 def run_gateway(
-    home: Home, host: str, port: int, *, on_ready: Callable[[str], None] = lambda url: None
+    home: Home,
+    host: str,
+    port: int,
+    *,
+    allow_anonymous: bool = False,
+    on_ready: Callable[[str], None] = lambda url: None,
 ) -> None:
     """Serve until SIGTERM or SIGINT, then finish what is being answered.
 
@@ -44,12 +54,15 @@ def run_gateway(
         home: Where the registry, the key and the prediction log are.
         host: Address to listen on.
         port: Port; 0 for a free one.
+        allow_anonymous: Whether whoever shows no credential may call, too.
         on_ready: Told the URL once the gateway answers and has tried what the registry names.
 
     Raises:
-        EndpointError: The port is taken, or not to be had on this host.
+        EndpointError: The port is taken, or not to be had on this host, or a setting is wrong.
+        AccessError: Other machines can call, and it is not declared who may.
         StorageError: The prediction log cannot be written.
     """
+    serve_unlogged = _serves_unlogged()
     listener = _listen(host, port)
     # One thread per worker for numerics: requests are what is parallel here.
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
@@ -57,18 +70,27 @@ def run_gateway(
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     home.prepare()
     meters = Meters()
-    registry = MlflowRegistry(home)
+
+    def count(problem: Problem) -> None:
+        meters.incidents.labels(problem.kind, problem.model or "").inc()
+
+    access = declared_access(home, host, allow_anonymous=allow_anonymous, on_problem=count)
+    registry = registry_reader(home)
     verifier = Verifier.for_home(home.root)
+    chain = audit_reader(home)
     router = Router(
         registry,
         Prover(verifier, last_good(current_policy)),
-        Marks(home.served, entered_in(AuditChain(home.state_url, home.audit_checkpoints), verifier)),
-        lambda problem: meters.incidents.labels(problem.kind, problem.model or "").inc(),
-        change_detector(registry.uri),
+        Marks(home.served, entered_in(chain, verifier), tried_in(chain, verifier), verifier),
+        count,
+        change_detector(home.tracking_uri),
+        Kept(home.kept),
     )
     recorder = Recorder.for_home(home, "gateway")
+    gateway = Gateway(router, recorder, meters, access=access, serve_unlogged=serve_unlogged)
     config = uvicorn.Config(
-        Gateway(router, recorder, meters).app(),
+        gateway.app(),
+        http=answered_by(gateway.front()),
         access_log=False,
         log_config=None,
         timeout_keep_alive=_KEEP_ALIVE_SECONDS,
@@ -79,6 +101,8 @@ def run_gateway(
 
     with ExitStack() as ending:
         ending.callback(recorder.close)
+        access.start()
+        ending.callback(access.stop)
 
         def announce() -> None:
             ending.enter_context(announced(home.gateway_address, url))
@@ -100,6 +124,14 @@ class _Server(uvicorn.Server):
             await asyncio.sleep(0.01)
         if not self.should_exit:
             self._announce()
+
+
+def _serves_unlogged() -> bool:
+    """Return whether predictions may leave though their log fails: ``MLOPS_WHEN_LOG_FAILS``."""
+    asked = os.environ.get(_WHEN_LOG_FAILS) or "refuse"
+    if asked not in ("refuse", "serve"):
+        raise EndpointError(f"{_WHEN_LOG_FAILS} must be 'refuse' or 'serve', not {asked!r}")
+    return asked == "serve"
 
 
 def _exit_cleanly_on_signals() -> None:

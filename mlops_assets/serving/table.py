@@ -8,11 +8,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from types import MappingProxyType
+from typing import Any
 
 from mlops_assets.errors import did_you_mean
 from mlops_assets.governance.evidence import Evidence
-from mlops_assets.registry.port import CHAMPION, PREVIOUS_CHAMPION
+from mlops_assets.prediction_log.sensitive import Treatment
+from mlops_assets.registry.port import CHAMPION, DRILL, PREVIOUS_CHAMPION
+from mlops_assets.rollout.plan import Split
+from mlops_assets.serving.discretion import treatments_of
 from mlops_assets.serving.matrices import MatrixReader
+from mlops_assets.serving.plausibility import Plausibility
 from mlops_assets.serving.problems import Problem
 from mlops_assets.serving.refusal import Refusal
 from mlops_assets.training.package import PackagedModel
@@ -39,6 +44,45 @@ class Resident:
         """What reads usual requests, if the model takes numbers as they are."""
         return MatrixReader.of(self.package.manifest)
 
+    @cached_property
+    def plausibility(self) -> Plausibility:
+        """What was unlikely in its requests."""
+        return Plausibility(self.package.manifest)
+
+    @cached_property
+    def treatments(self) -> Mapping[str, Treatment]:
+        """What becomes of columns in the prediction log that are not kept as they are."""
+        return treatments_of(self.package.manifest)
+
+    @cached_property
+    def takes(self) -> tuple[Any, ...]:
+        """How requests are read for it: what was read for a version with the same is right for this one."""
+        manifest = self.package.manifest
+        return manifest.inputs, manifest.time_column, manifest.entity, self.reader is None
+
+
+@dataclass(frozen=True, eq=False)
+class LiveRollout:
+    """A rollout as the gateway follows it.
+
+    Attributes:
+        challenger: The version that is tried.
+        serial: Of the traffic record that holds.
+        percent: Share of the entities that the challenger answers.
+        paired: Whether the arm that does not answer is asked too, unseen.
+        split: Who is answered by which.
+    """
+
+    challenger: Resident
+    serial: int
+    percent: int
+    paired: bool
+    split: Split
+
+    def is_challengers(self, key: str) -> bool:
+        """Return whether the challenger answers an entity."""
+        return self.percent > 0 and (self.percent == 100 or self.split.is_challengers(key, self.percent))
+
 
 @dataclass(frozen=True)
 class Route:
@@ -49,16 +93,24 @@ class Route:
         wanted: Version by alias, as the registry says. Its champion differs from the one that answers
             while it loads, and for as long as it is refused.
         loaded: Every loaded version.
+        rollout: How the traffic is split; None if the champion answers alone.
     """
 
     champion: str | None
     wanted: Mapping[str, str]
     loaded: Mapping[str, Resident]
+    rollout: LiveRollout | None = None
 
     @property
     def previous(self) -> str | None:
         """The loaded way back, if there is one."""
         version = self.wanted.get(PREVIOUS_CHAMPION)
+        return version if version in self.loaded else None
+
+    @property
+    def drilled(self) -> str | None:
+        """The loaded version that a rehearsed rollback goes to, if there is one."""
+        version = self.wanted.get(DRILL)
         return version if version in self.loaded else None
 
     @property
@@ -113,6 +165,11 @@ class Table:
         if not self.settled:
             raise Refusal(503, f"the gateway has not read yet from the registry whether it serves {model!r}")
         raise Refusal(404, f"no model {model!r} is served{did_you_mean(model, self.routes)}")
+
+    def rollout(self, model: str, version: str | None) -> LiveRollout | None:
+        """Return how the requests to a model are split; those to a named version are not."""
+        route = self.routes.get(model) if version is None else None
+        return route.rollout if route else None
 
     def find(self, model: str, version: str | None) -> Resident | None:
         """Return the version that answers, the champion unless one is named, or None if none is loaded."""

@@ -16,6 +16,8 @@ from mlops_assets.specs.strictness import AtLeast, AtMost, Stricter, Way, strict
 from mlops_assets.specs.tasks import Limit, Metric
 
 Confidence = Annotated[float, Stricter("higher"), Field(gt=0.5, lt=1.0)]
+# Of a bound that has to show harm: the surer it has to be, the more harm gets through.
+_ConfidenceOfHarm = Annotated[float, Stricter("lower"), Field(gt=0.5, lt=1.0)]
 _FewestRows = Annotated[int, Stricter("lower"), Field(ge=1)]
 
 
@@ -70,7 +72,9 @@ class LabelNoiseRules(GateRules):
         description="Share of the hold-out that is among the rows to train on too, beyond what chance tells."
     )
     max_copies: AtMost = Field(description="Share of rows that are there twice, beyond what chance explains.")
-    confidence: Confidence = Field(description="One-sided, of all groups together.")
+    confidence: _ConfidenceOfHarm = Field(
+        description="One-sided, of all groups together: how sure it has to be before it counts."
+    )
     min_rows: _FewestRows = Field(description="Rows a group needs to be looked at.")
 
 
@@ -126,7 +130,7 @@ class SliceRules(GateRules):
         description="By how much more than elsewhere a group's mean prediction may certainly be off, in "
         "standard deviations of the target."
     )
-    confidence: Confidence = Field(description="Of the lower bounds of all groups together.")
+    confidence: _ConfidenceOfHarm = Field(description="Of the lower bounds of all groups together.")
     min_rows: _FewestRows = Field(description="Rows a group needs to be judged.")
 
 
@@ -142,7 +146,7 @@ class FairnessRules(GateRules):
     max_tpr_gap: AtMost = Field(description="Gap of the true positive rate.")
     max_fpr_gap: AtMost = Field(description="Gap of the false positive rate.")
     max_equalized_odds_gap: AtMost = Field(description="The larger of the two.")
-    confidence: Confidence = Field(description="Of the bounds of all gaps of all columns together.")
+    confidence: _ConfidenceOfHarm = Field(description="Of the bounds of all gaps of all columns together.")
     min_rows: _FewestRows = Field(description="Rows a group needs to be judged.")
 
 
@@ -153,7 +157,7 @@ class CalibrationRules(GateRules):
         description="Expected calibration error that chance does not explain; of values in units of two "
         "standard deviations of the target."
     )
-    confidence: Confidence = Field(description="One-sided, of all lower bounds together.")
+    confidence: _ConfidenceOfHarm = Field(description="One-sided, of all lower bounds together.")
 
 
 class RobustnessRules(GateRules):
@@ -172,7 +176,7 @@ class RobustnessRules(GateRules):
     query_budget: Annotated[int, Stricter("higher"), Field(ge=1)] = Field(
         description="Predictions the evasion attack may ask for, for each row."
     )
-    confidence: Confidence = Field(description="Of the bounds that have to be beyond a limit.")
+    confidence: _ConfidenceOfHarm = Field(description="Of the bounds that have to be beyond a limit.")
 
 
 class ExplanationRules(GateRules):

@@ -8,6 +8,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema, mod
 
 from mlops_assets import digests
 from mlops_assets.errors import did_you_mean
+from mlops_assets.specs.cron import Cron
 from mlops_assets.specs.durations import Duration, format_duration
 from mlops_assets.specs.part import ContradictionError, Part
 from mlops_assets.specs.policy import (
@@ -23,6 +24,8 @@ from mlops_assets.specs.secrets import holds_secret
 from mlops_assets.specs.tasks import METRICS, Limit, Metric, Task
 
 ColumnType = Literal["number", "integer", "string", "boolean", "datetime"]
+# What becomes of a value before the prediction log is written.
+Logging = Literal["keep", "hash", "drop"]
 
 Bounds = Annotated[
     tuple[float | None, float | None],
@@ -72,6 +75,18 @@ class Column(Part):
     allowed: Values | None = Field(None, description="The only values allowed.")
     nullable: bool = Field(False, description="Whether values may be missing.")
     sensitive: bool = Field(False, description="Whether the column holds personal or protected data.")
+    outside: Literal["warn", "refuse"] = Field(
+        "warn",
+        description="What the gateway does with a value that is not allowed: count it, or refuse.",
+        exclude_if=lambda outside: outside == "warn",
+    )
+    log: Logging = Field(
+        "keep",
+        description="What the prediction log keeps of it: the value, a pseudonym (hash) or nothing (drop). "
+        "Only what is kept can be watched for drift, or explained.",
+        # A spec or package that does not say it is the same as before it could be said.
+        exclude_if=lambda log: log == "keep",
+    )
 
     @model_validator(mode="after")
     def _allowed_values_are_of_the_type(self) -> "Column":
@@ -101,6 +116,19 @@ class Column(Part):
 
 def _column(value: Any) -> Any:
     return {"name": value} if isinstance(value, str) else value
+
+
+class Entity(Part):
+    """Whom or what a row is about: a person, a machine, an account."""
+
+    column: str = Field(description="Column that requests may carry, be it a feature or not.")
+    log: Literal["keep", "hash"] = Field(
+        "keep", description="Whether the prediction log keeps it or a pseudonym; feedback finds it by either."
+    )
+
+
+def _entity(value: Any) -> Any:
+    return {"column": value} if isinstance(value, str) else value
 
 
 class PythonSource(Part):
@@ -169,6 +197,13 @@ class Data(Part):
     time_column: str = Field(description="When the row's event happened.")
     target: str = Field(description="Column to predict.")
     key: tuple[str, ...] = Field((), description="Columns that together name a row.")
+    entity: Annotated[Entity | None, BeforeValidator(_entity, json_schema_input_type=str | Entity | None)] = (
+        Field(
+            None,
+            description="Whom or what a row is about; feedback may name it instead of a prediction.",
+            exclude_if=lambda entity: entity is None,
+        )
+    )
     label_delay: Duration = Field(timedelta(0), description="How long after the event its label is known.")
     window: Duration = Field(timedelta(days=365), description="How much history a training reads.")
     features: tuple[Annotated[Column, BeforeValidator(_column, json_schema_input_type=str | Column)], ...] = (
@@ -195,6 +230,9 @@ class Data(Part):
             problems.append((("target",), f"{self.target!r} is both the target and the time column"))
         if self.target in self.key:
             problems.append((("key",), f"the target {self.target!r} cannot be part of the key"))
+        if self.entity is not None and self.entity.column in (self.target, self.time_column):
+            what = "target" if self.entity.column == self.target else "time column"
+            problems.append((("entity",), f"the {what} {self.entity.column!r} cannot be the entity"))
         if problems:
             raise ContradictionError(*problems)
         return self
@@ -256,6 +294,20 @@ class Evaluation(Part):
     min_gain: float = Field(0.0, ge=0.0, description="Gain over the champion that must be shown.")
 
 
+class Kpi(Part):
+    """A business figure that comes of a prediction; its values are sent as feedback."""
+
+    name: str = Field(pattern=r"^[a-z][a-z0-9_]{0,62}$")
+    worst: float = Field(description="Value that counts as badly as any below it.")
+    best: float = Field(description="Value that counts as well as any above it; less than worst for a cost.")
+
+    @model_validator(mode="after")
+    def _differ(self) -> "Kpi":
+        if self.worst == self.best:
+            raise ValueError("worst and best must differ")
+        return self
+
+
 class Monitoring(Part):
     """How the endpoint is watched."""
 
@@ -266,6 +318,7 @@ class Monitoring(Part):
         ge=0.0,
         description="Loss of the primary metric against the hold-out that is no harm yet.",
     )
+    kpi: Kpi | None = Field(None, description="The business figure that a rollout must not harm.")
 
 
 class Retraining(Part):
@@ -279,6 +332,24 @@ class Retraining(Part):
         description="Retrain when the source has this many rows the champion has not seen.",
     )
     cooldown: Duration = Field(timedelta(days=7), description="Least time between two retrainings.")
+
+
+class Batch(Part):
+    """A file or table that is scored again and again by the version that serves."""
+
+    input: Annotated[CsvSource | ParquetSource | SqlSource, Field(discriminator="type")] = Field(
+        description="Rows to score, with the columns that a request has; a query has no :start and :end."
+    )
+    output: Path = Field(description="File to write, .parquet or .csv; relative to the spec's folder.")
+    keep: tuple[str, ...] = Field((), description="Columns of the input to carry over to the output.")
+    log: bool = Field(False, description="Whether every row is also written to the prediction log.")
+    schedule: Cron | None = Field(None, description="When, as a cron in UTC; by hand if not given.")
+
+    @model_validator(mode="after")
+    def _output_is_a_file_of_a_known_type(self) -> "Batch":
+        if self.output.suffix.lower() not in (".parquet", ".csv"):
+            raise ContradictionError((("output",), f"{str(self.output)!r} is neither .parquet nor .csv"))
+        return self
 
 
 class Card(Part):
@@ -303,6 +374,7 @@ class ModelSpec(Part):
     monitoring: Monitoring = Monitoring()
     retraining: Retraining = Retraining()
     card: Card = Card()
+    batch: Batch | None = Field(None, description="A file or table to score with the version that serves.")
     gates: PartialGates | None = Field(None, description="Stricter than the policy's.")
     approvals: PartialApprovalRules | None = Field(None, description="Stricter than the policy's.")
     rollout: PartialRolloutRules | None = Field(None, description="Stricter than the policy's.")

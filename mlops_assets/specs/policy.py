@@ -1,8 +1,8 @@
 """What the platform demands of every model, by risk."""
 
-from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 
-from pydantic import Field
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
 
 from mlops_assets.specs.approver import Approvers
 from mlops_assets.specs.durations import Duration
@@ -53,6 +53,14 @@ class RetrainingRules(Part):
     min_cooldown: Annotated[Duration, Stricter("higher")] = Field(description="Least time between two.")
 
 
+class DrillRules(Part):
+    """How often the way back has to be rehearsed."""
+
+    max_age: Annotated[Duration | None, Stricter("lower")] = Field(
+        description="Age from which on a drill no longer lets a version be promoted; null if none is needed."
+    )
+
+
 class RetentionRules(Part):
     """How long what is needed to answer for a decision is kept."""
 
@@ -73,6 +81,15 @@ class Rules(Part):
     monitoring: MonitoringRules
     retraining: RetrainingRules
     retention: RetentionRules
+    drills: DrillRules = DrillRules(max_age=None)
+
+    @model_serializer(mode="wrap")
+    def _later_demands_only_where_they_demand(self, written: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        # Evidence that was signed before there were drills has to be what it was, digest and all.
+        value: dict[str, Any] = written(self)
+        if self.drills.max_age is None:
+            del value["drills"]
+        return value
 
 
 # The same with every value optional, for what is written over it. A type checker knows no made classes.

@@ -38,7 +38,7 @@ class Policy:
     """What holds for each risk, and where it says so.
 
     Attributes:
-        file: The project's own policy, or the platform's.
+        file: The project's own policy, or the platform's; absolute.
         tiers: What is demanded, by risk.
         approvers: Who may approve a release.
         origins: Where each value was written, by risk and path.
@@ -113,7 +113,7 @@ def _read(file: Path, changed: int, size: int) -> Policy:
         risk: MappingProxyType({path: _origin(layers[risk], path) for path in leaves(tiers[risk])})
         for risk in RISKS
     }
-    return Policy(Path(shown_path(file)), MappingProxyType(tiers), approvers, MappingProxyType(origins))
+    return Policy(file, MappingProxyType(tiers), approvers, MappingProxyType(origins))
 
 
 def _layers(file: Path) -> tuple[dict[Risk, list[_Layer]], PolicyFile | None, list[Problem]]:

@@ -1,12 +1,14 @@
 """Stage 6: the version serves, after it has answered on the gateway as it did offline.
 
 The gateway loads the version first, as the challenger, and is asked real hold-out rows; only if its
-answers are those of the offline evaluation does the alias ``champion`` move. So both gates of this
-stage judge the version on the very endpoint it is about to take over, before any client sees it.
+answers are those of the offline evaluation does it go on. So both gates of this stage judge the version
+on the very endpoint it is about to take over, before any client sees it. Then the alias ``champion``
+moves, or, where the policy or the spec asks for it, a rollout begins at whose end it moves.
 """
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import dagster as dg
@@ -25,9 +27,12 @@ from mlops_assets.gateway_client import GatewayClient
 from mlops_assets.gateway_process import is_underway, running_gateway
 from mlops_assets.governance.approvals import ApprovalState
 from mlops_assets.governance.evidence import Evidence
+from mlops_assets.governance.traffic import Traffic, Yardsticks
 from mlops_assets.registry.port import CHALLENGER, EVIDENCE_TAG, ModelVersion
 from mlops_assets.registry.proof import require_evidence
 from mlops_assets.resources import Platform
+from mlops_assets.rollout.plan import Step, steps
+from mlops_assets.rollout.yardsticks import loss_scale, slow_ms, tenths
 from mlops_assets.specs.durations import utc_now
 from mlops_assets.specs.model_spec import ModelSpec
 from mlops_assets.specs.policy import Rules
@@ -42,6 +47,7 @@ if TYPE_CHECKING:
 
 _PARITY_ROWS = 1_000
 _LOAD_SECONDS = 30.0
+_RECENT = timedelta(days=7)
 
 
 def deployed_endpoint(spec: ModelSpec, rules: Rules) -> dg.AssetsDefinition:
@@ -93,14 +99,18 @@ def deployed_endpoint(spec: ModelSpec, rules: Rules) -> dg.AssetsDefinition:
                         run=context.run_id,
                     )
                     raise MlopsError(f"version {version.version} is not promoted: {why}")
-                move = platform.authority.promote(
-                    version,
-                    rules,
-                    records,
-                    actor=actor_of(context),
-                    run=context.run_id,
-                    reason=_why(evidence, state),
-                )
+                by = {
+                    "actor": actor_of(context),
+                    "run": context.run_id,
+                    "reason": _why(evidence, state),
+                }
+                champion = _rolled_out_beside(version, evidence, platform)
+                if champion is not None:
+                    yardsticks = _yardsticks(spec, rules, champion, platform)
+                    traffic = platform.rollouts.begin(version, rules, records, yardsticks, **by)
+                    yield _rolling_out(registered, champion, traffic, where)
+                    return
+                move = platform.authority.promote(version, rules, records, **by)
                 followed = gateway.wait_for_champion(spec.name, move.champion, timeout=_LOAD_SECONDS)
         yield dg.MaterializeResult(
             value=Deployed(registered=registered, champion=move.champion, previous=move.previous),
@@ -139,6 +149,46 @@ def _proven(
     return version, evidence
 
 
+def _rolled_out_beside(version: ModelVersion, evidence: Evidence, platform: Platform) -> ModelVersion | None:
+    """Return the champion beside which a version has to be rolled out, or None if it serves at once."""
+    champion = platform.champion(version.model)
+    if champion is None or champion.version == version.version or not steps(evidence.rules.rollout):
+        return None
+    return champion
+
+
+def _yardsticks(spec: ModelSpec, rules: Rules, champion: ModelVersion, platform: Platform) -> Yardsticks:
+    """Return what the outcomes of a rollout are measured by, as the champion was until now."""
+    package, now = platform.package(champion.run_id, champion.candidate), utc_now()
+    reference = package.reference()
+    predicted = reference["prediction"].to_numpy()
+    several = spec.task == "multiclass_classification"
+    recent = platform.prediction_log.window(spec.name, now - _RECENT, now, now)
+    return Yardsticks(
+        classes=package.manifest.classes,
+        slow_ms=slow_ms(recent["latency_ms"].to_numpy(), rules.gates.serving_budget.max_p99_ms),
+        edges=() if several else tenths(predicted),
+        loss_scale=loss_scale(spec.task, reference[spec.data.target].to_numpy(), predicted),
+    )
+
+
+def _rolling_out(
+    registered: Registered, champion: ModelVersion, traffic: Traffic, where: str
+) -> dg.MaterializeResult[Deployed]:
+    """Return the stage's result while the champion goes on serving beside a challenger."""
+    return dg.MaterializeResult(
+        value=Deployed(registered=registered, champion=champion.version, previous=None),
+        data_version=dg.DataVersion(registered.evaluated.trained.candidate),
+        metadata={
+            "champion": int(champion.version),
+            "challenger": int(traffic.challenger),
+            "moved": False,
+            "rollout": str(Step(traffic.percent, traffic.paired)),
+            "tried_on": where,
+        },
+    )
+
+
 def _why(evidence: Evidence, approvals: ApprovalState) -> str:
     """Return why a version that passed its gates takes over: whom it beat, and who consented."""
     compared = evidence.record("champion_comparison")
@@ -152,7 +202,7 @@ def _endpoint(platform: Platform) -> Iterator[tuple[GatewayClient, str]]:
     """Yield the gateway to deploy to, or a temporary one if none runs on the embedded default."""
     url = platform.gateway_url
     if url is not None and not is_underway(platform.home):
-        client = GatewayClient(url)
+        client = platform.gateway_at(url)
         if client.live():
             yield client, url
             return

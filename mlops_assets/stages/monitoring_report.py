@@ -16,6 +16,7 @@ from mlops_assets.registry.port import ModelVersion
 from mlops_assets.registry.proof import read_evidence
 from mlops_assets.registry.training_run import TrainingRun, log_monitoring
 from mlops_assets.resources import Platform
+from mlops_assets.specs.durations import format_duration
 from mlops_assets.specs.model_spec import ModelSpec
 from mlops_assets.specs.policy import Rules
 from mlops_assets.stages import plots
@@ -30,6 +31,9 @@ from mlops_assets.stages.stage import (
     stage_key,
 )
 
+# Under this name an asset's metadata tells how long what was served is kept.
+KEEPS_PREDICTIONS = "keeps_predictions"
+
 
 class MonitoringConfig(dg.Config):
     """What a run may say about the window it looks at."""
@@ -38,7 +42,7 @@ class MonitoringConfig(dg.Config):
 
 
 def monitoring_report(spec: ModelSpec, folder: Path, demanded: Rules) -> dg.AssetsDefinition:
-    """Return the asset that watches a model's endpoint; ``demanded`` is the policy's."""
+    """Return the asset that watches a model's endpoint; ``demanded`` is all that is demanded of it."""
     rules = spec.evaluation
 
     @stage_asset(
@@ -50,6 +54,7 @@ def monitoring_report(spec: ModelSpec, folder: Path, demanded: Rules) -> dg.Asse
         spec.retraining,
         kinds={"evidently"},
         deps=[stage_key(spec, "deployed_endpoint")],
+        metadata={KEEPS_PREDICTIONS: format_duration(demanded.retention.predictions)},
         description=f"The last complete {spec.monitoring.window}: drift, quality, performance, harm.",
     )
     def stage(context: dg.AssetExecutionContext, config: MonitoringConfig, platform: Platform) -> Result:

@@ -99,3 +99,13 @@ class Deployed(Record):
     registered: Registered
     champion: str
     previous: str | None
+
+
+class BatchScores(Record):
+    """A file that was scored whole."""
+
+    version: str
+    input_digest: str
+    output: str
+    output_digest: str
+    rows: int

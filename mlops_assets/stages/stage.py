@@ -27,6 +27,7 @@ LIFECYCLE = (
     "deployed_endpoint",
 )
 MONITORING = "monitoring_report"
+BATCH = "batch_scores"
 
 
 def stage_key(spec: ModelSpec, stage: str) -> dg.AssetKey:

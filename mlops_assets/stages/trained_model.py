@@ -16,6 +16,7 @@ from mlops_assets.specs.model_spec import ModelSpec
 from mlops_assets.stages.records import TrainedModel, ValidatedFeatures
 from mlops_assets.stages.stage import Result, readable_errors, stage_asset, stage_key, started_by
 from mlops_assets.training import onnx_form
+from mlops_assets.training.envelope import envelope_of
 from mlops_assets.training.package import Manifest, PackagedModel, write_package
 from mlops_assets.training.split import holdout_start, require_target
 from mlops_assets.training.trainer import code_behind, digest_behind, fit, require_answer_for
@@ -178,6 +179,8 @@ class _Candidate:
             time_column=spec.data.time_column,
             target=spec.data.target,
             lineage=self._lineage,
+            entity=spec.data.entity,
+            envelope=envelope_of(self._raw[self.older], spec.data.features),
         )
         unseen = self._raw[~self.older]
         step = -(-len(unseen) // _REFERENCE_ROWS)

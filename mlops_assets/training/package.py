@@ -7,6 +7,7 @@
 ``estimator.onnx``      the ONNX form, where it agrees with the native one
 ``features.py``         the feature function's source, where there is one
 ``reference.parquet``   hold-out rows with target and prediction: what monitoring compares with
+``rehearsal.json``      the first of them, if they are numbers: what a gateway tries before it serves
 ``environment.json``    every installed distribution: version, licence and supplier, as at the training
 ``code/…``              the project's own training code, where there is any
 ======================  ====================================================================
@@ -32,10 +33,11 @@ from mlops_assets.errors import PackageError
 from mlops_assets.governance.environment import Environment
 from mlops_assets.governance.signatures import Signer, Verifier
 from mlops_assets.home import storage_errors
-from mlops_assets.specs.model_spec import Column
+from mlops_assets.specs.model_spec import Column, Entity
 from mlops_assets.specs.references import is_installed
 from mlops_assets.specs.tasks import Task
 from mlops_assets.training import onnx_form
+from mlops_assets.training.rehearsal import REHEARSAL, Rehearsal
 
 if TYPE_CHECKING:
     import numpy as np
@@ -63,6 +65,8 @@ class Manifest:
         target: Name of the predicted column.
         lineage: Digests and times that tell where the model comes from.
         files: Digest of every other file, by name.
+        entity: What tells whom or what a row is about; None if nothing does.
+        envelope: Lowest and highest value of each number column in the rows trained on; empty if not known.
     """
 
     model: str
@@ -77,6 +81,8 @@ class Manifest:
     target: str
     lineage: dict[str, str]
     files: dict[str, str] = field(default_factory=dict)
+    entity: Entity | None = None
+    envelope: dict[str, tuple[float, float]] = field(default_factory=dict)
 
     def to_bytes(self) -> bytes:
         """Return the canonical JSON form, which is what gets signed."""
@@ -84,7 +90,12 @@ class Manifest:
             **vars(self),
             "format": FORMAT,
             "inputs": [c.model_dump(mode="json") for c in self.inputs],
+            "entity": self.entity and self.entity.model_dump(mode="json"),
         }
+        if self.entity is None:  # as in packages of before there was one, whose digest names them
+            del value["entity"]
+        if not self.envelope:
+            del value["envelope"]
         return digests.canonical_json(value)
 
     @classmethod
@@ -98,6 +109,9 @@ class Manifest:
         if value.pop("format", None) != FORMAT:
             raise PackageError("the packaged model has another format; retrain it with this version")
         value["inputs"] = tuple(Column.model_validate(c) for c in value["inputs"])
+        if "entity" in value:
+            value["entity"] = Entity.model_validate(value["entity"])
+        value["envelope"] = {name: (low, high) for name, (low, high) in value.get("envelope", {}).items()}
         for name in ("feature_names", "classes"):
             value[name] = tuple(value[name])
         return cls(**value)
@@ -183,7 +197,7 @@ class PackagedModel:
 
     @cached_property
     def _session(self) -> Any:
-        return onnx_form.open_session(self._content("estimator.onnx"))
+        return onnx_form.open_session(self.onnx)
 
     @cached_property
     def estimator(self) -> Any:
@@ -191,6 +205,15 @@ class PackagedModel:
         import pickle
 
         return pickle.loads(self._content("estimator.pkl"))  # noqa: S301  (signed, and unaltered)
+
+    @property
+    def onnx(self) -> bytes:
+        """The ONNX form, in the very bytes that were signed.
+
+        Raises:
+            PackageError: It has none.
+        """
+        return self._content("estimator.onnx")
 
     @property
     def uses_onnx(self) -> bool:
@@ -238,14 +261,12 @@ class PackagedModel:
         Args:
             values: The inputs as numbers, in the manifest's order, float64; shape (n, inputs).
         """
-        import numpy as np
-
-        served = values.astype("float32")
+        served = values.astype("float32", order="C")
         if not self.uses_onnx:
             import pandas as pd
 
             return self.predict_features(pd.DataFrame(served, columns=[c.name for c in self.manifest.inputs]))
-        raw = onnx_form.run(self._session, self.manifest.task, np.ascontiguousarray(served))
+        raw = onnx_form.run(self._session, self.manifest.task, served)
         return raw[:, 1] if self.manifest.task == "binary_classification" else raw
 
     def reference(self) -> "pd.DataFrame":
@@ -253,6 +274,11 @@ class PackagedModel:
         import pandas as pd
 
         return pd.read_parquet(io.BytesIO(self._content("reference.parquet")))
+
+    @property
+    def rehearsal(self) -> Rehearsal | None:
+        """A few of these rows; None where they are not numbers, or in a package of before they were kept."""
+        return Rehearsal.from_bytes(self._content(REHEARSAL)) if REHEARSAL in self.manifest.files else None
 
 
 def write_package(
@@ -299,9 +325,13 @@ def write_package(
         written = sorted(file for file in folder.rglob("*") if file.is_file())
         files = {file.relative_to(folder).as_posix(): digests.of_file(file) for file in written}
         draft = PackagedModel(folder, Manifest(**{**vars(manifest), "files": files}))
-        with_prediction = reference.assign(**prediction_columns(draft.predict(reference), manifest))
+        predicted = prediction_columns(draft.predict(reference), manifest)
+        with_prediction = reference.assign(**predicted)
         with_prediction.to_parquet(folder / "reference.parquet", index=False)
         files["reference.parquet"] = digests.of_file(folder / "reference.parquet")
+        if draft.uses_onnx and (rows := Rehearsal.of(with_prediction, list(predicted), manifest)):
+            (folder / REHEARSAL).write_bytes(rows.to_bytes())
+            files[REHEARSAL] = digests.of_file(folder / REHEARSAL)
         final = Manifest(**{**vars(manifest), "files": files})
         content = final.to_bytes()
         (folder / MANIFEST).write_bytes(content)

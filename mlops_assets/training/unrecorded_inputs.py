@@ -24,6 +24,8 @@ _SYSTEM = (
     *("/proc", "/sys", "/dev", "/etc", "/run", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/usr"),
     *("/System", "/Library", "/var/db"),
 )
+# Within those, what every user may put there.
+_ANYBODYS = ("/dev/shm/", "/run/shm/", "/run/user/", "/run/lock/")
 # Where libraries keep what they can make anew, if not in a dot-folder of the user's.
 _CACHES = ("MPLCONFIGDIR", "NUMBA_CACHE_DIR", "XDG_CACHE_HOME", "XDG_CONFIG_HOME")
 _OF_LIBRARIES = {"site-packages", "dist-packages", "__pycache__"}
@@ -108,7 +110,7 @@ class _Watch:
             self.inputs.add(path)
 
     def _is_known(self, path: str) -> bool:
-        return path.startswith(self._places) or _is_of_library(path)
+        return not path.startswith(_ANYBODYS) and (path.startswith(self._places) or _is_of_library(path))
 
     def _looks_up(self, host: Any, port: Any, *_: Any) -> None:
         self._asks(host, port)

@@ -34,9 +34,10 @@ from mlops_assets.home import Home
 from mlops_assets.registry.authority import Authority
 from mlops_assets.registry.decisions import Decisions
 from mlops_assets.registry.mlflow_registry import ARTIFACT_PATH
-from mlops_assets.registry.port import EVIDENCE_TAG, PREVIOUS_CHAMPION, ModelVersion
+from mlops_assets.registry.port import EVIDENCE_TAG, PREVIOUS_CHAMPION, ModelVersion, RegistryReader
 from mlops_assets.registry.promotion import Move
 from mlops_assets.registry.proof import read_evidence, write_evidence
+from mlops_assets.registry.reading import registry_reader
 from mlops_assets.serving.marks import Marks, entered_in
 from mlops_assets.serving.proving import Prover
 from mlops_assets.serving.sqlite_watch import change_detector
@@ -84,6 +85,11 @@ class Production:
     def registry(self) -> Any:
         """The registry, as the platform sees it."""
         return self.fleet.registry
+
+    @cached_property
+    def reader(self) -> RegistryReader:
+        """The registry, as a gateway reads it."""
+        return registry_reader(self.home)
 
     @property
     def mlflow(self) -> MlflowClient:
@@ -174,11 +180,13 @@ class Production:
     def gateway(self, remembers: bool = True, tells_changes: bool = True) -> Iterator[InProcess]:
         """Start a gateway on this home; one that remembers nothing is a new machine."""
         verifier = self.fleet.signer.verifier
-        marks = Marks(self.home.served if remembers else None, entered_in(self.audit, verifier))
+        marks = Marks(
+            self.home.served if remembers else None, entered_in(self.audit, verifier), verifier=verifier
+        )
         prover = Prover(verifier, lambda: self.policy)
         log = self.home.root / "log.db"
         changed = change_detector(self.registry.uri) if tells_changes else None
-        with in_process(self.fleet, log, marks, prover, changed) as inside:
+        with in_process(self.fleet, log, marks, prover, changed, registry=self.reader) as inside:
             yield inside
 
     def package(self, version: str, model: str = "m") -> Path:

@@ -4,6 +4,7 @@ Nothing that was not signed is served and, above all, nothing of it is run: a pi
 are code. Both would leave a canary behind.
 """
 
+import json
 import os
 import pickle
 import shutil
@@ -286,7 +287,8 @@ def test_a_link_in_the_store(
     linked, to = link(target, secret)
     shutil.rmtree(linked) if linked.is_dir() else linked.unlink()
     linked.symlink_to(to)
-    said = "Invalid path" if link is _evidence_to_another_versions else "Failed to download artifacts"
+    out = link in (_evidence_to_another_versions, _folder_to_another_versions)
+    said = "leads out of" if out else "is a link or no plain file"
     refuses(target, canary, "load_failed", said)
     assert "swordfish" not in target.gateway.client.get("/fleet").text
 
@@ -331,17 +333,17 @@ def test_the_gateways_own_copy_exchanged_between_verification_and_load(
 def test_the_package_exchanged_while_it_is_fetched(
     target: Watched, canary: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    registry = target.production.registry
-    fetch = registry.fetch_package
+    reader = target.production.reader
+    fetch = reader.fetch_package
 
-    def fetched_while_exchanged(version: ModelVersion, into: Path | None = None) -> Path:
-        folder: Path = fetch(version, into)
+    def fetched_while_exchanged(version: ModelVersion, into: Path) -> Path:
+        folder = fetch(version, into)
         if version.version == NEW:
             shutil.copy(target.production.package("1") / "manifest.json", folder)
             shutil.copy(target.production.package("1") / "manifest.sig", folder)
         return folder
 
-    monkeypatch.setattr(registry, "fetch_package", fetched_while_exchanged)
+    monkeypatch.setattr(reader, "fetch_package", fetched_while_exchanged)
     assert target.answer() == ("2", 2.0)
     assert "package_refused" in target.incidents()
 
@@ -351,12 +353,12 @@ def test_the_package_exchanged_while_it_is_fetched(
 
 def test_the_evidence_exchanged_for_another_candidates(target: Watched, canary: Path) -> None:
     shutil.copy(target.production.evidence_file("3"), target.production.evidence_file(NEW))
-    refuses(target, canary, "evidence_refused", "the evidence is of m candidate")
+    refuses(target, canary, "evidence_refused", "was exchanged for")
 
 
 def test_the_evidence_exchanged_for_another_models(target: Watched, canary: Path) -> None:
     shutil.copy(target.production.evidence_file("1", "n"), target.production.evidence_file(NEW))
-    refuses(target, canary, "evidence_refused", "the evidence is of n candidate")
+    refuses(target, canary, "evidence_refused", "was exchanged for")
 
 
 def test_the_evidence_edited(target: Watched, canary: Path) -> None:
@@ -424,3 +426,18 @@ def test_any_byte_of_any_file_changed(target: Watched, place: float, flip: int, 
             assert target.incidents(again).keys() & {"package_refused", "evidence_refused"}
     finally:
         chosen.write_bytes(was)
+
+
+# --- the gateway's own memory -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("release", some("", "{}"))
+def test_what_a_gateway_remembers_forged_so_that_no_release_is_late_enough(
+    watched: Watched, release: str
+) -> None:
+    """It opens nothing, because what is remembered is signed, but nobody answers after the next start."""
+    watched.answer()
+    mark = {"version": "3", "serial": 10**18, "release": release}
+    watched.production.home.served.write_text(json.dumps({"m": mark}))
+    with watched.production.gateway() as again:
+        assert watched.answer(again) == ("2", 2.0)

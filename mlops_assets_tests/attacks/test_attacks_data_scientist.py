@@ -185,6 +185,19 @@ def test_a_lower_risk_is_declared_than_the_champion_has(serving_clinic: Clinic) 
     assert clinic.aliases == {"champion": "1"}
 
 
+def test_a_lower_risk_is_declared_of_the_champion_itself_and_then_of_the_next(serving_clinic: Clinic) -> None:
+    """What was registered for the champion and nobody has consented to does not make it one of lower risk."""
+    clinic = serving_clinic
+    make_champion_risky(clinic)
+    launched = clinic.run(*THE_REST)
+    assert "is not promoted: 0 of 2 approvals" in " ".join(launched.failures.values())
+    clinic.project.write_spec(data={"features": ["mean_texture", "mean_smoothness", "mean_radius"]})
+    clinic.run(*UP_TO_EVALUATION)
+    launched = clinic.run(*THE_REST)
+    assert "is not promoted: 0 of 2 approvals" in " ".join(launched.failures.values())
+    assert clinic.aliases == {"champion": "1"}
+
+
 def make_champion_risky(clinic: Clinic) -> None:
     """Give version 1 evidence and a release of high risk, as if it had always been of high risk."""
     from mlops_assets.registry.proof import read_evidence, read_release, write_evidence

@@ -61,9 +61,9 @@ def test_champion_pointed_astray_while_the_champion_cannot_be_loaded_keeps_nobod
 ) -> None:
     """On a registry that tells no changes it is read at each look; what was refused, in due time."""
     production, fetched = watched.production, []
-    fetch = production.registry.fetch_package
+    fetch = production.reader.fetch_package
     monkeypatch.setattr(
-        production.registry, "fetch_package", lambda v, into: fetched.append(v.version) or fetch(v, into)
+        production.reader, "fetch_package", lambda v, into: fetched.append(v.version) or fetch(v, into)
     )
     (production.package("2") / "manifest.json").write_text("{}")
     production.crown("3")

@@ -3,6 +3,7 @@
 The webserver's real app and the daemon's real iterations work on one instance and one code server.
 """
 
+import json
 import logging
 import warnings
 from collections.abc import Iterator
@@ -167,6 +168,20 @@ class TestWebRequest:
         assert run.tags["mlops/model"] == "flight_delay"
         events = [log.dagster_event for log in service.instance.all_logs(run.run_id)]
         assert [event.event_type_value for event in events if event] == ["PIPELINE_ENQUEUED"]
+
+    def test_who_launches_a_run_chooses_how_large_its_pod_is_and_not_what_runs_in_it(
+        self, service: Service
+    ) -> None:
+        """A run's pod holds the platform's key, so a command of one's own there could sign anything."""
+        large = {"resources": {"limits": {"memory": "64Gi"}}}
+        asked = {
+            "container_config": {**large, "command": ["sh", "-c", "echo $MLOPS_SIGNING_KEY"]},
+            "pod_spec_config": {"init_containers": [{"name": "first", "image": "somebody/elses"}]},
+        }
+        run = service.launch(ADA, tags=[{"key": "dagster-k8s/config", "value": json.dumps(asked)}])
+        assert json.loads(run.tags["dagster-k8s/config"]) == {"container_config": large}
+        told = [log.message for log in service.instance.all_logs(run.run_id)]
+        assert any("counts" in message and "64Gi" in message for message in told)
 
     def test_whoever_runs_again_is_named_and_not_who_ran_it_first(self, service: Service) -> None:
         first = service.launch(ADA)

@@ -26,7 +26,8 @@ def test_the_schedule_runs_without_being_switched_on(fleet: Fleet) -> None:
     schedule = fleet.definitions.resolve_schedule_def("monitoring")
     assert schedule.default_status == dg.DefaultScheduleStatus.RUNNING
     assert schedule.execution_timezone == "UTC"
-    assert len(fleet.definitions.get_repository_def().schedule_defs) == 1
+    names = {s.name for s in fleet.definitions.get_repository_def().schedule_defs}
+    assert names == {"monitoring", "compact_prediction_log", "drills"}
 
 
 def test_a_tick_is_one_run_for_all_models_that_serve_and_for_no_other(fleet: Fleet) -> None:

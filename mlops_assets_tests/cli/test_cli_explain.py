@@ -72,11 +72,19 @@ def test_it_tells_what_held_then_and_not_what_holds_now(
 ) -> None:
     before = explain(warm, serving_clinic, asked[0], "--json").json
     project = serving_clinic.project
-    project.write_spec(data={"features": [c for c in project.columns if c.startswith("mean_")]})
+    first, *others = [c for c in project.columns if c.startswith("mean_")]
+    project.write_spec(data={"features": [{"name": first, "log": "drop"}, *others]})
     assert serving_clinic.run().success
     assert serving_clinic.aliases["champion"] == "2"
     after = explain(warm, serving_clinic, asked[0], "--json").json
     assert after == before
+    serving_clinic.serve_some(rows=1, start="2024-02-06")
+    log = PredictionLog(serving_clinic.home.prediction_log)
+    (new,) = log.window("tumour", datetime(2024, 2, 6), datetime.max, datetime.max)["prediction_id"]
+    hidden = explain(warm, serving_clinic, new)
+    assert hidden.code == 0, hidden.err
+    assert "tumour version 2 answered" in hidden.out
+    assert f"not asked again: the log does not keep {first}" in hidden.out
 
 
 def test_an_answer_that_was_altered_in_the_log_is_found(

@@ -111,7 +111,7 @@ def test_two_models_and_their_automation_load_together(sandbox: DefsFolderSandbo
     write(sandbox, "upsell", changed("name", to="upsell"))
     sandbox.scaffold_component(mlops_assets.FleetAutomation, "fleet")
     with sandbox.build_all_defs() as defs:
-        assert {n.group_name for n in defs.resolve_asset_graph().asset_nodes} == {"churn", "upsell"}
+        assert {n.group_name for n in defs.resolve_asset_graph().asset_nodes} == {"churn", "fleet", "upsell"}
         assert defs.resolve_sensor_def("retraining").default_status == dg.DefaultSensorStatus.RUNNING
         assert defs.resolve_schedule_def("monitoring").default_status == dg.DefaultScheduleStatus.RUNNING
         dg.Definitions.validate_loadable(defs)

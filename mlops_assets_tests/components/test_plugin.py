@@ -163,7 +163,7 @@ def test_what_is_imported_is_the_wheel(shop: Shop) -> None:
 def test_dg_lists_the_components_with_what_they_are_for(shop: Shop) -> None:
     listed = {c["key"]: c["summary"] for c in json.loads(shop.dg("list", "components", "--json"))["items"]}
     assert listed["mlops_assets.ModelLifecycle"].startswith("One model's road from raw data")
-    assert listed["mlops_assets.FleetAutomation"].startswith("The monitoring schedule")
+    assert listed["mlops_assets.FleetAutomation"].startswith("The schedules and the retraining sensor")
 
 
 def test_what_was_scaffolded_passes_all_checks(shop: Shop) -> None:
@@ -176,11 +176,17 @@ def test_what_was_scaffolded_passes_all_checks(shop: Shop) -> None:
 
 def test_dg_lists_every_stage_and_the_fleet_s_automation(shop: Shop) -> None:
     listed = json.loads(shop.dg("list", "defs", "--json"))
-    assert {a["asset_key"] for a in listed["assets"]} == {f"{m}/{s}" for m in MODELS for s in STAGES}
+    stages = {f"{m}/{s}" for m in MODELS for s in STAGES}
+    assert {a["asset_key"] for a in listed["assets"]} == {*stages, "fleet/prediction_log"}
     gates = [*Gates.model_fields, "approvals"]
-    assert len(listed["asset_checks"]) == len(gates) * len(MODELS)
-    assert [s["name"] for s in listed["schedules"]] == ["monitoring"]
-    assert sorted(s["name"] for s in listed["sensors"]) == ["approvals", "retraining"]
+    assert len(listed["asset_checks"]) == len(gates) * len(MODELS) + 1  # nothing of the log is lost
+    assert sorted(s["name"] for s in listed["schedules"]) == [
+        "compact_prediction_log",
+        "drills",
+        "monitoring",
+    ]
+    names = ["approvals", "batch_scoring", "retraining", "rollouts"]
+    assert sorted(s["name"] for s in listed["sensors"]) == names
 
 
 def test_a_scaffolded_model_runs_as_it_is_to_its_endpoint(shop: Shop) -> None:

@@ -27,6 +27,8 @@ VARIANTS = {
     "object store": ("--set", "mlflow.artifacts.destination=s3://models/artifacts"),
     "own volume": ("--set", "home.existingClaim=shared"),
     "open network": ("--set", "networkPolicy.enabled=false"),
+    "callers in a secret": ("--set", "gateway.callersSecret=callers"),
+    "open to all": ("--set", "gateway.allowAnonymous=true"),
     "more of everything": (
         *("--set", "gateway.replicas=1,image.pullSecrets[0].name=pull,environment.LOG_LEVEL=debug"),
         *("--set", "home.storageClassName=fast,mlflow.artifacts.storageClassName=fast"),
@@ -124,9 +126,23 @@ class TestSecrets:
                 if re.search("KEY|PASSWORD|SECRET|TOKEN|URI", entry["name"]):
                     assert "value" not in entry, entry
 
-    def test_the_gateway_gets_the_public_key_and_nothing_else(self, chart: Any) -> None:
+    def test_who_may_call_is_read_from_a_secret_that_is_named(self, helm: Any) -> None:
+        pod = helm.template(*VARIANTS["callers in a secret"]).pod(GATEWAY)
+        volumes = {volume["name"]: volume for volume in pod["spec"]["volumes"]}
+        [mount] = [each for each in container(pod)["volumeMounts"] if each["name"] == "callers"]
+        assert volumes["callers"]["secret"]["secretName"] == "callers"
+        # Neither one file of it, which would not follow the Secret, nor one that its readers may write.
+        assert "subPath" not in mount
+        assert volumes["callers"]["secret"]["defaultMode"] & 0o222 == 0
+        path = environment(pod)["MLOPS_API_KEYS"]["value"]
+        assert path == f"{mount['mountPath']}/api_keys.json"
+
+    def test_the_gateway_gets_the_public_key_and_its_logs_and_nothing_else(self, chart: Any) -> None:
         pod = chart.pod(GATEWAY)
-        assert secrets_of(pod) == {"mlops-assets-verify"}
+        assert secrets_of(pod) == {"mlops-assets-verify", "mlops-assets-prediction-log"}
+        assert environment(pod)["MLOPS_PREDICTION_LOG_KEY"]["valueFrom"] == {
+            "secretKeyRef": {"name": "mlops-assets-prediction-log", "key": "MLOPS_PREDICTION_LOG_KEY"}
+        }
         assert environment(pod)["MLOPS_VERIFY_KEY"]["valueFrom"] == {
             "secretKeyRef": {"name": "mlops-assets-verify", "key": "MLOPS_VERIFY_KEY"}
         }
@@ -166,6 +182,11 @@ class TestGateway:
         program, *arguments = gateway["command"]
         done = subprocess.run([beside(program), *arguments, "--help"], capture_output=True)
         assert done.returncode == 0, done.stderr
+
+    def test_lets_everybody_in_only_where_that_is_said(self, chart: Any, helm: Any) -> None:
+        assert "--allow-anonymous" not in container(chart.pod(GATEWAY))["command"]
+        opened = helm.template(*VARIANTS["open to all"]).pod(GATEWAY)
+        assert "--allow-anonymous" in container(opened)["command"]
 
     def test_starts_anew_when_its_environment_changes(self, chart: Any, helm: Any) -> None:
         changed = helm.template("--set", "environment.LOG_LEVEL=debug")
@@ -318,6 +339,8 @@ class TestNetwork:
         ("gateway.resources.requests.memory=lots", "memory"),
         ("gateway.resources.limits=null", "limits"),
         ("gateway.verifyKeySecret=", "verifyKeySecret"),
+        ("gateway.callersSecret=/etc/keys", "callersSecret"),
+        ("gateway.allowAnonymous=perhaps", "allowAnonymous"),
         ("mlflow.backendSecret=postgresql://user:pw@host/db", "backendSecret"),
         ("mlflow.allowedHosts={*}", "allowedHosts"),
         ("mlflow.artifacts.destination=s3://key:secret@models", "destination"),

@@ -384,6 +384,6 @@ def test_whoever_deploys_is_told_of_every_secret(chart: Any, written: Config, da
     everything = json.dumps([list(chart.objects.values()), written, dagster_values])
     named = set(re.findall(r'"secretKeyRef": \{(?:"key": "\w+", )?"name": "([\w-]+)"', everything))
     named.add(dagster_values["global"]["postgresqlSecretName"])
-    assert len(named) == 5
+    assert len(named) == 6
     readme = (DEPLOY / "README.md").read_text()
     assert {name for name in named if f"`{name}`" not in readme} == set()

@@ -83,6 +83,7 @@ def test_every_command_in_the_documents_exists() -> None:
         "docs/how-to/add-a-model.md",
         "docs/how-to/approve.md",
         "docs/how-to/audit.md",
+        "docs/how-to/score.md",
     ):
         used = set(re.findall(r"^\s*mlops-assets (\w+)", (ROOT / document).read_text(), re.M))
         assert used, document

@@ -25,7 +25,7 @@ import pytest
 TRIAL = Path(__file__).parent / "lifecycle_trial.py"
 HOMES = Path(__file__).parent.parent / "homes.py"
 AT_ONCE = 2
-KILLS = int(os.environ.get("KILL_POINTS", "12"))
+KILLS = int(os.environ.get("KILL_POINTS", "8"))
 
 pytestmark = pytest.mark.slow
 

@@ -266,3 +266,20 @@ def test_a_record_with_an_infinite_score_reads_back() -> None:
     again = Assessment.model_validate_json(written.model_dump_json())
     assert np.isinf(again.metrics["mae"][2])
     assert float(again.drift[0]["score"]) == np.inf
+
+
+def test_columns_that_the_log_does_not_keep_are_not_looked_at(
+    watched: Callable[..., Watched], make_rows: MakeRows
+) -> None:
+    model = watched(data={"features": ["a", {"name": "b", "log": "hash"}]})
+    rows = make_rows(300, seed=SEED, start="2024-03-01")
+    serve(model.log, model.package, rows, python_values(rows["y"]))
+    hashed = [
+        Prediction(f"hashed-{i}", "small", "1", START, START, {"a": 0.1, "b": "f00"}, 0.5, 2.0)
+        for i in range(40)
+    ]
+    model.log.append(hashed)
+    found = model.assess()
+    assert [each["column"] for each in found.drift] == ["a"]
+    assert found.quality == []
+    assert (found.served, found.labelled) == (340, 300)

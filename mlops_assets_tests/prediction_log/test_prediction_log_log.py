@@ -270,23 +270,64 @@ def test_a_model_that_is_called_like_a_path_stays_in_the_log(history: History, l
 
 
 def test_what_is_forgotten_is_gone_and_the_rest_stays(history: History, log: PredictionLog) -> None:
-    old, kept = history.answer([1])[0], history.answer([50])[0]
+    """By when it was written: the one that is kept is about an event long before the other's."""
+    old, kept = history.answer([50], served_at=1)[0], history.answer([-900], served_at=50)[0]
     theirs = history.answer([1], model="n")[0]
     history.label((old, "yes", 2), (kept, "no", 60))
     history.fail(422, 2)
     history.rotate()
     compact(history.folder)
-    assert log.forget("m", hour(24)) == 3
+    assert log.forget("m", hour(24)) == 2
     assert log.find(old) is log.label(old) is None
     assert log.find(kept) is not None
     assert log.find(theirs) is not None
-    assert log.label(kept) == Label(kept, "no", hour(60))
+    assert log.label(kept) == Label(kept, "no", hour(60)), "labels are of today, whatever they are about"
     assert log.errors("m", hour(0), hour(24)) == 0
-    on_disk = [file.read_bytes() for file in history.folder.glob("parquet/*/model=m/*")]
-    assert len(on_disk) == 2
+    assert log.forget("m", FOREVER) == 3
+    assert log.find(kept) is None
+    on_disk = [file.read_bytes() for file in history.folder.glob("parquet/*/*/*")]
+    assert len(on_disk) == 1
     assert not any(old.encode() in content for content in on_disk)
 
 
 def test_instants_are_exact() -> None:
     for time in (hour(0), hour(1.000_000_3), instant(-1), instant(253_402_300_799_999_999)):
         assert instant(microseconds(time)) == time
+
+
+LABELS = st.lists(
+    st.tuples(st.booleans(), st.sampled_from([0, 1]), VALUES, st.sampled_from(range(2, 24))),
+    min_size=1, max_size=8, unique_by=lambda said: (said[1], said[3]),
+)  # fmt: skip
+
+
+@given(LABELS, st.data())
+def test_labels_may_come_in_any_order_and_any_number_of_times(
+    said: list[tuple[bool, int, str, int]], data: st.DataObject
+) -> None:
+    """By prediction or by entity, early or late, corrected and repeated: what was observed last counts."""
+    arrivals = data.draw(st.permutations(said + data.draw(st.lists(st.sampled_from(said), max_size=4))))
+    breaks = data.draw(st.sets(st.integers(0, len(arrivals)), max_size=3))
+    with tempfile.TemporaryDirectory() as folder:
+        history = History(Path(folder))
+        made = history.answer([1, 1], entities=["e", "f"])
+        for place, (by_entity, which, value, observed) in enumerate(arrivals):
+            if place in breaks:
+                history.rotate()
+                compact(history.folder)
+            if by_entity:
+                history.label_entity(("ef"[which], 1.5, value, observed))
+            else:
+                history.label((made[which], value, observed))
+        history.close()
+        log = PredictionLog(history.folder)
+        for known_by in (1, 5, 12, 24):
+            expected = {
+                identity: max(
+                    ((observed, value) for _, which, value, observed in said
+                     if made[which] == identity and observed <= known_by),
+                    default=(0, None),
+                )[1]
+                for identity in made
+            }  # fmt: skip
+            assert labels(log, known_by) == expected

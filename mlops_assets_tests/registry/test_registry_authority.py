@@ -15,20 +15,24 @@ from mlops_assets.governance.approvals import Decision, SignedDecision, sign_dec
 from mlops_assets.governance.audit_chain import AuditChain
 from mlops_assets.governance.evidence import Evidence
 from mlops_assets.governance.signatures import Signer
+from mlops_assets.governance.traffic import Traffic, Yardsticks
 from mlops_assets.home import Home
+from mlops_assets.prediction_log.log import PredictionLog
 from mlops_assets.registry.authority import Authority
 from mlops_assets.registry.decisions import Decisions
 from mlops_assets.registry.mlflow_registry import MlflowRegistry
 from mlops_assets.registry.port import CHAMPION, EVIDENCE_TAG, PREVIOUS_CHAMPION, RELEASE_TAG, ModelVersion
 from mlops_assets.registry.proof import Refused, read_evidence, read_release, write_evidence
 from mlops_assets.registry.releases import release_in
+from mlops_assets.registry.rollout_look import one_round
+from mlops_assets.registry.rollouts import Rollouts
 from mlops_assets.registry.strays import enter_strays
 from mlops_assets.specs.approver import Approver
 from mlops_assets.specs.durations import utc_now
 from mlops_assets.specs.gate_rules import AT_THE_ENDPOINT
-from mlops_assets.specs.policy import Risk
+from mlops_assets.specs.policy import ApprovalRules, Risk
 from mlops_assets.specs.policy_file import Policy, load_policy
-from mlops_assets_tests.vouching import evidence_of, record_of, subject_of
+from mlops_assets_tests.vouching import evidence_of, record_of, rules_of, subject_of
 
 KEYS = {name: Ed25519PrivateKey.generate() for name in ("Ada", "Grace", "Mallory")}
 
@@ -133,6 +137,33 @@ def test_each_move_has_a_higher_serial_also_the_way_back(platform: Platform) -> 
     assert len(serials) == 4
     assert serials == sorted(set(serials))
     assert platform.champion == "2"
+
+
+def test_of_two_promotions_at_the_same_time_one_is_the_later(
+    platform: Platform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both have read what served before; with one serial for both, the alias would choose between them."""
+    platform.promote(platform.add("a"))
+    one, other = platform.add("b"), platform.add("c")
+    decided, set_tag = [one], platform.registry.set_tag
+
+    def interrupted(*args: Any) -> None:
+        if decided:  # the first release is signed, and not written yet
+            decided.pop()
+            platform.promote(other)
+        set_tag(*args)
+
+    monkeypatch.setattr(platform.registry, "set_tag", interrupted)
+    platform.promote(one)
+    serials = {}
+    for version in (one, other):
+        found = platform.registry.version(platform.model, version.version)
+        assert found is not None
+        release = read_release(found, platform.signer.verifier)
+        assert release is not None
+        serials[release.serial] = version.version
+    assert len(serials) == 2
+    assert platform.champion == serials[max(serials)]
 
 
 def test_an_alias_moved_by_hand_makes_nobody_champion_and_is_put_right_by_the_next_move(
@@ -255,6 +286,32 @@ def test_a_decision_that_does_not_count_is_refused_and_says_why(
     assert platform.authority.decisions.of(version) == []
 
 
+def test_a_risk_is_lowered_by_those_who_had_a_say_so_far_and_not_by_the_lower_ones_teams(
+    platform: Platform,
+) -> None:
+    policy = platform.authority.decisions.policy
+    limited, high = (
+        policy.tiers[risk].model_copy(
+            update={"approvals": ApprovalRules(needed=needed, teams=(team,), timeout=timedelta(days=7))}
+        )
+        for risk, needed, team in (("limited", 1, "team:sales"), ("high", 2, "team:risk"))
+    )
+    people = {"Ada": "team:risk", "Grace": "team:risk", "Mallory": "team:sales"}
+    listed = tuple(approver(name, teams=(team,)) for name, team in people.items())
+    tiers = {**policy.tiers, "limited": limited, "high": high}
+    decisions = replace(platform.authority.decisions, policy=replace(policy, tiers=tiers, approvers=listed))
+    platform.authority = replace(platform.authority, decisions=decisions)
+    version = platform.add("a", rules=limited.model_copy(update={"approvals": high.approvals}))
+    with pytest.raises(ApprovalError, match="not in team:risk"):
+        decisions.file(platform.decided("Mallory", version))
+    for name in ("Ada", "Grace"):
+        state = decisions.file(platform.decided(name, version))
+    assert state.approved
+    evidence = platform.evidence(version)
+    endpoint = [record_of(g, evidence.subject, limited) for g in AT_THE_ENDPOINT]
+    assert platform.authority.promote(version, limited, endpoint, actor="Tim").moved
+
+
 def test_nobody_approves_their_own_work(platform: Platform) -> None:
     version = platform.add("a", risk="high", authors=("ADA@example.com", "root"))
     with pytest.raises(ApprovalError, match="an author cannot approve their own work"):
@@ -304,3 +361,38 @@ def test_an_alias_that_was_moved_by_hand_is_entered_once_each_time(platform: Pla
         ("out_of_band", None),
     ]
     assert "by right version 1 serves" in entries[1].reason
+
+
+def test_a_rejection_ends_the_way_of_a_version_that_was_approved(platform: Platform, tmp_path: Path) -> None:
+    platform.promote(platform.add("a"))
+    version = platform.add("b", risk="high", rules=rules_of("high", at_once=False))
+    decisions, rollouts = platform.authority.decisions, Rollouts(platform.authority)
+    evidence = platform.evidence(version)
+    endpoint = [record_of(g, evidence.subject, evidence.rules) for g in AT_THE_ENDPOINT]
+    with pytest.raises(Refused, match="it is not approved"):
+        rollouts.begin(version, evidence.rules, endpoint, Yardsticks(), actor="Ada")
+    for name in ("Ada", "Grace"):
+        decisions.file(platform.decided(name, version))
+    traffic = rollouts.begin(version, evidence.rules, endpoint, Yardsticks(), actor="Ada")
+    assert (traffic.percent, traffic.paired, rollouts.rejection(traffic)) == (0, True, None)
+    with pytest.raises(Refused, match="where people have to consent, nobody may leave them out"):
+        rollouts.hasten(traffic, (), {}, actor="Ada", reason="it is urgent")
+
+    decisions.file(platform.decided("Grace", version, "reject", at=utc_now() + timedelta(seconds=1)))
+    (turn,) = one_round(rollouts, PredictionLog(tmp_path / "log"), actor="sensor")
+    assert isinstance(turn.moved, Traffic)
+    assert (turn.moved.state, rollouts.running(platform.model)) == ("ended", None)
+    assert "rejected by Grace" in turn.moved.reason
+    assert platform.champion == "1"
+
+
+def test_a_version_that_was_taken_back_does_not_return_by_a_run(platform: Platform) -> None:
+    platform.promote(platform.add("a"))
+    second = platform.add("b")
+    platform.promote(second)
+    platform.back()
+    with pytest.raises(Refused, match=r"it was taken back on .* \(it errs\); to return to it run"):
+        platform.promote(second)
+    assert platform.champion == "1"
+    assert platform.back("2").champion == "2"
+    assert not platform.promote(second).moved

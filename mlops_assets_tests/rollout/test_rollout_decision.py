@@ -17,7 +17,8 @@ CANARY = Step(5, paired=False)
 def finding(
     low: float = -0.01, high: float = 0.01, *, required: bool = True, guard: str = "error_rate"
 ) -> Finding:
-    return Finding(guard, low, high, 4_000, tolerance=0.0, margin=0.02, required=required)
+    name, _, of = guard.partition(" of ")
+    return Finding(name, of, low, high, 4_000, tolerance=0.0, margin=0.02, required=required)
 
 
 def decided(*looked: Finding, hours: float = 3, units: int = 900, step: Step = CANARY) -> Decision:

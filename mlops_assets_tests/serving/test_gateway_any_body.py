@@ -93,7 +93,7 @@ def inside(gateway_in_process: Any, fleet: Any, tmp_path_factory: pytest.TempPat
 
 @pytest.mark.parametrize("path", _BODIES)
 def test_no_json_body_is_a_server_error(inside: Any, path: str) -> None:
-    posted = {route.path for route in inside.gateway.behind().routes if "POST" in route.methods}
+    posted = {route.path for route in inside.gateway.app().routes if "POST" in route.methods}
     # Without a model's name, /invocations is the same endpoint.
     assert len(posted - {"/invocations"}) == len(_BODIES), "a route was added that is not tried here"
     statuses = set()

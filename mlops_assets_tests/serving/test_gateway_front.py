@@ -4,11 +4,11 @@ from collections.abc import Iterator
 from typing import Any
 
 import anyio
+import httpx
 import orjson
 import pytest
-from starlette.testclient import TestClient
 
-from mlops_assets.serving.front import Front
+from mlops_assets_tests.fleets import Listening
 from mlops_assets_tests.serving.visits_requests import INFER, VISITS, oip
 
 FLOWER = {"sepal_length": 5.1, "sepal_width": 3.5, "petal_length": 1.4, "petal_width": 0.2}
@@ -33,25 +33,18 @@ def body(path: str, rows: list[dict[str, Any]], **more: Any) -> dict[str, Any]:
 class Watched:
     """A gateway whose front tells which requests it passed on."""
 
-    def __init__(self, inside: Any) -> None:
-        self.inside, self.passed = inside, 0
-        self.behind = TestClient(inside.gateway.behind(), raise_server_exceptions=False)
-        behind = inside.gateway.behind()
-
-        async def noted(scope: Any, receive: Any, send: Any) -> None:
-            self.passed += scope["type"] == "http"
-            await behind(scope, receive, send)
-
-        front = Front(noted, lambda: inside.router.table, inside.recorder, inside.meters)
-        self.front = TestClient(front, raise_server_exceptions=False)
+    def __init__(self, inside: Any, listening: Any) -> None:
+        self.inside, self._listening = inside, listening
+        self.front = httpx.Client(base_url=listening.url, trust_env=False)
 
     def post(self, path: str, content: Any, **headers: str) -> tuple[Any, Any, bool]:
         """Return the answers of the front and of what is behind it, and whether it was passed on."""
-        before = self.passed
+        before = len(self._listening.passed_on)
         content = content if isinstance(content, bytes) else orjson.dumps(content)
         sent = {name.replace("_", "-"): value for name, value in headers.items()}
         asked = self.front.post(path, content=content, headers=sent)
-        return asked, self.behind.post(path, content=content, headers=sent), self.passed > before
+        passed = len(self._listening.passed_on) > before
+        return asked, self.inside.client.post(path, content=content, headers=sent), passed
 
 
 @pytest.fixture(scope="module")
@@ -60,7 +53,8 @@ def watched(
 ) -> Iterator[Watched]:
     with gateway_in_process(fleet, tmp_path_factory.mktemp("log")) as made:
         made.settle()
-        yield Watched(made)
+        with Listening(made) as listening:
+            yield Watched(made, listening)
 
 
 def without_ids(answer: Any) -> Any:
@@ -72,7 +66,7 @@ def without_ids(answer: Any) -> Any:
 
 
 @pytest.mark.parametrize("path", PATHS)
-@pytest.mark.parametrize("count", [1, 3, 64])
+@pytest.mark.parametrize("count", [1, 3, 128])
 def test_a_usual_request_is_answered_at_once_and_alike(watched: Watched, path: str, count: int) -> None:
     front, behind, passed = watched.post(path, body(path, [FLOWER] * count))
 
@@ -98,11 +92,12 @@ def test_it_is_logged_and_counted_alike(watched: Watched, path: str) -> None:
 
 
 UNUSUAL: dict[str, tuple[str, Any, dict[str, str]]] = {
-    "many rows": (PATHS[0], body(PATHS[0], [FLOWER] * 65), {}),
+    "many rows": (PATHS[0], body(PATHS[0], [FLOWER] * 129), {}),
     "a wrong value": (PATHS[2], body(PATHS[2], [{**FLOWER, "sepal_width": "wide"}]), {}),
     "a column too few": (PATHS[2], {"instances": [[1, 2, 3]]}, {}),
     "no JSON": (PATHS[0], b"{", {}),
     "another version": ("/v2/models/iris/versions/9/infer", body(PATHS[0], [FLOWER]), {}),
+    "a model's name with a slash": ("/v2/models/a%2Firis/infer", body(PATHS[0], [FLOWER]), {}),
     "another model": ("/v2/models/irises/infer", body(PATHS[0], [FLOWER]), {}),
     "text and features": (INFER, oip(VISITS), {}),
     "an output of several": (PATHS[0], body(PATHS[0], [FLOWER], outputs=[{"name": "label"}]), {}),
@@ -130,32 +125,6 @@ def test_a_requests_own_id_is_repeated(watched: Watched) -> None:
     assert (front.json()["id"], passed) == ("mine", False)
 
 
-def test_a_body_that_comes_in_pieces_is_passed_on_whole(watched: Watched) -> None:
-    content = orjson.dumps(body(PATHS[2], [FLOWER]))
-    messages = [
-        {"type": "http.request", "body": content[:10], "more_body": True},
-        {"type": "http.request", "body": content[10:]},
-    ]
-    passed: list[Any] = []
-
-    async def behind(scope: Any, receive: Any, send: Any) -> None:
-        passed.extend([await receive(), await receive()])
-
-    arriving = iter(messages)
-
-    async def receive() -> Any:
-        return next(arriving)
-
-    async def send(message: Any) -> None:
-        raise AssertionError(message)
-
-    scope = {"type": "http", "method": "POST", "path": PATHS[2], "headers": []}
-    front = Front(behind, lambda: watched.inside.router.table, watched.inside.recorder, watched.inside.meters)
-    anyio.run(front, scope, receive, send)
-
-    assert passed == messages
-
-
 def test_nothing_is_answered_that_cannot_be_logged(watched: Watched, monkeypatch: pytest.MonkeyPatch) -> None:
     class Broken:
         problem = "the disk is full"
@@ -167,3 +136,89 @@ def test_nothing_is_answered_that_cannot_be_logged(watched: Watched, monkeypatch
     assert passed
     assert front.status_code == 503
     assert "the disk is full" in front.json()["error"]
+
+
+def test_what_fails_unforeseen_is_passed_on(watched: Watched, monkeypatch: pytest.MonkeyPatch) -> None:
+    def stumble(*_: Any, **__: Any) -> Any:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr("mlops_assets.serving.front.answer_together", stumble)
+
+    front, _, passed = watched.post(PATHS[0], body(PATHS[0], [FLOWER]))
+
+    assert passed
+    assert front.status_code == 200
+
+
+def test_a_query_and_escapes_are_read_as_behind_it(watched: Watched) -> None:
+    for path in ("/models/%69ris/invocations", "/models/iris/invocations?trace=1"):
+        front, behind, passed = watched.post(path, body(PATHS[2], [FLOWER]))
+        assert (front.status_code, passed) == (200, False)
+        assert without_ids(front) == without_ids(behind)
+
+
+class Asking:
+    """Requests that are taken in one turn of the loop, and their replies."""
+
+    def __init__(self, inside: Any) -> None:
+        self._front = inside.gateway.front()
+        self.replies: dict[str, Any] = {}
+
+    def ask(self, **bodies: bytes) -> dict[str, Any]:
+        """Return the replies by name."""
+
+        async def one_turn() -> None:
+            for name, content in bodies.items():
+                assert self.take(name, content)
+            assert self.replies == {}
+            await anyio.lowlevel.checkpoint()
+
+        anyio.run(one_turn)
+        return self.replies
+
+    def take(self, name: str, content: bytes) -> bool:
+        path = PATHS[0] if b'"shape"' in content else PATHS[2]
+        scope = {"headers": []}
+        target = self._front.target(path.encode(), scope)
+        return self._front.take(target, scope, content, lambda reply: self.replies.update({name: reply}))
+
+
+def flower(width: float) -> bytes:
+    return orjson.dumps(body(PATHS[2], [{**FLOWER, "petal_width": width}]))
+
+
+def test_what_came_together_is_answered_as_if_each_came_alone(watched: Watched) -> None:
+    widths = {f"{width}": flower(width) for width in (0.1, 0.2, 1.5, 2.5)}
+    tensors = orjson.dumps(body(PATHS[0], [FLOWER] * 3, id="mine"))
+
+    together = Asking(watched.inside).ask(**widths, tensors=tensors)
+
+    for name, content in widths.items():
+        alone = watched.inside.client.post(PATHS[2], content=content).json()
+        answer = orjson.loads(together[name])
+        assert answer["predictions"] == [pytest.approx(alone["predictions"][0], abs=1e-6)]
+        (id_,) = answer["prediction_ids"]
+        assert watched.inside.log.find(id_).inputs["petal_width"] == float(name)
+    assert orjson.loads(together["tensors"])["outputs"][0]["shape"] == [3, 3]
+
+
+def test_one_that_is_wrong_spoils_nothing_for_those_who_came_with_it(watched: Watched) -> None:
+    wrong = orjson.dumps({"instances": [[5.1, 3.5, None, 0.2]]})
+
+    together = Asking(watched.inside).ask(first=flower(0.1), wrong=wrong, last=flower(0.2))
+
+    assert together["wrong"] is None
+    assert orjson.loads(together["first"])["predictions"] != orjson.loads(together["last"])["predictions"]
+
+
+def test_requests_that_are_many_together_are_not_kept_waiting(watched: Watched) -> None:
+    asking = Asking(watched.inside)
+    content = orjson.dumps(body(PATHS[2], [FLOWER] * 64))
+
+    async def one_turn() -> None:
+        assert asking.take("first", content)
+        assert asking.replies == {}
+        assert asking.take("second", content)
+        assert asking.replies.keys() == {"first", "second"}
+
+    anyio.run(one_turn)

@@ -171,7 +171,7 @@ def test_openapi_names_exactly_the_routes_there_are(served: Any, gateway_in_proc
     with gateway_in_process(fleet) as inside:
         routes = {
             (method, route.path)
-            for route in inside.gateway.behind().routes
+            for route in inside.gateway.app().routes
             for method in route.methods - {"HEAD"}
         }
     assert documented == routes - {("GET", "/")}

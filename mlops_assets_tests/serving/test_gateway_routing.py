@@ -251,10 +251,10 @@ def test_whatever_a_load_raises_harms_nobody_else(
 ) -> None:
     load = routing.load
 
-    def failing(registry: Any, verifier: Any, model: str, version: str) -> Any:
+    def failing(registry: Any, prover: Any, model: str, version: str, *kept: Any) -> Any:
         if version == "2":
             raise raised
-        return load(registry, verifier, model, version)
+        return load(registry, prover, model, version, *kept)
 
     monkeypatch.setattr(routing, "load", failing)
     own_fleet.promote("m", "1")
@@ -270,10 +270,10 @@ def test_a_slow_load_holds_up_nobody_else(
 
     release, load = threading.Event(), routing.load
 
-    def slow(registry: Any, verifier: Any, model: str, version: str) -> Any:
+    def slow(registry: Any, prover: Any, model: str, version: str, *kept: Any) -> Any:
         if model == "slow":
             assert release.wait(30)
-        return load(registry, verifier, model, version)
+        return load(registry, prover, model, version, *kept)
 
     monkeypatch.setattr(routing, "load", slow)
     own_fleet.add(constant_model("slow", 1.0))

@@ -392,6 +392,13 @@ def test_a_log_that_was_closed_under_it_is_a_503(fleet: Any, gateway_in_process:
         assert answer.status_code == 503
 
 
+def test_a_setting_that_is_none_is_one_line(own_fleet: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLOPS_WHEN_LOG_FAILS", "never")
+    words = "exit code 2.*MLOPS_WHEN_LOG_FAILS must be 'refuse' or 'serve', not 'never'"
+    with pytest.raises(EndpointError, match=words), running_gateway(own_fleet.home):
+        pass
+
+
 def test_a_taken_port_is_one_line(own_fleet: Any) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]

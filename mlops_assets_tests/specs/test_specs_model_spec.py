@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from mlops_assets.specs.model_spec import Column, ModelSpec, Training
+from mlops_assets.specs.model_spec import Column, Entity, ModelSpec, Training
 from mlops_assets.specs.tasks import METRICS
 
 MakeSpec = Callable[..., ModelSpec]
@@ -89,3 +89,23 @@ def test_what_json_cannot_tell_apart_or_say_is_no_parameter(value: Any) -> None:
 def test_a_limit_is_a_finite_number(column: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=r"finite number|JSON has no word for"):
         Column.model_validate({"name": "x", **column})
+
+
+def test_an_entity_may_be_named_alone_or_with_what_the_log_keeps_of_it(make_spec: MakeSpec) -> None:
+    assert make_spec(data={"entity": "who"}).data.entity == Entity(column="who", log="keep")
+    hashed = make_spec(data={"entity": {"column": "who", "log": "hash"}})
+    assert ModelSpec.model_validate(hashed.model_dump(mode="json")) == hashed
+    assert "who" not in hashed.data.columns, "only requests have to carry it"
+    for column, what in (("y", "target"), ("t", "time column")):
+        with pytest.raises(ValidationError, match=f"the {what} '{column}' cannot be the entity"):
+            make_spec(data={"entity": column})
+
+
+def test_a_spec_that_says_nothing_of_the_log_has_the_digest_it_had_before_it_could(
+    make_spec: MakeSpec,
+) -> None:
+    dumped = make_spec().model_dump(mode="json")["data"]
+    assert "entity" not in dumped
+    assert "log" not in dumped["features"][0]
+    column = Column(name="c", log="drop").model_dump(mode="json")
+    assert Column.model_validate(column).log == column["log"] == "drop"

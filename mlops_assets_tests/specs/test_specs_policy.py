@@ -182,6 +182,18 @@ def test_a_wrong_policy_is_told_with_its_line_and_stops_everything(
         ("  monitoring: {tolerance: 0.5}\n", "defs.yaml:21: monitoring.tolerance: 0.5 is more than"),
         ("  retraining: {cooldown: 1h}\n", "defs.yaml:21: retraining.cooldown: 1h is shorter than"),
         ("    confidence: 0.9\n", "defs.yaml:21: evaluation.confidence: 0.9 is looser than the policy's"),
+        # Who has to be surer that there is harm finds less of it.
+        *(
+            (
+                f"  gates: {{{gate}: {{confidence: 0.999999}}}}\n",
+                f"defs.yaml:21: gates.{gate}.confidence: 0.999999 is looser than the policy's",
+            )
+            for gate in ("label_noise", "slices", "fairness", "calibration", "robustness")
+        ),
+        (
+            "  gates: {metric_thresholds: {confidence: 0.6}}\n",
+            "defs.yaml:21: gates.metric_thresholds.confidence: 0.6 is looser than the policy's",
+        ),
     ],
 )
 def test_a_spec_that_loosens_the_policy_is_an_error_that_names_both_lines(

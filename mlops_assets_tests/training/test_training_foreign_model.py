@@ -15,6 +15,7 @@ import pytest
 import skops.io
 from hypothesis import given
 from hypothesis import strategies as st
+from onnx import TensorProto, helper
 from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
 from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.pipeline import make_pipeline
@@ -62,6 +63,41 @@ def test_an_onnx_graph_of_values_is_a_regression() -> None:
     model = LinearRegression().fit(ROWS.to_numpy(), ROWS["a"] * 3 + 1)
     read = read_model(convert(model, 3), "score.onnx", "regression")
     np.testing.assert_allclose(read.predict(ROWS), ROWS["a"] * 3 + 1, atol=1e-4)
+
+
+def keeping_weights_in(file: str, inside: bool) -> bytes:
+    """Return a graph whose weights are the bytes of a file, in the graph itself or in a branch of it."""
+    weights = TensorProto(name="w", data_type=TensorProto.UINT8, dims=[3, 1])
+    weights.data_location = TensorProto.EXTERNAL
+    for key, value in (("location", file), ("offset", "0"), ("length", "3")):
+        weights.external_data.add(key=key, value=value)
+    matrix = helper.make_tensor_value_info("features", TensorProto.FLOAT, [None, 3])
+    out = helper.make_tensor_value_info("values", TensorProto.FLOAT, [None, 1])
+    nodes = [
+        helper.make_node("Cast", ["w"], ["numbers"], to=TensorProto.FLOAT),
+        helper.make_node("MatMul", ["features", "numbers"], ["values"]),
+    ]
+    graph = helper.make_graph(nodes, "weighted", [] if inside else [matrix], [out], [weights])
+    if inside:
+        chosen = [helper.make_node("If", ["always"], ["values"], then_branch=graph, else_branch=graph)]
+        always = helper.make_tensor("always", TensorProto.BOOL, [], [True])
+        graph = helper.make_graph(chosen, "choosing", [matrix], [out], [always])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
+    return bytes(model.SerializeToString())
+
+
+@pytest.mark.parametrize("inside", [False, True])
+@pytest.mark.parametrize("file", ["weights.bin", "keys/platform_ed25519.pem", "../weights.bin"])
+def test_an_onnx_graph_whose_weights_are_in_another_file_is_refused(
+    file: str, inside: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They would not be among what was judged and signed; and might be no weights but the platform's key."""
+    folder = tmp_path / "project"
+    (folder / file).parent.mkdir(parents=True, exist_ok=True)
+    (folder / file).write_bytes(b"key")
+    monkeypatch.chdir(folder)
+    with pytest.raises(TrainingError, match=r"score\.onnx is no ONNX graph that can be run"):
+        read_model(keeping_weights_in(file, inside), "score.onnx", "regression")
 
 
 @pytest.mark.parametrize("write", [pickle.dump, joblib.dump], ids=["pickle", "joblib"])

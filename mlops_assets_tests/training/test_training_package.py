@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from mlops_assets import digests
 from mlops_assets.errors import PackageError
 from mlops_assets.governance.signatures import Signer
 from mlops_assets.specs.model_spec import ModelSpec
-from mlops_assets.training.package import PackagedModel
+from mlops_assets.training.package import Manifest, PackagedModel
 
 MakeSpec = Callable[..., ModelSpec]
 MakeRows = Callable[..., pd.DataFrame]
@@ -240,3 +241,20 @@ def test_another_format_is_refused_with_what_to_do(copy: Path, signer: Signer) -
     (copy / "manifest.sig").write_bytes(signer.sign(content))
     with pytest.raises(PackageError, match="retrain it with this version"):
         PackagedModel.open(copy, signer.verifier)
+
+
+def test_what_the_log_keeps_travels_and_packages_of_before_keep_their_name(
+    make_spec: MakeSpec, make_rows: MakeRows, make_package: MakePackage, signer: Signer
+) -> None:
+    features = ["a", {"name": "b", "log": "hash"}]
+    spec = make_spec(data={"features": features, "entity": {"column": "who", "log": "hash"}})
+    made = make_package(spec, make_rows())
+    manifest = replace(made.manifest, entity=spec.data.entity)
+    again = Manifest.from_bytes(manifest.to_bytes())
+    assert again == manifest
+    assert [column.log for column in again.inputs] == ["keep", "hash"]
+    plain = make_package(make_spec(data={"features": ["a", "b"]}), make_rows())
+    content = (plain.folder / "manifest.json").read_bytes()
+    assert b"entity" not in content
+    assert b"log" not in content
+    assert Manifest.from_bytes(content).to_bytes() == content

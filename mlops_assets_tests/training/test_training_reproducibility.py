@@ -1,9 +1,11 @@
 """A second training from the record gives the same predictions, or the gate says where they part."""
 
 import importlib
+import os
 import socket
 import sqlite3
 import sys
+import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import MappingProxyType
@@ -219,6 +221,16 @@ def test_a_trainer_that_reads_the_snapshot_itself_is_found_out(
 ) -> None:
     _, snapshot = write_snapshot(make_rows(), lambda digest: home.snapshot("small", digest))
     refused_for(judged("by_parquet", file=str(snapshot)), str(snapshot))
+
+
+@pytest.mark.skipif(not os.path.isdir("/dev/shm"), reason="there is no memory that looks like a folder")
+def test_a_trainer_that_reads_the_source_from_memory_is_found_out(
+    judged: Judged, make_rows: MakeRows
+) -> None:
+    """It lies among the system's places, and anybody may put anything there."""
+    with tempfile.NamedTemporaryFile(dir="/dev/shm", suffix=".csv") as file:
+        make_rows().to_csv(file.name)
+        refused_for(judged("by_csv", file=file.name), file.name)
 
 
 def test_a_trainer_that_asks_a_service_is_found_out(judged: Judged) -> None:

@@ -1,0 +1,85 @@
+"""Requests at a fixed rate, whatever the server makes of them.
+
+    python benchmarks/open_loop.py URL BODY_FILE RATE SECONDS
+
+A request's latency counts from when it was due, not from when a connection was free for it. So a server
+that stalls is charged for each request that it kept waiting; a client that waits for answers before it asks
+again would have asked less meanwhile. Spins on its sockets, to be on time: it needs a core for itself.
+Prints JSON: requests asked, answered and refused, and percentiles of the latency in milliseconds.
+"""
+
+import json
+import re
+import select
+import socket
+import sys
+import time
+from collections import deque
+from urllib.parse import urlparse
+
+_CONNECTIONS = 128
+_PATIENCE_SECONDS = 5.0
+_LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
+
+
+class _Connection:
+    """One connection, and the answer that is arriving on it."""
+
+    def __init__(self, host: str, port: int) -> None:
+        self.socket = socket.create_connection((host, port))
+        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.due, self._received = 0.0, b""
+
+    def ask(self, request: bytes, due: float) -> None:
+        self.due, self._received = due, b""
+        self.socket.sendall(request)
+
+    def answered(self) -> int | None:
+        """Take what is there; return the status if that is the whole answer."""
+        received = self.socket.recv(1 << 20)
+        if not received:
+            raise SystemExit("the server closed a connection")
+        self._received += received
+        head = self._received.find(b"\r\n\r\n")
+        length = _LENGTH.search(self._received, 0, head) if head >= 0 else None
+        if length is None or len(self._received) < head + 4 + int(length[1]):
+            return None
+        return int(self._received[9:12])
+
+
+def main(url: str, body: bytes, rate: float, seconds: float) -> dict[str, float]:
+    """Ask for so many seconds; return what is printed."""
+    address = urlparse(url)
+    host, port = address.hostname or "127.0.0.1", address.port or 80
+    head = f"POST {address.path} HTTP/1.1\r\nhost: {host}\r\ncontent-type: application/json\r\n"
+    request = f"{head}content-length: {len(body)}\r\n\r\n".encode() + body
+    connections = [_Connection(host, port) for _ in range(_CONNECTIONS)]
+    by_file = {each.socket.fileno(): each for each in connections}
+    ready = select.epoll()
+    for file in by_file:
+        ready.register(file, select.EPOLLIN)
+
+    free, waiting, latencies, refused = connections, deque[float](), list[float](), 0
+    total, asked, began = int(rate * seconds), 0, time.perf_counter()
+    while len(latencies) < total and (now := time.perf_counter() - began) < seconds + _PATIENCE_SECONDS:
+        while asked < total and asked / rate <= now:
+            waiting.append(asked / rate)
+            asked += 1
+        while waiting and free:
+            free.pop().ask(request, waiting.popleft())
+        for file, _ in ready.poll(0):
+            connection = by_file[file]
+            if (status := connection.answered()) is not None:
+                latencies.append(time.perf_counter() - began - connection.due)
+                refused += status != 200
+                free.append(connection)
+    if not latencies:
+        raise SystemExit("the server answered nothing")
+    latencies.sort()
+    shares = {f"p{share}": latencies[int(len(latencies) * share / 100)] * 1000 for share in (50, 99)}
+    return {"asked": total, "answered": len(latencies), "refused": refused, **shares}
+
+
+if __name__ == "__main__":
+    with open(sys.argv[2], "rb") as file:
+        print(json.dumps(main(sys.argv[1], file.read(), float(sys.argv[3]), float(sys.argv[4]))))

@@ -1,0 +1,1 @@
+"""Models for where the platform is not: self-contained folders that run with onnxruntime and numpy only."""

@@ -1,0 +1,144 @@
+"""The signed traffic record: which share of a model's callers a challenger answers, and on what that rests.
+
+A challenger answers real callers before it is released. So a traffic record holds the very release that will
+be signed if the rollout ends well, and lets nothing answer that this release would not let serve. Each change
+of a rollout is a new record with a greater serial; releases and traffic records of a model are numbered
+together, so that whatever was decided last holds, and an older one that is put back holds nothing.
+"""
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from typing import Any, Literal
+
+from pydantic import Field, ValidationError
+
+from mlops_assets.errors import EvidenceError
+from mlops_assets.governance.envelope import seal, unseal
+from mlops_assets.governance.evidence import Evidence, Objection, Statement
+from mlops_assets.governance.release import Release, release_objections
+from mlops_assets.governance.rollout_proof import LookedAt, PassedStep
+from mlops_assets.governance.signatures import Signer, Verifier
+from mlops_assets.specs.approver import Approver
+from mlops_assets.specs.policy import Rules
+
+_KIND = "traffic/1"
+
+State = Literal["running", "held", "ended"]
+
+
+class Yardsticks(Statement):
+    """What outcomes are measured by; see :class:`mlops_assets.rollout.outcomes.Scale`."""
+
+    classes: tuple[Any, ...] = ()
+    slow_ms: float | None = None
+    edges: tuple[float, ...] = ()
+    loss_scale: float | None = None
+
+
+class Traffic(Statement):
+    """How a challenger takes part.
+
+    Attributes:
+        terms: The release that will be signed if all goes well: the challenger is its ``version``, the
+            champion its ``replaced``.
+        serial: Grows with each record and release of the model.
+        rollout: The serial of the rollout's first record, by which it is known.
+        state: ``running``; ``held``, in which it takes no further step; or ``ended``.
+        step: Index of the present step.
+        percent: Share of the entities that the challenger answers.
+        paired: Whether the arm that does not answer is asked too, unseen.
+        begun: When the rollout began, naive UTC.
+        step_begun: When the present step began.
+        until: The rollout is over then, whatever else happens.
+        yardsticks: What outcomes are measured by.
+        passed: The steps behind it.
+        looked: What was seen when the record was made, for one that ended.
+        at: When the record was made.
+        actor: Who asked for it.
+        reason: Why.
+        run: The Dagster run, if it was one.
+    """
+
+    terms: Release
+    serial: int
+    rollout: int
+    state: State
+    step: int = Field(ge=0)
+    percent: int = Field(ge=0, le=100)
+    paired: bool
+    begun: datetime
+    step_begun: datetime
+    until: datetime
+    yardsticks: Yardsticks
+    passed: tuple[PassedStep, ...] = ()
+    looked: tuple[LookedAt, ...] = ()
+    at: datetime
+    actor: str
+    reason: str = ""
+    run: str = ""
+
+    @property
+    def model(self) -> str:
+        """The model's name."""
+        return self.terms.model
+
+    @property
+    def challenger(self) -> str:
+        """The version that is tried."""
+        return self.terms.version
+
+    @property
+    def champion(self) -> str | None:
+        """The version it is compared with."""
+        return self.terms.replaced
+
+    @property
+    def salt(self) -> str:
+        """What draws the entities of this rollout, other ones than those of the last."""
+        return f"{self.model}/{self.rollout}"
+
+    def runs_at(self, now: datetime) -> bool:
+        """Return whether the challenger takes part at a time."""
+        return self.state != "ended" and now < self.until
+
+    def sealed(self, signer: Signer) -> str:
+        """Return it signed."""
+        return seal(_KIND, self.plain(), signer).decode()
+
+    @classmethod
+    def unsealed(cls, content: str, verifier: Verifier) -> "Traffic":
+        """Return what :meth:`sealed` made.
+
+        Raises:
+            EvidenceError: It is not signed with the platform key, or is of another form.
+        """
+        value = unseal(_KIND, content.encode(), verifier)
+        try:
+            return cls.model_validate(value)
+        except ValidationError as error:
+            raise EvidenceError("is of another form than this version of the platform writes") from error
+
+
+def traffic_objections(
+    traffic: Traffic,
+    evidence: Evidence,
+    *,
+    model: str,
+    version: str,
+    candidate: str,
+    mlflow_run: str,
+    rules: Rules,
+    approvers: Sequence[Approver],
+) -> Iterator[Objection]:
+    """Yield why a traffic record does not let a challenger answer; see :func:`release_objections`."""
+    yield from release_objections(
+        traffic.terms,
+        evidence,
+        model=model,
+        version=version,
+        candidate=candidate,
+        mlflow_run=mlflow_run,
+        rules=rules,
+        approvers=approvers,
+        on_trial=True,
+    )

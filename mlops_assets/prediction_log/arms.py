@@ -1,0 +1,116 @@
+"""What the arms of a rollout answered, and what came of it."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from mlops_assets.prediction_log.instants import instant, microseconds
+from mlops_assets.prediction_log.reading import Reading
+from mlops_assets.prediction_log.records import (
+    CHALLENGER,
+    CHAMPION,
+    LABEL,
+    MODEL_FAILED,
+    SHADOW,
+)
+from mlops_assets.prediction_log.tables import FAILURES, PREDICTIONS, from_json
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import pyarrow as pa
+
+_ARMS = (CHAMPION, CHALLENGER, SHADOW)
+_AFTER_ALL_IDS = "~"
+
+
+def rollout_answers(
+    reading: Reading,
+    challenger: str,
+    percents: Mapping[int, int],
+    since: datetime,
+    known_by: datetime,
+    *,
+    kpi: str | None = None,
+    columns: Sequence[str] = (),
+) -> "pd.DataFrame":
+    """Return what both arms of a rollout answered or failed on.
+
+    Its columns are those that :func:`mlops_assets.rollout.outcomes.guards` takes.
+
+    Args:
+        reading: The log, of the model.
+        challenger: The version that is tried.
+        percents: The challenger's share by the serial of the traffic record it had it by.
+        since: When the rollout began.
+        known_by: What was observed later is not seen.
+        kpi: Kind of the feedback that is the business figure.
+        columns: Inputs that are wanted too.
+    """
+    import pandas as pd
+    import pyarrow.compute as pc
+
+    ours = pc.field("traffic").isin(list(percents)) & pc.field("arm").isin(_ARMS) & ~pc.field("probe")
+    first = f"{microseconds(since):014x}"
+    answered = reading.rows(PREDICTIONS, ids=(first, _AFTER_ALL_IDS), only=ours)
+    identities = answered["prediction_id"].to_pylist()
+    frame = pd.DataFrame(
+        {
+            "prediction_id": identities,
+            "request": [identity.partition("-")[0] for identity in identities],
+            "version": answered["version"].to_pylist(),
+            "arm": answered["arm"].to_pylist(),
+            "traffic": answered["traffic"].to_pylist(),
+            "entity": answered["entity"].to_pylist(),
+            "served_at": answered["served_at"].to_pandas(),
+            "latency_ms": answered["latency_us"].to_pandas() / 1000,
+            "output": [from_json(text) for text in answered["output"].to_pylist()],
+            "failed": False,
+        }
+    )
+    for name, kind in (("label", LABEL), ("kpi", kpi)):
+        known = _known(reading, answered["prediction_id"], kind, since, known_by)
+        pairs = [known.get(identity, (None, None)) for identity in frame["prediction_id"]]
+        frame[name] = pd.Series([value for value, _ in pairs], dtype=object)
+        times = [None if at is None else instant(at) for _, at in pairs]
+        frame[f"{name}_at"] = pd.Series(times, dtype="datetime64[us]")
+    if columns:
+        rows = [from_json(text) for text in answered["inputs"].to_pylist()]
+        for column in columns:
+            frame[column] = [row.get(column) for row in rows]
+    failures = _failures(reading, percents, since)
+    frame = pd.concat([part for part in (frame, failures) if len(part)] or [frame], ignore_index=True)
+    frame["labelled_at"] = frame.pop("label_at")
+    frame["percent"] = frame["traffic"].map(percents).astype(int)
+    frame["shadow"] = frame["arm"] == SHADOW
+    frame["challenger"] = frame["version"] == challenger
+    alone = frame.groupby("request")["entity"].transform("nunique").astype(int) == 1
+    frame["unit"] = frame["entity"].where(alone & frame["entity"].notna(), frame["request"])
+    return frame
+
+
+def _known(
+    reading: Reading, ids: "pa.ChunkedArray", kind: str | None, since: datetime, known_by: datetime
+) -> dict[str, tuple[Any, int]]:
+    if kind is None:
+        return {}
+    return reading.known(ids, kind, microseconds(since), known_by, shadow=False)
+
+
+def _failures(reading: Reading, percents: Mapping[int, int], since: datetime) -> "pd.DataFrame":
+    import pandas as pd
+    import pyarrow.compute as pc
+
+    ours = pc.field("traffic").isin(list(percents)) & pc.field("status").isin(list(MODEL_FAILED))
+    failed = reading.rows(FAILURES, since=microseconds(since), only=ours)
+    return pd.DataFrame(
+        {
+            "prediction_id": failed["base"].to_pylist(),
+            "request": failed["base"].to_pylist(),
+            "version": failed["version"].to_pylist(),
+            "arm": failed["arm"].to_pylist(),
+            "traffic": failed["traffic"].to_pylist(),
+            "entity": failed["entity"].to_pylist(),
+            "served_at": failed["occurred_at"].to_pandas(),
+            "failed": True,
+        }
+    )
