@@ -7,7 +7,8 @@ again.
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 
-from mlops_assets.governance.evidence import Objection, Statement
+from mlops_assets.governance.evidence import Objection
+from mlops_assets.governance.statement import Statement
 from mlops_assets.rollout.plan import Step, steps
 from mlops_assets.specs.rollout_rules import GuardRules, RolloutRules
 

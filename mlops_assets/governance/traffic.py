@@ -8,20 +8,16 @@ together, so that whatever was decided last holds, and an older one that is put 
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
-from pydantic import Field, ValidationError
+from pydantic import Field
 
-from mlops_assets.errors import EvidenceError
-from mlops_assets.governance.envelope import seal, unseal
-from mlops_assets.governance.evidence import Evidence, Objection, Statement
+from mlops_assets.governance.evidence import Evidence, Objection
 from mlops_assets.governance.release import Release, release_objections
 from mlops_assets.governance.rollout_proof import LookedAt, PassedStep
-from mlops_assets.governance.signatures import Signer, Verifier
+from mlops_assets.governance.statement import Sealed, Statement
 from mlops_assets.specs.approver import Approver
 from mlops_assets.specs.policy import Rules
-
-_KIND = "traffic/1"
 
 State = Literal["running", "held", "ended"]
 
@@ -35,7 +31,7 @@ class Yardsticks(Statement):
     loss_scale: float | None = None
 
 
-class Traffic(Statement):
+class Traffic(Sealed):
     """How a challenger takes part.
 
     Attributes:
@@ -58,6 +54,8 @@ class Traffic(Statement):
         reason: Why.
         run: The Dagster run, if it was one.
     """
+
+    kind: ClassVar[str] = "traffic/1"
 
     terms: Release
     serial: int
@@ -100,23 +98,6 @@ class Traffic(Statement):
     def runs_at(self, now: datetime) -> bool:
         """Return whether the challenger takes part at a time."""
         return self.state != "ended" and now < self.until
-
-    def sealed(self, signer: Signer) -> str:
-        """Return it signed."""
-        return seal(_KIND, self.plain(), signer).decode()
-
-    @classmethod
-    def unsealed(cls, content: str, verifier: Verifier) -> "Traffic":
-        """Return what :meth:`sealed` made.
-
-        Raises:
-            EvidenceError: It is not signed with the platform key, or is of another form.
-        """
-        value = unseal(_KIND, content.encode(), verifier)
-        try:
-            return cls.model_validate(value)
-        except ValidationError as error:
-            raise EvidenceError("is of another form than this version of the platform writes") from error
 
 
 def traffic_objections(

@@ -38,7 +38,7 @@ class Refused(EvidenceError):
 
 def write_evidence(registry: Registry, run_id: str, evidence: Evidence, signer: Signer) -> None:
     """Keep a candidate's evidence beside its package."""
-    registry.write_statement(run_id, f"evidence/{evidence.digest}.json", evidence.sealed(signer))
+    registry.write_statement(run_id, f"evidence/{evidence.digest}.json", evidence.sealed(signer).encode())
 
 
 def read_evidence(
