@@ -6,18 +6,14 @@ of a rollout is a new record with a greater serial; releases and traffic records
 together, so that whatever was decided last holds, and an older one that is put back holds nothing.
 """
 
-from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
-from mlops_assets.governance.evidence import Evidence, Objection
-from mlops_assets.governance.release import Release, release_objections
+from mlops_assets.governance.release import Release
 from mlops_assets.governance.rollout_proof import LookedAt, PassedStep
 from mlops_assets.governance.statement import Sealed, Statement
-from mlops_assets.specs.approver import Approver
-from mlops_assets.specs.policy import Rules
 
 State = Literal["running", "held", "ended"]
 
@@ -98,28 +94,3 @@ class Traffic(Sealed):
     def runs_at(self, now: datetime) -> bool:
         """Return whether the challenger takes part at a time."""
         return self.state != "ended" and now < self.until
-
-
-def traffic_objections(
-    traffic: Traffic,
-    evidence: Evidence,
-    *,
-    model: str,
-    version: str,
-    candidate: str,
-    mlflow_run: str,
-    rules: Rules,
-    approvers: Sequence[Approver],
-) -> Iterator[Objection]:
-    """Yield why a traffic record does not let a challenger answer; see :func:`release_objections`."""
-    yield from release_objections(
-        traffic.terms,
-        evidence,
-        model=model,
-        version=version,
-        candidate=candidate,
-        mlflow_run=mlflow_run,
-        rules=rules,
-        approvers=approvers,
-        on_trial=True,
-    )

@@ -19,7 +19,7 @@ from mlops_assets.registry.promotion import Move
 from mlops_assets.registry.proof import (
     carried_traffic,
     require_evidence,
-    require_traffic,
+    require_terms,
 )
 from mlops_assets.registry.releases import ROLLOUT, latest_traffic
 from mlops_assets.registry.rollout_records import RolloutRecords
@@ -127,9 +127,8 @@ class Rollouts(RolloutRecords):
             reason=reason,
             run=run,
         )
-        require_traffic(
-            traffic, version, version.candidate, evidence, rules, authority.decisions.policy.approvers
-        )
+        approvers = authority.decisions.policy.approvers
+        require_terms(terms, version, version.candidate, evidence, rules, approvers, on_trial=True)
         authority.registry.set_alias(model, CHALLENGER, version.version)
         self._put(traffic)
         return traffic
