@@ -48,14 +48,13 @@ class RolloutRecords:
         return sorted(open_ones | tried)
 
     def records(self, traffic: Traffic) -> list[Traffic]:
-        """Return all records of a rollout, oldest first."""
+        """Return all records of a rollout, oldest first; the given one too if it is not entered yet."""
         authority = self.authority
         entries = authority.audit.newest_first((ROLLOUT,), traffic.model)
         found = (traffic_in(entry, authority.verifier) for entry in entries)
-        known = {each.serial: each for each in found if each and each.rollout == traffic.rollout}
-        return (
-            [known[serial] for serial in sorted({**known, traffic.serial: traffic})] if known else [traffic]
-        )
+        entered = {each.serial: each for each in found if each and each.rollout == traffic.rollout}
+        known = {**entered, traffic.serial: traffic}
+        return [known[serial] for serial in sorted(known)]
 
     def evidence(self, traffic: Traffic) -> Evidence:
         """Return the evidence that a rollout rests on.

@@ -259,3 +259,19 @@ def test_what_was_ended_while_somebody_looked_goes_no_further(inside: Any, own_f
     with pytest.raises(RolloutError, match="the rollout of m was changed meanwhile by ann; look again"):
         trial.rollouts.advance(seen, (), {"challenger": 60}, actor="sensor", reason="no harm")
     assert trial.rollouts.running("m") is None
+
+
+def test_a_record_that_a_kill_kept_out_of_the_audit_chain_can_be_looked_at(
+    own_fleet: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trial = Trial(own_fleet)
+    trial.promote("1")
+    begun_by = trial.begin("2")
+    with monkeypatch.context() as killed:
+        killed.setattr(trial.audit, "append", lambda *_, **__: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            trial.rollouts.hold(begun_by, actor="tests", reason="wait for Monday")
+
+    held = trial.rollouts.running("m")
+    assert [record.state for record in trial.rollouts.records(held)] == ["running", "held"]
+    assert look(trial.rollouts, held, trial.log, utc_now()).traffic.state == "held"
