@@ -6,6 +6,7 @@ of a rollout is a new record with a greater serial; releases and traffic records
 together, so that whatever was decided last holds, and an older one that is put back holds nothing.
 """
 
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, ClassVar, Literal
 
@@ -90,6 +91,26 @@ class Traffic(Sealed):
     def salt(self) -> str:
         """What draws the entities of this rollout, other ones than those of the last."""
         return f"{self.model}/{self.rollout}"
+
+    def passed_with(
+        self, looked: Sequence[LookedAt], units: Mapping[str, int], ended: datetime
+    ) -> tuple[PassedStep, ...]:
+        """Return the steps that are behind it once the present one ends.
+
+        Args:
+            looked: What the guards told at its end.
+            units: Units seen in it, by arm.
+            ended: When it ended, naive UTC.
+        """
+        present = PassedStep(
+            percent=self.percent,
+            paired=self.paired,
+            begun=self.step_begun,
+            ended=ended,
+            units=dict(units),
+            looked=tuple(looked),
+        )
+        return (*self.passed, present)
 
     def runs_at(self, now: datetime) -> bool:
         """Return whether the challenger takes part at a time."""
