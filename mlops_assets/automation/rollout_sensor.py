@@ -6,7 +6,6 @@ from datetime import datetime, timedelta
 
 import dagster as dg
 
-from mlops_assets.governance.traffic import Traffic
 from mlops_assets.registry.promotion import Move
 from mlops_assets.registry.rollout_look import Look, Turn, one_round
 from mlops_assets.resources import Platform
@@ -63,8 +62,7 @@ def _tell(context: dg.SensorEvaluationContext, turn: Turn) -> None:
 
 def _said(turn: Turn) -> str:
     if turn.failure or turn.look is None:
-        ended = turn.moved.reason if isinstance(turn.moved, Traffic) else ""
-        return f"{turn.model}: {turn.failure or ended}"
+        return f"{turn.model}: {turn.failure}"
     decision = turn.look.decision
     return f"{turn.model} version {turn.look.traffic.challenger}: {decision.action}, {decision.reason}"
 

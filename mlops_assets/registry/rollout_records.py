@@ -1,6 +1,6 @@
 """What is on record about rollouts: which runs, by which steps it came so far, and on what it rests."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from mlops_assets.errors import RolloutError
 from mlops_assets.governance.evidence import Evidence
@@ -20,6 +20,8 @@ class RolloutRecords:
     """
 
     authority: Authority
+    # Each look asks for the same again; the digest names what it says, and another tick reads anew.
+    _read: dict[str, Evidence] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def running(self, model: str) -> Traffic | None:
         """Return the record that holds for a model's rollout, or None if none runs."""
@@ -63,10 +65,11 @@ class RolloutRecords:
             Refused: It is gone or not signed.
             RegistryError: The registry cannot be reached.
         """
-        authority = self.authority
-        return read_evidence(
-            authority.registry, self.version(traffic), authority.verifier, traffic.terms.evidence
-        )
+        authority, named = self.authority, traffic.terms.evidence
+        if named not in self._read:
+            version = self.version(traffic)
+            self._read[named] = read_evidence(authority.registry, version, authority.verifier, named)
+        return self._read[named]
 
     def rejection(self, traffic: Traffic) -> str | None:
         """Return who has rejected a challenger since its rollout began, or None.

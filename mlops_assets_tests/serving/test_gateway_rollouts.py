@@ -13,7 +13,7 @@ from mlops_assets.governance.rollout_proof import PassedStep, RolloutProof
 from mlops_assets.registry.port import TRAFFIC_TAG
 from mlops_assets.registry.promotion import Move
 from mlops_assets.registry.proof import Refused
-from mlops_assets.registry.rollout_look import follow, look
+from mlops_assets.registry.rollout_look import follow, look, one_round
 from mlops_assets.rollout.plan import steps
 from mlops_assets.serving.marks import Marks, entered_in, tried_in
 from mlops_assets.specs.durations import utc_now
@@ -275,3 +275,15 @@ def test_a_record_that_a_kill_kept_out_of_the_audit_chain_can_be_looked_at(
     held = trial.rollouts.running("m")
     assert [record.state for record in trial.rollouts.records(held)] == ["running", "held"]
     assert look(trial.rollouts, held, trial.log, utc_now()).traffic.state == "held"
+
+
+def test_a_round_reads_what_a_rollout_rests_on_once(own_fleet: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    trial, read = Trial(own_fleet), []
+    trial.promote("1")
+    trial.begin("2")
+    reading = trial.fleet.registry.read_statement
+    monkeypatch.setattr(
+        trial.fleet.registry, "read_statement", lambda run, path: read.append(path) or reading(run, path)
+    )
+    (turn,) = one_round(trial.rollouts, trial.log, actor="sensor")
+    assert (turn.look.decision.action, len(read)) == ("wait", 1)
