@@ -45,6 +45,21 @@ class Look:
             LookedAt(guard=f.guard, of=f.of, low=f.low, high=f.high, units=f.units) for f in self.findings
         )
 
+    @property
+    def bounds(self) -> list[dict[str, str]]:
+        """What each guard tells, as rows of a table."""
+        return [
+            {
+                "guard": found.name,
+                "worse by at least": f"{found.low:+.4f}",
+                "at most": f"{found.high:+.4f}",
+                "units": f"{found.units:,}",
+                "reverted above": f"{found.tolerance:g}",
+                "goes on below": f"{found.margin:g}{'' if found.required else ' (not waited for)'}",
+            }
+            for found in self.findings
+        ]
+
 
 def look(rollouts: Rollouts, traffic: Traffic, log: PredictionLog, now: datetime) -> Look:
     """Look at a rollout; nothing is changed.
