@@ -10,7 +10,7 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from functools import cache
@@ -124,6 +124,13 @@ class Estate:
         shared = Path("/dev/shm")
         self.root = Path(tempfile.mkdtemp(prefix="estate-", dir=shared if shared.is_dir() else None))
         self.patch = pytest.MonkeyPatch()
+        # Whatever fails here, no clock stays patched: else the tests after it would fail for nothing.
+        with ExitStack() as undone:
+            undone.callback(self.end)
+            self._begin()
+            undone.pop_all()
+
+    def _begin(self) -> None:
         self.now, self.ticks = START, 0.0
         for module in (authority_module, decisions_module, proving):
             self.patch.setattr(module, "utc_now", lambda: self.now)

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -20,6 +21,8 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
+from mlops_assets.serving import proving
+from mlops_assets.specs.durations import utc_now
 from mlops_assets_tests.attacks.estate import CANDIDATES, PEOPLE, RISKS, Estate
 from mlops_assets_tests.attacks.tampering import TAMPERINGS
 
@@ -133,3 +136,10 @@ def test_what_serves_was_promoted_by_right_and_is_the_latest() -> None:
             deadline=None,
         ),
     )
+
+
+def test_an_estate_that_cannot_be_built_leaves_the_clock_as_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Estate, "register", lambda *_: None)
+    with pytest.raises(AssertionError):
+        Estate()
+    assert proving.utc_now is utc_now
