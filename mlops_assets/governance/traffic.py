@@ -26,6 +26,7 @@ class Yardsticks(Statement):
     slow_ms: float | None = None
     edges: tuple[float, ...] = ()
     loss_scale: float | None = None
+    cost_ms: float | None = None
 
 
 class Traffic(Sealed):

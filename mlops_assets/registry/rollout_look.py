@@ -172,6 +172,7 @@ def _scale(spec: ModelSpec, by: Yardsticks) -> Scale:
         task=spec.task,
         classes=by.classes,
         slow_ms=by.slow_ms,
+        cost_ms=by.cost_ms,
         edges=by.edges,
         loss_scale=by.loss_scale,
         groups=tuple(dict.fromkeys((*spec.evaluation.slices, *spec.evaluation.groups))),

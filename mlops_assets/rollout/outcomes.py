@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from mlops_assets.rollout.decision import Guard
 from mlops_assets.rollout.units import differences_of_pairs, differences_of_split
+from mlops_assets.rollout.yardsticks import ms_per_row
 from mlops_assets.specs.rollout_rules import GuardRules, Guards
 from mlops_assets.specs.tasks import Task
 
@@ -31,6 +32,7 @@ class Scale:
         loss_scale: Error of a regression that counts as a loss of 1.
         groups: Columns whose groups are looked at apart.
         kpi: Value of the business figure that is worst, and the one that is best; None if there is none.
+        cost_ms: Milliseconds a row that nearly all of the champion's answers stayed below; None if unknown.
     """
 
     task: Task
@@ -40,6 +42,7 @@ class Scale:
     loss_scale: float | None = None
     groups: tuple[str, ...] = ()
     kpi: tuple[float, float] | None = None
+    cost_ms: float | None = None
 
     @property
     def ranges(self) -> tuple[str, ...]:
@@ -54,7 +57,8 @@ class Scale:
     @property
     def guards(self) -> int:
         """How many guards there are at most: what each is given of alpha must not depend on the day."""
-        return 4 + 2 * len(self.ranges) + MOST_GROUPS * len(self.groups)
+        costs = self.cost_ms is not None
+        return 4 + costs + 2 * len(self.ranges) + MOST_GROUPS * len(self.groups)
 
     def tenths(self, outputs: "Sequence[Any]") -> "Array":
         """Return in which of the ranges each prediction falls."""
@@ -100,7 +104,7 @@ def guards(answers: "pd.DataFrame", scale: Scale, rules: Guards, *, paired: bool
         scale: What outcomes are measured by.
         rules: What is demanded.
         paired: Whether the arms are compared on the same requests, as in shadow, or on those split between
-            them. Latencies are not compared in shadow, where nobody waits.
+            them. Latencies and costs are not compared in shadow, where nobody waits.
     """
     return list(_guards(answers, scale, rules, paired))
 
@@ -115,6 +119,10 @@ def _guards(answers: "pd.DataFrame", scale: Scale, rules: Guards, paired: bool) 
     if scale.slow_ms is not None and not paired:
         slow = (answered["latency_ms"] > scale.slow_ms).astype(float)
         yield compare.guard("latency", "", rules.latency, answered.assign(outcome=slow))
+    if scale.cost_ms is not None and not paired:
+        took = ms_per_row(answered["latency_ms"], answered["request"])
+        shares = (took / scale.cost_ms).clip(upper=1.0)
+        yield compare.guard("cost", "", rules.cost, answered.assign(outcome=shares))
     if scale.ranges:
         place = scale.tenths(answered["output"].tolist())
         for index, name in enumerate(scale.ranges):

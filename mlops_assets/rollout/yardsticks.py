@@ -6,6 +6,7 @@ from mlops_assets.specs.tasks import Task
 
 if TYPE_CHECKING:
     import numpy as np
+    import pandas as pd
 
     Array = np.ndarray[Any, Any]
 
@@ -37,15 +38,27 @@ def loss_scale(task: Task, target: "Array", predicted: "Array") -> float | None:
     return float(np.quantile(error, _NEARLY_ALL)) or 1.0
 
 
-def slow_ms(latency_ms: "Array", otherwise: float | None) -> float | None:
-    """Return the latency that nearly all of the champion's answers stayed below, in milliseconds.
+def nearly_all_below_ms(took_ms: "Array", otherwise: float | None) -> float | None:
+    """Return the time that nearly all of the champion's answers stayed below, in milliseconds.
 
     Args:
-        latency_ms: Of its recent answers; shape (n,).
+        took_ms: What each of its recent answers took; shape (n,).
         otherwise: What counts if there are too few; None if nothing does.
     """
     import numpy as np
 
-    if len(latency_ms) < _FEWEST_ANSWERS:
+    if len(took_ms) < _FEWEST_ANSWERS:
         return otherwise
-    return float(np.quantile(latency_ms, _NEARLY_ALL))
+    return float(np.quantile(took_ms, _NEARLY_ALL))
+
+
+def ms_per_row(latency_ms: "pd.Series[float]", request: "pd.Series[str]") -> "pd.Series[float]":
+    """Return what each row took, as its part of the latency of its request: what it costs.
+
+    What a processor costs is left out. Both arms run on the same, so that prices would not change the shares.
+
+    Args:
+        latency_ms: Latency of the request that each row was in, milliseconds; shape (n,).
+        request: Which request that was; shape (n,).
+    """
+    return latency_ms / request.groupby(request).transform("size")

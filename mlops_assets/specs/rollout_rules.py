@@ -1,8 +1,8 @@
 """How a version comes to serve, and what it has to show on the way."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
 
 from mlops_assets.specs.durations import Duration
 from mlops_assets.specs.part import Part
@@ -28,6 +28,10 @@ class GuardRules(Part):
     )
 
 
+# No share differs from another by more than 1, so that this is never broken and never waited for.
+_NOTHING = GuardRules(tolerance=1, margin=1, required=False)
+
+
 class Guards(Part):
     """What is compared between the challenger and the champion; shares and losses from 0 to 1."""
 
@@ -39,6 +43,18 @@ class Guards(Part):
     performance: GuardRules = Field(description="Loss on the labels that have arrived.")
     group_performance: GuardRules = Field(description="The same in each declared group and slice.")
     kpi: GuardRules = Field(description="The declared business figure.")
+    cost: GuardRules = Field(
+        _NOTHING,
+        description="Mean time that a prediction takes, of the time that nearly all of the champion's took.",
+    )
+
+    @model_serializer(mode="wrap")
+    def _later_demands_only_where_they_demand(self, written: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        # Evidence that was signed before costs were compared has to be what it was, digest and all.
+        value: dict[str, Any] = written(self)
+        if self.cost == _NOTHING:
+            del value["cost"]
+        return value
 
 
 class RolloutRules(Part):

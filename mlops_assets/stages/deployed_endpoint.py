@@ -28,11 +28,12 @@ from mlops_assets.gateway_process import is_underway, running_gateway
 from mlops_assets.governance.approvals import ApprovalState
 from mlops_assets.governance.evidence import Evidence
 from mlops_assets.governance.traffic import Traffic, Yardsticks
+from mlops_assets.prediction_log.prediction_ids import base_of
 from mlops_assets.registry.port import CHALLENGER, EVIDENCE_TAG, ModelVersion
 from mlops_assets.registry.proof import require_evidence
 from mlops_assets.resources import Platform
 from mlops_assets.rollout.plan import Step, steps
-from mlops_assets.rollout.yardsticks import loss_scale, slow_ms, tenths
+from mlops_assets.rollout.yardsticks import loss_scale, ms_per_row, nearly_all_below_ms, tenths
 from mlops_assets.specs.durations import utc_now
 from mlops_assets.specs.model_spec import ModelSpec
 from mlops_assets.specs.policy import Rules
@@ -164,9 +165,11 @@ def _yardsticks(spec: ModelSpec, rules: Rules, champion: ModelVersion, platform:
     predicted = reference["prediction"].to_numpy()
     several = spec.task == "multiclass_classification"
     recent = platform.prediction_log.window(spec.name, now - _RECENT, now, now)
+    took, slow = recent["latency_ms"], rules.gates.serving_budget.max_p99_ms
     return Yardsticks(
         classes=package.manifest.classes,
-        slow_ms=slow_ms(recent["latency_ms"].to_numpy(), rules.gates.serving_budget.max_p99_ms),
+        slow_ms=nearly_all_below_ms(took.to_numpy(), slow),
+        cost_ms=nearly_all_below_ms(ms_per_row(took, recent["prediction_id"].map(base_of)).to_numpy(), slow),
         edges=() if several else tenths(predicted),
         loss_scale=loss_scale(spec.task, reference[spec.data.target].to_numpy(), predicted),
     )

@@ -10,11 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mlops_assets.errors import EvidenceError
+from mlops_assets.governance.envelope import seal
 from mlops_assets.governance.evidence import Evidence, Objection, objections
 from mlops_assets.governance.signatures import Signer
 from mlops_assets.specs.durations import utc_now
 from mlops_assets.specs.gate_rules import EVIDENT
 from mlops_assets.specs.policy import Rules
+from mlops_assets.specs.strictness import loosenings
 from mlops_assets_tests.vouching import CANDIDATE, evidence_of, record_of, rules_of, subject_of
 
 
@@ -184,3 +186,12 @@ def test_a_statement_of_another_kind_is_no_evidence(signer: Signer) -> None:
     for broken in (b"", b"[]", b"{}", b"null", b'{"kind": 1}', b"[" * 100_000, b"\xff"):
         with pytest.raises(EvidenceError):
             Evidence.unsealed(broken, signer.verifier)
+
+
+def test_evidence_that_was_signed_before_costs_were_compared_is_what_it_was(signer: Signer) -> None:
+    value = evidence_of().plain()
+    del value["rules"]["rollout"]["guards"]["cost"]
+    read = Evidence.unsealed(seal("evidence/1", value, signer), signer.verifier)
+    assert read.plain() == value
+    assert Evidence.unsealed(read.sealed(signer), signer.verifier) == read
+    assert not list(loosenings(evidence_of().rules.rollout, read.rules.rollout))
