@@ -95,6 +95,11 @@ class Home:
         return self.root / "prediction_log"
 
     @property
+    def rollout_bounds(self) -> Path:
+        """What looks at rollouts go on from; see :mod:`mlops_assets.registry.kept_bounds`."""
+        return self.root / "rollout_bounds"
+
+    @property
     def served(self) -> Path:
         """What the gateway remembers of the releases it served; see :mod:`mlops_assets.serving.marks`."""
         return self.root / "served.json"

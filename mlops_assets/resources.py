@@ -23,6 +23,7 @@ from mlops_assets.monitoring.fleet_state import FleetState
 from mlops_assets.prediction_log.log import PredictionLog
 from mlops_assets.registry.authority import Authority
 from mlops_assets.registry.decisions import Decisions
+from mlops_assets.registry.kept_bounds import KeptBounds
 from mlops_assets.registry.mlflow_registry import MlflowRegistry
 from mlops_assets.registry.port import ModelVersion
 from mlops_assets.registry.recorded_version import Records
@@ -79,6 +80,11 @@ class Platform(dg.ConfigurableResource):  # type: ignore[type-arg]
     def rollouts(self) -> Rollouts:
         """What takes a version to its traffic step by step."""
         return Rollouts(self.authority)
+
+    @property
+    def kept_bounds(self) -> KeptBounds:
+        """What a look at a rollout goes on from."""
+        return KeptBounds(self.home.rollout_bounds, lambda: self.signer, self.verifier)
 
     @property
     def decisions(self) -> Decisions:

@@ -34,7 +34,9 @@ def rollout_sensor(interval_seconds: int) -> dg.SensorDefinition:
     )
     def sensor(context: dg.SensorEvaluationContext, platform: Platform) -> dg.SensorResult | dg.SkipReason:
         now, observed = utc_now(), _read(context.cursor)
-        turns = list(one_round(platform.rollouts, platform.prediction_log, actor=ACTOR))
+        turns = list(
+            one_round(platform.rollouts, platform.prediction_log, actor=ACTOR, kept=platform.kept_bounds)
+        )
         if not turns:
             return dg.SkipReason("no rollout")
         events = []

@@ -31,7 +31,8 @@ def add_to(app: typer.Typer) -> None:
         if traffic.state == "ended":
             _tell(traffic, reason, json, _over(platform, traffic))
             return
-        seen = look(platform.rollouts, traffic, platform.prediction_log, utc_now())
+        kept = platform.kept_bounds.of(traffic)
+        seen = look(platform.rollouts, traffic, platform.prediction_log, utc_now(), kept)
         move = platform.rollouts.hasten(traffic, seen.looked, seen.units, actor=os_user(), reason=reason)
         _tell(move, reason, json, f"{model}: {move.previous} → {move.champion}, with steps left out")
 

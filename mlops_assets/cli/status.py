@@ -82,7 +82,10 @@ def _rollout_of(platform: "Platform", model: str) -> "Look | None":
     from mlops_assets.specs.durations import utc_now
 
     traffic = platform.rollouts.running(model)
-    return look(platform.rollouts, traffic, platform.prediction_log, utc_now()) if traffic else None
+    if traffic is None:
+        return None
+    kept = platform.kept_bounds.of(traffic)
+    return look(platform.rollouts, traffic, platform.prediction_log, utc_now(), kept)
 
 
 def _show_rollout(platform: "Platform", model: str) -> None:

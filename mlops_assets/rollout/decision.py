@@ -6,7 +6,8 @@ from datetime import datetime
 from typing import Literal
 
 from mlops_assets.rollout.plan import Step
-from mlops_assets.rollout.sequential_bounds import Differences, lower_bound, upper_bound
+from mlops_assets.rollout.running_bounds import RunningBounds
+from mlops_assets.rollout.sequential_bounds import Differences
 from mlops_assets.specs.durations import format_duration
 from mlops_assets.specs.rollout_rules import GuardRules, RolloutRules
 
@@ -28,6 +29,9 @@ class Guard:
     of: str
     rules: GuardRules
     differences: Differences
+
+    def __str__(self) -> str:
+        return guard_name(self.name, self.of)
 
 
 @dataclass(frozen=True)
@@ -102,13 +106,16 @@ class Decision:
     reason: str
 
 
-def findings(guards: Sequence[Guard], alpha: float, among: int | None = None) -> list[Finding]:
+def findings(
+    guards: Sequence[Guard], alpha: float, among: int | None = None, bounds: RunningBounds | None = None
+) -> list[Finding]:
     """Return what each guard tells.
 
     Args:
         guards: The guards.
         alpha: The probability that the bounds leave, all together.
         among: How many guards there may be at any look of the rollout; as many as now if None.
+        bounds: What they go on from; nothing if None.
 
     One guard that shows harm reverts, so that each is given its part of ``alpha`` for the lower bound. The
     version goes on when all of them show that there is none, for which each may use all of it.
@@ -116,13 +123,13 @@ def findings(guards: Sequence[Guard], alpha: float, among: int | None = None) ->
     Source: Berger, "Multiparameter Hypothesis Testing and Acceptance Sampling", Technometrics 24 (1982), for
     the latter (intersection-union test); Bonferroni for the former.
     """
-    among = among or len(guards)
+    among, bounds = among or len(guards), bounds or RunningBounds()
     return [
         Finding(
             guard.name,
             guard.of,
-            low=lower_bound(guard.differences, alpha / among),
-            high=upper_bound(guard.differences, alpha),
+            low=bounds.lower(f"low {guard}", guard.differences, alpha / among),
+            high=bounds.upper(f"high {guard}", guard.differences, alpha),
             units=len(guard.differences),
             tolerance=guard.rules.tolerance,
             margin=guard.rules.margin,

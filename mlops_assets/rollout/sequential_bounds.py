@@ -20,6 +20,7 @@ of the Royal Statistical Society B 86 (2024), for the bets; Ville, "Étude criti
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -32,9 +33,12 @@ if TYPE_CHECKING:
 # anything is lost, and the smallest is right for differences that take millions of units to see.
 _SHARES = tuple(0.5**k for k in range(1, 15))
 # Before so many units nothing is known of how the outcomes lie, and nothing is bet.
-_OBSERVED_FIRST = 20
-_PRECISION = 1e-4
-_AT_ONCE = 5_000
+OBSERVED_FIRST = 20
+# What is won is added up in parts of so many units; a look at more units adds up the same parts.
+AT_ONCE = 5_000
+# Bounds are whole multiples of this.
+_STEP = 2.0**-14
+LEAST, _MOST = -(2**14), 2**14
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,20 +99,12 @@ def lower_bound(differences: Differences, alpha: float) -> float:
             has to be their beginning.
         alpha: The probability.
     """
-    ruled_out, possible = -1.0, 1.0
-    # The bets do not depend on the difference they are against: the greater it is, the less is won.
-    while possible - ruled_out > _PRECISION:
-        middle = (ruled_out + possible) / 2
-        if is_above(differences, middle, alpha):
-            ruled_out = middle
-        else:
-            possible = middle
-    return ruled_out
+    return value_of(greatest(lambda place: is_above(differences, value_of(place), alpha)))
 
 
 def upper_bound(differences: Differences, alpha: float) -> float:
     """Return a bound that the true difference is above, likewise; see :func:`lower_bound`."""
-    return -lower_bound(_upside_down(differences), alpha)
+    return -lower_bound(upside_down(differences), alpha)
 
 
 def is_above(differences: Differences, value: float, alpha: float) -> bool:
@@ -126,27 +122,85 @@ def shown_above(differences: Differences, value: float, alpha: float) -> int | N
 
     A gambler who bets that it is greater then has ``1 / alpha`` times what they began with.
     """
+    return bet(differences, value, alpha).shown
+
+
+@dataclass(frozen=True)
+class Bet:
+    """How the gamblers against one value stand.
+
+    Attributes:
+        shown: After how many units they had ``1 / alpha`` times what they began with; None if never.
+        units: Units in the whole parts that were added up.
+        had: Logarithm of what each of them had after these, of what they began with.
+    """
+
+    shown: int | None = None
+    units: int = OBSERVED_FIRST
+    had: tuple[float, ...] = (0.0,) * len(_SHARES)
+
+
+def bet(differences: Differences, value: float, alpha: float, before: Bet = Bet()) -> Bet:
+    """Have gamblers bet that the true difference is greater than a value.
+
+    Args:
+        differences: Of the units so far, in the order in which they were known.
+        value: The value.
+        alpha: The probability that they win enough although it is not greater.
+        before: How they stood when fewer of these units were known.
+    """
     import numpy as np
 
+    if before.shown is not None:
+        return before
     shares, enough = np.asarray(_SHARES), -math.log(alpha)
-    had = np.zeros(len(shares))
-    for start in range(_OBSERVED_FIRST, len(differences), _AT_ONCE):
-        part = slice(start, start + _AT_ONCE)
+    units, had = before.units, np.asarray(before.had)
+    for start in range(before.units, len(differences), AT_ONCE):
+        part = slice(start, start + AT_ONCE)
         won = differences.estimate[part] - value
         # The estimate minus any value up to 1 is never below this.
         unit = shares[:, None] / (1 - differences.lowest[part])
         having = had[:, None] + np.cumsum(np.log1p(unit * won), axis=1)
         together = np.logaddexp.reduce(having, axis=0) - math.log(len(shares))
         if (reached := together >= enough).any():
-            return start + int(reached.argmax()) + 1
-        had = having[:, -1]
-    return None
+            return Bet(start + int(reached.argmax()) + 1, units, tuple(had.tolist()))
+        if start + AT_ONCE <= len(differences):
+            units, had = start + AT_ONCE, having[:, -1]
+    return Bet(None, units, tuple(had.tolist()))
+
+
+def value_of(place: int) -> float:
+    """Return the value at a place of the grid that bounds are on."""
+    return place * _STEP
+
+
+def greatest(shown: Callable[[int], bool], known: int = LEAST) -> int:
+    """Return the greatest place whose value is shown to be below the true difference.
+
+    The bets do not depend on the value they are against: the greater it is, the less is won.
+
+    Args:
+        shown: Tells that of a place.
+        known: A place of which it is known, such as the least.
+    """
+    step = 1
+    while known + step < _MOST and shown(known + step):
+        known, step = known + step, 2 * step
+    possible = min(known + step, _MOST)
+    while possible - known > 1:
+        middle = (known + possible) // 2
+        if shown(middle):
+            known = middle
+        else:
+            possible = middle
+    return known
 
 
 def shown_below(differences: Differences, value: float, alpha: float) -> int | None:
     """Return after how many units it was first shown that the true difference is below a value, or None."""
-    return shown_above(_upside_down(differences), -value, alpha)
+    return shown_above(upside_down(differences), -value, alpha)
 
 
-def _upside_down(differences: Differences) -> Differences:
+def upside_down(differences: Differences) -> Differences:
+    """Return how much less each unit's outcome is with the challenger."""
     return Differences(-differences.estimate, -differences.highest, -differences.lowest)
