@@ -79,7 +79,7 @@ def _start(home: Home, port: int) -> _Starting:
         return _Starting(start_gateway(home, port, log), said, said_before=log.tell())
 
 
-def start_gateway(home: Home, port: int, log: IO[bytes]) -> subprocess.Popen[str]:
+def start_gateway(home: Home, port: int, log: IO[bytes], *options: str) -> subprocess.Popen[str]:
     """Start a gateway process; its first line of output is its URL, once it is ready.
 
     It ends with this process, however this process ends.
@@ -88,9 +88,11 @@ def start_gateway(home: Home, port: int, log: IO[bytes]) -> subprocess.Popen[str
         home: The home it serves from.
         port: Port on the loopback interface; 0 for a free one.
         log: Takes what it has to say.
+        options: Further ones of its command line.
     """
+    asked = ["--port", str(port), "--parent", str(os.getpid()), *options]
     return subprocess.Popen(
-        [sys.executable, "-m", "mlops_assets.serving", "--port", str(port), "--parent", str(os.getpid())],
+        [sys.executable, "-m", "mlops_assets.serving", *asked],
         env=os.environ | home.environment(),
         stdout=subprocess.PIPE,
         stderr=log,

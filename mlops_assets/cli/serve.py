@@ -14,6 +14,9 @@ def add_to(app: typer.Typer) -> None:
     def serve(
         host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
         port: Annotated[int, typer.Option(help="Port; 0 for a free one.", min=0, max=65535)] = 8080,
+        workers: Annotated[
+            int, typer.Option(help="Processes that share the port and change versions together.", min=1)
+        ] = 1,
         allow_anonymous: Annotated[
             bool, typer.Option("--allow-anonymous", help="Let callers without a key or token in, too.")
         ] = False,
@@ -36,4 +39,11 @@ def add_to(app: typer.Typer) -> None:
             else:
                 say(f"serving at {url}")
 
-        run_gateway(Home.from_environment(), host, port, allow_anonymous=allow_anonymous, on_ready=announce)
+        run_gateway(
+            Home.from_environment(),
+            host,
+            port,
+            workers=workers,
+            allow_anonymous=allow_anonymous,
+            on_ready=announce,
+        )

@@ -63,6 +63,7 @@ class Split:
     """
 
     def __init__(self, salt: str) -> None:
+        self.salt = salt
         self._factor = int.from_bytes(blake2b(salt.encode(), digest_size=4).digest()) | 1
 
     def place(self, key: str) -> float:

@@ -20,6 +20,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="mlops_assets.serving")
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=8080)
+    parser.add_argument("--workers", type=int, default=1, help="processes that share the port")
     parser.add_argument("--allow-anonymous", action="store_true", help="let callers without a credential in")
     parser.add_argument("--parent", type=int, help="process id; stop when that process has ended")
     arguments = parser.parse_args()
@@ -33,6 +34,7 @@ def main() -> None:
             Home.from_environment(),
             arguments.host,
             arguments.port,
+            workers=arguments.workers,
             allow_anonymous=arguments.allow_anonymous,
             on_ready=announce,
         )

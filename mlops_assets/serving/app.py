@@ -23,19 +23,19 @@ from mlops_assets.serving.arms import Arms
 from mlops_assets.serving.binary_tensors import HEADER
 from mlops_assets.serving.bodies import Answered, Intake, Sent, json_response
 from mlops_assets.serving.callers import FEEDBACK, PREDICT, PROBE, Caller
+from mlops_assets.serving.counts import Counts
 from mlops_assets.serving.discretion import ENTITY_HEADER, entities_of, message_logged
 from mlops_assets.serving.feedback import take_feedback
 from mlops_assets.serving.front import Front
 from mlops_assets.serving.inference import Asked, answer_rows
-from mlops_assets.serving.information import Information
+from mlops_assets.serving.information import Everyone, Information
 from mlops_assets.serving.meters import DENIED, Meters
 from mlops_assets.serving.permission import permitted
 from mlops_assets.serving.problems import Problem
 from mlops_assets.serving.protocols import PREDICTION_PATHS, Protocol
 from mlops_assets.serving.refusal import Refusal
-from mlops_assets.serving.routing import Router
 from mlops_assets.serving.shadow import Shadow
-from mlops_assets.serving.table import LiveRollout, Resident
+from mlops_assets.serving.table import LiveRollout, Resident, Routes
 from mlops_assets.specs.durations import utc_now
 
 MOST_REQUESTS = 256
@@ -53,11 +53,12 @@ class Gateway:
         intake: Takes in requests' bodies.
         access: Tells who may call; whoever calls may if none is given.
         serve_unlogged: Whether answers leave though the prediction log fails.
+        everyone: Tells what this and all other workers have counted; there are no others if None.
     """
 
     def __init__(
         self,
-        router: Router,
+        router: Routes,
         recorder: Recorder,
         meters: Meters,
         *,
@@ -65,6 +66,7 @@ class Gateway:
         intake: Intake | None = None,
         access: Access | None = None,
         serve_unlogged: bool = False,
+        everyone: Everyone | None = None,
     ) -> None:
         self._router, self._recorder, self._meters = router, recorder, meters
         self._most_requests, self._requests = most_requests, 0
@@ -74,7 +76,7 @@ class Gateway:
         self._threads = anyio.CapacityLimiter(_THREADS)
         self._log_problem: Problem | None = None
         self._access = access or Access.embedded()
-        self._information = Information(router, meters, self._problems, self._access)
+        self._information = Information(router, meters, everyone or self._alone, self._access)
         if serve_unlogged:
             recorder.unlogged = self._left_unlogged
 
@@ -179,10 +181,19 @@ class Gateway:
         if self._requests >= self._most_requests:
             raise Refusal(503, f"{self._requests} requests are being answered; try again in a second")
 
-    def _problems(self) -> list[Problem]:
+    def counts(self, figures: bool) -> Counts:
+        """Return what was counted here; see :meth:`Counts.of`. To be called from the event loop."""
         self._look_at_log()
         of_log = [self._log_problem] if self._log_problem else []
-        return [*self._router.table.problems, *of_log, *self._access.problems]
+        self._meters.plausibility = {
+            (name, version): resident.plausibility
+            for name, route in self._router.table.routes.items()
+            for version, resident in route.loaded.items()
+        }
+        return Counts.of(self._meters, [*of_log, *self._access.problems], figures=figures)
+
+    async def _alone(self, figures: bool) -> Counts:
+        return self.counts(figures)
 
     def _count(self, request: Request, status: int) -> None:
         name = request.path_params["model"]

@@ -17,6 +17,9 @@ from mlops_assets.serving.front import Front, Target
 # Many clients send a request's head and body apart, but together. One that takes longer is slow, and
 # uvicorn and the application limit how slow one may be, and how much may be on its way.
 _PATIENCE_SECONDS = 1.0
+# When the gateway stops, a request may be on its way on a connection that is idle. It is answered, and told
+# that it was the last one here.
+_LAST_REQUEST_SECONDS = 0.5
 # uvicorn and httptools would keep a head of any size.
 _MOST_HEAD_BYTES = 2**18
 
@@ -42,6 +45,7 @@ class _Connection(HttpToolsProtocol):
     _is_taken = False  # by the front, which will reply
     _stays = True  # after the answer
     _impatience: TimerHandle | None = None
+    _ends = False  # with the next answer
 
     def data_received(self, data: bytes) -> None:
         """Take what the client sent; see :class:`asyncio.Protocol`."""
@@ -59,9 +63,13 @@ class _Connection(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def shutdown(self) -> None:
-        """Finish what is being asked, then close."""
+        """Finish what is being asked, or what is asked right now, then close."""
         self._settle()
-        super().shutdown()
+        if self.cycle is None or self.cycle.response_complete:
+            self._ends = True
+            self.loop.call_later(_LAST_REQUEST_SECONDS, super().shutdown)
+        else:
+            super().shutdown()
 
     def send_400_response(self, msg: str) -> None:
         """Tell that what came is no HTTP, after the answer to what came before it."""
@@ -82,7 +90,7 @@ class _Connection(HttpToolsProtocol):
         if self._can_be_answered():
             self._target = self.front.target(self.url, self.scope)
         if self._target is None:
-            super().on_headers_complete()
+            self._begin_cycle()
 
     def on_body(self, body: bytes) -> None:
         """Hold a small body."""
@@ -98,7 +106,9 @@ class _Connection(HttpToolsProtocol):
         if self._target is None:
             super().on_message_complete()
             return
-        self._stays = self.parser.should_keep_alive() and self.parser.get_http_version() != "1.0"
+        self._stays = (
+            self.parser.should_keep_alive() and self.parser.get_http_version() != "1.0" and not self._ends
+        )
         self._is_taken = True
         if not self.front.take(self._target, self.scope, self._body, self._reply):
             self._reply(None)
@@ -143,9 +153,15 @@ class _Connection(HttpToolsProtocol):
             return
         body = self._body
         self._let_go()
-        super().on_headers_complete()
+        self._begin_cycle()
         if body:
             super().on_body(body)
+
+    def _begin_cycle(self) -> None:
+        """Have uvicorn answer the request whose head has ended."""
+        super().on_headers_complete()
+        if self._ends and self.cycle is not None:
+            self.cycle.keep_alive = False
 
     def _let_go(self) -> None:
         self._target, self._body = None, b""

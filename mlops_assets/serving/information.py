@@ -1,6 +1,6 @@
 """What the gateway tells about itself and its models: health, metadata, metrics, the fleet page."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import asdict
 from importlib.metadata import version
 from typing import Any
@@ -15,12 +15,11 @@ from mlops_assets.serving.access import CALLER, Access
 from mlops_assets.serving.binary_tensors import EXTENSION
 from mlops_assets.serving.bodies import json_response
 from mlops_assets.serving.callers import EVERY_MODEL, SEE, Caller
+from mlops_assets.serving.counts import Counts
 from mlops_assets.serving.meters import Meters
 from mlops_assets.serving.permission import Endpoint, permitted
-from mlops_assets.serving.problems import Problem
 from mlops_assets.serving.refusal import Refusal
-from mlops_assets.serving.routing import Router
-from mlops_assets.serving.table import Table
+from mlops_assets.serving.table import Routes, Table
 from mlops_assets.version import __version__
 
 MODEL_PATHS = ("/v2/models/{model}", "/v2/models/{model}/versions/{version}")
@@ -28,20 +27,22 @@ MODEL_PATHS = ("/v2/models/{model}", "/v2/models/{model}/versions/{version}")
 MLFLOW_PATHS = ("", "/models/{model}")
 
 
+Everyone = Callable[[bool], Awaitable[Counts]]
+"""Tells what all workers of a gateway have counted: all of it, or only what is wrong."""
+
+
 class Information:
     """The endpoints that only tell.
 
     Args:
         router: Tells which versions there are.
-        meters: What was counted.
-        problems: Tells what is wrong now.
+        meters: What shows how it is now.
+        everyone: Tells what was counted, by all workers, with figures or only what is wrong.
         access: Tells who may see what.
     """
 
-    def __init__(
-        self, router: Router, meters: Meters, problems: Callable[[], list[Problem]], access: Access
-    ) -> None:
-        self._router, self._meters, self._found, self._access = router, meters, problems, access
+    def __init__(self, router: Routes, meters: Meters, everyone: Everyone, access: Access) -> None:
+        self._router, self._meters, self._everyone, self._access = router, meters, everyone, access
 
     @property
     def routes(self) -> list[HttpRoute]:
@@ -84,10 +85,10 @@ class Information:
         table, caller = self._router.table, self._access.known(request.scope["headers"])
         body: dict[str, Any] = {"ready": table.ready}
         if caller is not None and caller.may(SEE):
-            body |= self._details(caller)
+            body |= self._details(caller, await self._everyone(False))
         return json_response(body, 200 if table.ready else 503)
 
-    def _details(self, caller: Caller) -> dict[str, Any]:
+    def _details(self, caller: Caller, counts: Counts) -> dict[str, Any]:
         models = {
             name: {
                 "champion": route.champion,
@@ -97,7 +98,7 @@ class Information:
             for name, route in caller.view(self._router.table).routes.items()
             if route.champion is not None or CHAMPION in route.wanted
         }
-        details = {"models": models, "problems": self._problems(caller)}
+        details = {"models": models, "problems": self._problems(counts, caller)}
         if caller.may(SEE, EVERY_MODEL) and (warnings := self._access.warnings):
             details["warnings"] = warnings
         return details
@@ -159,17 +160,12 @@ class Information:
 
     async def metrics(self, _: Request) -> Response:
         """Answer with the counters."""
-        table = self._router.table
+        counts, table = await self._everyone(True), self._router.table
         self._meters.show(
             {name: len(route.loaded) for name, route in table.routes.items()},
-            [(p["kind"], p["model"]) for p in self._problems()],
-            {
-                (name, version): resident.plausibility
-                for name, route in table.routes.items()
-                for version, resident in route.loaded.items()
-            },
+            [(problem.kind, problem.model) for problem in (*table.problems, *counts.problems)],
         )
-        return Response(self._meters.text(), media_type="text/plain; version=0.0.4")
+        return Response(counts.text(self._meters), media_type="text/plain; version=0.0.4")
 
     async def openapi(self, _: Request) -> Response:
         """Answer with the OpenAPI document."""
@@ -177,20 +173,21 @@ class Information:
 
     async def fleet(self, request: Request) -> Response:
         """Answer with the fleet page, or its records as JSON."""
-        rows, problems = fleet_page.rows(self._router.table, self._meters.traffic), self._problems()
+        counts = await self._everyone(True)
+        rows, problems = fleet_page.rows(self._router.table, counts.traffic), self._problems(counts)
         if "application/json" in request.headers.get("accept", ""):
             return json_response({"models": rows, "problems": problems})
         reloads = "reload" in request.query_params
-        return HTMLResponse(fleet_page.html(rows, problems, self._meters.since, reloads=reloads))
+        return HTMLResponse(fleet_page.html(rows, problems, counts.since, reloads=reloads))
 
     def _view(self, request: Request) -> Table:
         view: Table = request.scope[CALLER].view(self._router.table)
         return view
 
-    def _problems(self, caller: Caller | None = None) -> list[dict[str, Any]]:
+    def _problems(self, counts: Counts, caller: Caller | None = None) -> list[dict[str, Any]]:
         """Return what is wrong; with what a caller may see, if one is given."""
         return [
             asdict(problem) | {"subject": problem.subject}
-            for problem in self._found()
+            for problem in (*self._router.table.problems, *counts.problems)
             if caller is None or caller.may(SEE, problem.model or EVERY_MODEL)
         ]

@@ -30,6 +30,7 @@ def load(
     kept: Kept | None = None,
     *,
     folder: Path | None = None,
+    warm: bool = True,
 ) -> Resident:
     """Return a version that has valid evidence, warm.
 
@@ -40,6 +41,7 @@ def load(
         version: Version number.
         kept: Where it is kept for the next start.
         folder: A private folder in which the package stays, for whom also wants what a gateway does not load.
+        warm: Whether it is to predict here; if not, it is proven and nothing more.
 
     Raises:
         PackageError: It is not what it should be; nothing of it was unpickled.
@@ -58,8 +60,9 @@ def load(
             package = PackagedModel.open(copy, prover.verifier)
             _require_registered(package, registered)
             evidence = prover.evidence(registry, registered, package.digest)
-            package.warm()
-            _rehearse(package)
+            if warm:
+                package.warm()
+                _rehearse(package)
         except PackageError as error:
             raise PackageError(str(error).replace(str(copy), f"{model} version {version}")) from error
         if kept is not None:

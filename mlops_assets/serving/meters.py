@@ -6,14 +6,14 @@ from collections import defaultdict, deque
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import accumulate
-from types import MappingProxyType
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge
 from prometheus_client.metrics_core import CounterMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from mlops_assets.prediction_log.records import MODEL_FAILED
 from mlops_assets.serving.plausibility import Plausibility
+from mlops_assets.serving.problems import Problem
 from mlops_assets.specs.durations import utc_now
 
 RECENT = 500
@@ -84,13 +84,14 @@ class Meters(Collector):
         incidents: Problems that arose, by kind and model.
         denied: Requests that were turned away for who sent them, by status.
         unlogged: Rows answered though the prediction log failed, by model.
+        plausibility: What was unlikely in the requests of each loaded version.
     """
 
     def __init__(self) -> None:
         self.since = utc_now()
         self.traffic: defaultdict[tuple[str, str], Traffic] = defaultdict(Traffic)
         self._outcomes: defaultdict[tuple[str, str, int], _Outcomes] = defaultdict(_Outcomes)
-        self._plausibility: Mapping[tuple[str, str], Plausibility] = {}
+        self.plausibility: Mapping[tuple[str, str], Plausibility] = {}
         self._registry = CollectorRegistry()
         self._registry.register(self)
         self.incidents = Counter(
@@ -147,6 +148,10 @@ class Meters(Collector):
         if version and not probe:
             self.traffic[model, version].count(status, rows, seconds)
 
+    def note(self, problem: Problem) -> None:
+        """Count a problem that arose."""
+        self.incidents.labels(problem.kind, problem.model or "").inc()
+
     def collect(self) -> Iterator[Metric]:
         """Yield what was counted, for Prometheus, which takes less than keeping its counters."""
         requests = CounterMetricFamily(
@@ -189,27 +194,20 @@ class Meters(Collector):
             "Sum of the rows' anomaly scores, each from 0 to 1; divided by the rows it is their mean.",
             labels=labels,
         )
-        for (model, version), seen in self._plausibility.items():
+        for (model, version), seen in self.plausibility.items():
             for column, values in seen.outside.items():
                 outside.add_metric((model, version, column), values)
             anomalous.add_metric((model, version), seen.anomalous)
             score.add_metric((model, version), seen.score)
         yield from (outside, anomalous, score)
 
-    def show(
-        self,
-        resident: Mapping[str, int],
-        problems: Iterable[tuple[str, str | None]],
-        plausibility: Mapping[tuple[str, str], Plausibility] = MappingProxyType({}),
-    ) -> None:
+    def show(self, resident: Mapping[str, int], problems: Iterable[tuple[str, str | None]]) -> None:
         """Set what is as it is now.
 
         Args:
             resident: Loaded versions by model.
             problems: Kind and model of each problem.
-            plausibility: What was unlikely in the requests of each loaded version.
         """
-        self._plausibility = plausibility
         for gauge in (self._resident, self._problems):
             gauge.clear()
         for model, versions in resident.items():
@@ -217,6 +215,6 @@ class Meters(Collector):
         for kind, concerned in problems:
             self._problems.labels(kind, concerned or "").inc()
 
-    def text(self) -> bytes:
-        """Return all counters in Prometheus' text form."""
-        return generate_latest(self._registry)
+    def metrics(self) -> Iterable[Metric]:
+        """Return all there is for Prometheus."""
+        return self._registry.collect()

@@ -20,8 +20,8 @@ class Problem:
 
     Attributes:
         kind: ``registry_unreachable``, ``package_refused``, ``evidence_refused``, ``out_of_band``,
-            ``load_failed``, ``champion_missing``, ``traffic_refused``, ``log_unwritable`` or
-            ``access_unreadable``.
+            ``load_failed``, ``champion_missing``, ``traffic_refused``, ``log_unwritable``,
+            ``access_unreadable`` or ``worker_ended``.
         model: The model concerned, if it is one.
         version: The version concerned, if it is one.
         message: What happened, in words.
@@ -65,8 +65,22 @@ def missing_champions(
             yield Problem("champion_missing", model, None, message)
 
 
+class NotLoaded(MlopsError):
+    """A worker process could not load a version.
+
+    Args:
+        problem: What is wrong with it.
+    """
+
+    def __init__(self, problem: Problem) -> None:
+        super().__init__(problem.message)
+        self.problem = problem
+
+
 def failed_load(model: str, version: str, error: BaseException) -> Problem:
     """Return what is wrong with a version that did not load; what could not be fetched may be, later."""
+    if isinstance(error, NotLoaded):
+        return error.problem
     kind = "package_refused" if isinstance(error, PackageError) else "load_failed"
     if isinstance(error, Refused):
         kind = "evidence_refused"

@@ -52,6 +52,7 @@ _LOADERS = 2
 _ALIASES = (CHAMPION, PREVIOUS_CHAMPION, CHALLENGER, DRILL)  # in this order they are loaded
 
 _Key = tuple[str, str]
+Load = Callable[[RegistryReader, Prover, str, str, Kept | None], Resident]
 
 
 @dataclass(frozen=True)
@@ -72,6 +73,8 @@ class Router:
         may_have_changed: Whether the registry may say something else than when this was last asked; None
             if only reading it tells.
         kept: What was proven before, which serves until the registry has been read.
+        load_with: Proves and loads a version instead of :func:`~mlops_assets.serving.loading.load`.
+        publish: Told each table before it serves.
 
     Attributes:
         table: What serves now; replaced, never changed.
@@ -86,8 +89,12 @@ class Router:
         on_incident: Callable[[Problem], None] = lambda problem: None,
         may_have_changed: Callable[[], bool] | None = None,
         kept: Kept | None = None,
+        *,
+        load_with: Load | None = None,
+        publish: Callable[[Table], None] = lambda table: None,
     ) -> None:
         self.table = Table()
+        self._load_with, self._tell = load_with, publish
         self.looked = threading.Event()
         self._registry, self._prover, self._on_incident = registry, prover, on_incident
         self._marks = marks or Marks()
@@ -287,7 +294,9 @@ class Router:
                 if key in self._loading or (failed is not None and now < failed.retry_at):
                     continue
                 keep = None if self._beginning else self._kept
-                loading = self._loaders.submit(load, self._reader, self._prover, *key, keep)
+                loading = self._loaders.submit(
+                    self._load_with or load, self._reader, self._prover, *key, keep
+                )
                 loading.add_done_callback(lambda _: self._wake.set())
                 self._loading[key] = loading
 
@@ -440,4 +449,5 @@ class Router:
             served = before.champion if before else None
             if route.champion != served:
                 log.info("%s is served by version %s (before: %s)", model, route.champion, served)
+        self._tell(table)
         self.table = table

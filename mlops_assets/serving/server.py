@@ -6,10 +6,11 @@ import logging
 import os
 import signal
 import socket
-import sys
 import threading
 from collections.abc import Callable
 from contextlib import ExitStack
+from functools import partial
+from typing import Any
 
 import uvicorn
 
@@ -21,22 +22,18 @@ from mlops_assets.home import Home
 from mlops_assets.prediction_log.recorder import Recorder
 from mlops_assets.registry.reading import registry_reader
 from mlops_assets.serving.app import Gateway
-from mlops_assets.serving.connections import answered_by
 from mlops_assets.serving.declared_access import declared_access
 from mlops_assets.serving.kept import Kept
 from mlops_assets.serving.marks import Marks, entered_in, tried_in
 from mlops_assets.serving.meters import Meters
-from mlops_assets.serving.problems import Problem
 from mlops_assets.serving.proving import Prover, last_good
 from mlops_assets.serving.routing import Router
 from mlops_assets.serving.sqlite_watch import change_detector
+from mlops_assets.serving.supervisor import Supervisor
+from mlops_assets.serving.uvicorn_settings import exit_cleanly_on_signals, http_config, serves_unlogged
 from mlops_assets.specs.policy_file import current_policy
 
-DRAIN_SECONDS = 12
-# Longer than load balancers and clients keep idle connections: whoever closes first must not be the one
-# that a request may just be on its way to.
-_KEEP_ALIVE_SECONDS = 75
-_WHEN_LOG_FAILS = "MLOPS_WHEN_LOG_FAILS"
+_GLANCE_SECONDS = 0.01
 _EVERY_ADDRESS = {"0.0.0.0": "127.0.0.1", "::": "::1"}
 
 
@@ -45,6 +42,7 @@ def run_gateway(
     host: str,
     port: int,
     *,
+    workers: int = 1,
     allow_anonymous: bool = False,
     on_ready: Callable[[str], None] = lambda url: None,
 ) -> None:
@@ -54,6 +52,7 @@ def run_gateway(
         home: Where the registry, the key and the prediction log are.
         host: Address to listen on.
         port: Port; 0 for a free one.
+        workers: Processes that share the port and answer by the same routes.
         allow_anonymous: Whether whoever shows no credential may call, too.
         on_ready: Told the URL once the gateway answers and has tried what the registry names.
 
@@ -62,53 +61,95 @@ def run_gateway(
         AccessError: Other machines can call, and it is not declared who may.
         StorageError: The prediction log cannot be written.
     """
-    serve_unlogged = _serves_unlogged()
+    if workers < 1:
+        raise EndpointError(f"--workers must be at least 1, not {workers}")
+    serves_unlogged()
     listener = _listen(host, port)
     # One thread per worker for numerics: requests are what is parallel here.
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
         os.environ.setdefault(name, "1")
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     home.prepare()
-    meters = Meters()
-
-    def count(problem: Problem) -> None:
-        meters.incidents.labels(problem.kind, problem.model or "").inc()
-
-    access = declared_access(home, host, allow_anonymous=allow_anonymous, on_problem=count)
-    registry = registry_reader(home)
-    verifier = Verifier.for_home(home.root)
-    chain = audit_reader(home)
-    router = Router(
-        registry,
-        Prover(verifier, last_good(current_policy)),
-        Marks(home.served, entered_in(chain, verifier), tried_in(chain, verifier), verifier),
-        count,
-        change_detector(home.tracking_uri),
-        Kept(home.kept),
-    )
-    recorder = Recorder.for_home(home, "gateway")
-    gateway = Gateway(router, recorder, meters, access=access, serve_unlogged=serve_unlogged)
-    config = uvicorn.Config(
-        gateway.app(),
-        http=answered_by(gateway.front()),
-        access_log=False,
-        log_config=None,
-        timeout_keep_alive=_KEEP_ALIVE_SECONDS,
-        timeout_graceful_shutdown=DRAIN_SECONDS,
-    )
     url = _url(host, listener.getsockname()[1])
-    _exit_cleanly_on_signals()
-
+    serve = _serve_alone if workers == 1 else partial(_supervise, workers)
     with ExitStack() as ending:
-        ending.callback(recorder.close)
-        access.start()
-        ending.callback(access.stop)
 
         def announce() -> None:
             ending.enter_context(announced(home.gateway_address, url))
             on_ready(url)
 
-        _Server(config, router, announce).run(sockets=[listener])
+        serve(home, host, listener, allow_anonymous, announce)
+
+
+def _serve_alone(
+    home: Home, host: str, listener: socket.socket, allow_anonymous: bool, announce: Callable[[], None]
+) -> None:
+    """Answer in this process."""
+    meters = Meters()
+    access = declared_access(home, host, allow_anonymous=allow_anonymous, on_problem=meters.note)
+    router = _router(home, meters)
+    recorder = Recorder.for_home(home, "gateway")
+    gateway = Gateway(router, recorder, meters, access=access, serve_unlogged=serves_unlogged())
+    exit_cleanly_on_signals()
+    with ExitStack() as ending:
+        ending.callback(recorder.close)
+        access.start()
+        ending.callback(access.stop)
+        _Server(http_config(gateway), router, announce).run(sockets=[listener])
+
+
+def _supervise(
+    workers: int,
+    home: Home,
+    host: str,
+    listener: socket.socket,
+    allow_anonymous: bool,
+    announce: Callable[[], None],
+) -> None:
+    """Have worker processes answer, all by the same routes."""
+    # Whatever would keep each of them from starting is told here, once.
+    declared_access(home, host, allow_anonymous=allow_anonymous)
+    Recorder.for_home(home, "supervisor").close()
+    meters = Meters()
+    supervisor = Supervisor(workers, host, listener, allow_anonymous, meters)
+    router = _router(home, meters, load_with=supervisor.load, publish=supervisor.publish)
+    stopped = _stop_on_signals()
+    supervisor.start()
+    router.start()
+    try:
+        while not (stopped.is_set() or (router.looked.is_set() and supervisor.is_complete)):
+            stopped.wait(_GLANCE_SECONDS)
+        if not stopped.is_set():
+            announce()
+        stopped.wait()
+    finally:
+        router.stop()
+        listener.close()
+        supervisor.stop()
+
+
+def _router(home: Home, meters: Meters, **options: Any) -> Router:
+    registry = registry_reader(home)
+    verifier = Verifier.for_home(home.root)
+    chain = audit_reader(home)
+    return Router(
+        registry,
+        Prover(verifier, last_good(current_policy)),
+        Marks(home.served, entered_in(chain, verifier), tried_in(chain, verifier), verifier),
+        meters.note,
+        change_detector(home.tracking_uri),
+        Kept(home.kept),
+        **options,
+    )
+
+
+def _stop_on_signals() -> threading.Event:
+    """Return what is set when this process is told to stop."""
+    stopped = threading.Event()
+    if threading.current_thread() is threading.main_thread():
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: stopped.set())
+    return stopped
 
 
 class _Server(uvicorn.Server):
@@ -121,24 +162,9 @@ class _Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         while not (self.should_exit or self._router.looked.is_set()):
-            await asyncio.sleep(0.01)
+            await asyncio.sleep(_GLANCE_SECONDS)
         if not self.should_exit:
             self._announce()
-
-
-def _serves_unlogged() -> bool:
-    """Return whether predictions may leave though their log fails: ``MLOPS_WHEN_LOG_FAILS``."""
-    asked = os.environ.get(_WHEN_LOG_FAILS) or "refuse"
-    if asked not in ("refuse", "serve"):
-        raise EndpointError(f"{_WHEN_LOG_FAILS} must be 'refuse' or 'serve', not {asked!r}")
-    return asked == "serve"
-
-
-def _exit_cleanly_on_signals() -> None:
-    """End with code 0 when stopped: uvicorn drains first, then raises the signal again."""
-    if threading.current_thread() is threading.main_thread():
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_: sys.exit(0))
 
 
 def _listen(host: str, port: int) -> socket.socket:

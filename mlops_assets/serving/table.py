@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Protocol
 
 from mlops_assets.errors import did_you_mean
 from mlops_assets.governance.evidence import Evidence
@@ -203,3 +203,17 @@ class Table:
 
     def _because(self, model: str, version: str) -> str:
         return "".join(f" ({problem.message})" for problem in self.of_version(model, version))
+
+
+class Routes(Protocol):
+    """Whatever knows what serves now."""
+
+    @property
+    def table(self) -> Table:
+        """The table that holds now; to be read once by each request."""
+
+    def start(self) -> None:
+        """Begin to follow what is to serve."""
+
+    def stop(self) -> None:
+        """Stop following; the table stays."""

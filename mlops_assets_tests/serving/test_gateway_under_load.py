@@ -1,5 +1,6 @@
 """What clients see while versions change, the gateway is stopped, the disk fills, or all come at once."""
 
+import http.client
 import os
 import shutil
 import signal
@@ -72,10 +73,10 @@ class Clients:
 
 
 @contextmanager
-def process_on(fleet: Any) -> Iterator[tuple[Any, str]]:
+def process_on(fleet: Any, *options: str) -> Iterator[tuple[Any, str]]:
     """Yield a gateway's process and URL; it may be ended in the block."""
     with (fleet.home.root / "gateway.log").open("ab") as log:
-        process = start_gateway(fleet.home, 0, log)
+        process = start_gateway(fleet.home, 0, log, *options)
     try:
         url = process.stdout.readline().strip()
         assert url.startswith("http"), (fleet.home.root / "gateway.log").read_text()
@@ -118,12 +119,14 @@ def test_no_request_fails_or_is_mixed_while_aliases_move(own_fleet: Any, start_g
     assert Counter(a["version"] for a in clients.answers).keys() == {"1", "2", "3"}
 
 
-def test_what_was_acknowledged_survives_a_kill(own_fleet: Any) -> None:
+@pytest.mark.parametrize("workers", [1, 2])
+def test_what_was_acknowledged_survives_a_kill(own_fleet: Any, workers: int) -> None:
     own_fleet.promote("m", "1")
-    with process_on(own_fleet) as (process, url), Clients(url, 4) as clients:
+    with process_on(own_fleet, f"--workers={workers}") as (process, url), Clients(url, 4) as clients:
         assert clients.enough.wait(_PATIENCE)
         process.kill()
         process.wait()
+        _until(lambda: not _answers(url))  # workers do not outlive their supervisor
     ids = [id_ for answer in clients.answers for id_ in answer["prediction_ids"]]
     assert len(ids) >= 200
     log = PredictionLog(own_fleet.home.prediction_log)
@@ -167,12 +170,14 @@ def gated_fleet(own_fleet: Any, make_training: Any, gate: Path) -> Any:
     return own_fleet
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize(
+    ("number", "workers"), [(signal.SIGTERM, 1), (signal.SIGINT, 1), (signal.SIGTERM, 2)]
+)
 def test_a_stopped_gateway_finishes_what_it_is_answering(
-    gated_fleet: Any, gate: Path, number: signal.Signals
+    gated_fleet: Any, gate: Path, number: signal.Signals, workers: int
 ) -> None:
     answers: list[httpx.Response] = []
-    with process_on(gated_fleet) as (process, url):
+    with process_on(gated_fleet, f"--workers={workers}") as (process, url):
         assert gated_fleet.home.gateway_address.read_text() == url
 
         def ask() -> None:
@@ -191,6 +196,45 @@ def test_a_stopped_gateway_finishes_what_it_is_answering(
     assert not gated_fleet.home.gateway_address.exists()
     log = PredictionLog(gated_fleet.home.prediction_log)
     assert log.find(answers[0].json()["prediction_ids"][0]) is not None
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_stopped_gateway_refuses_nothing_on_connections_that_were_kept(
+    own_fleet: Any, workers: int
+) -> None:
+    own_fleet.promote("m", "1")
+    ends: list[str] = []
+
+    def ask_until_told_to_go(url: str, begun: threading.Semaphore) -> None:
+        connection = http.client.HTTPConnection(urlparse(url).netloc, timeout=_PATIENCE)
+        answered = 0
+        try:
+            while True:
+                connection.request("POST", "/models/m/invocations", orjson.dumps({"instances": [[1.0]]}))
+                answer = connection.getresponse()
+                assert answer.status == 200, answer.read()
+                answer.read()
+                answered += 1
+                if answered == 20:
+                    begun.release()
+                if answer.getheader("connection") == "close":
+                    ends.append("told")
+                    return
+        except OSError as error:
+            ends.append(repr(error))
+
+    with process_on(own_fleet, f"--workers={workers}") as (process, url):
+        begun = threading.Semaphore(0)
+        clients = [threading.Thread(target=ask_until_told_to_go, args=[url, begun]) for _ in range(8)]
+        for client in clients:
+            client.start()
+        for _ in clients:
+            assert begun.acquire(timeout=_PATIENCE)
+        process.terminate()
+        for client in clients:
+            client.join(_PATIENCE)
+        assert process.wait(_PATIENCE) == 0
+    assert ends == ["told"] * 8
 
 
 async def _post(inside: Any, content: Any = None) -> httpx.Response:

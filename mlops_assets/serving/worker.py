@@ -1,0 +1,122 @@
+"""One of several worker processes of a gateway: it answers by the routes that its supervisor says.
+
+It believes no model: each version is proven by its signatures and its evidence, from what was kept or from
+the registry, as a gateway does that is alone. Which of them serves, the supervisor decides for all.
+"""
+
+import atexit
+import gc
+import logging
+import os
+import signal
+import socket
+import sys
+import threading
+from collections.abc import Callable, Sequence
+
+import msgspec
+import uvicorn
+
+from mlops_assets.errors import PackageError
+from mlops_assets.governance.signatures import Verifier
+from mlops_assets.home import Home
+from mlops_assets.prediction_log.recorder import Recorder
+from mlops_assets.registry.port import RegistryReader
+from mlops_assets.registry.reading import registry_reader
+from mlops_assets.serving.app import Gateway
+from mlops_assets.serving.declared_access import declared_access
+from mlops_assets.serving.followed_routes import FollowedRoutes
+from mlops_assets.serving.kept import Kept
+from mlops_assets.serving.loading import load
+from mlops_assets.serving.meters import Meters
+from mlops_assets.serving.proving import Prover, last_good
+from mlops_assets.serving.shared_generation import SharedGeneration
+from mlops_assets.serving.table import Resident
+from mlops_assets.serving.uvicorn_settings import exit_cleanly_on_signals, http_config, serves_unlogged
+from mlops_assets.serving.worker_messages import AT_WORKER, Begin, Channel, Version
+from mlops_assets.specs.policy_file import current_policy
+
+
+def main() -> None:
+    """Answer until the supervisor says otherwise, or is gone; then finish what is being answered."""
+    begin = msgspec.json.decode(sys.argv[1], type=Begin)
+    home = Home.from_environment()
+    logging.basicConfig(
+        level=logging.INFO, format=f"%(asctime)s %(levelname)s worker {begin.number}: %(message)s"
+    )
+    atexit.register(gc.freeze)  # see the gateway's own main module
+    exit_cleanly_on_signals()
+    meters = Meters()
+    access = declared_access(
+        home,
+        begin.host,
+        allow_anonymous=begin.allow_anonymous,
+        workers=begin.workers,
+        on_problem=meters.note,
+    )
+    routes = FollowedRoutes(
+        Channel(socket.socket(fileno=begin.channel), AT_WORKER),
+        SharedGeneration(begin.generation),
+        _loader(home),
+    )
+    threading.Thread(target=_follow, args=[routes], name="routes", daemon=True).start()
+    routes.may_serve.wait()
+    recorder = Recorder.for_home(home, f"gateway{begin.number}")
+    gateway = Gateway(
+        routes,
+        recorder,
+        meters,
+        access=access,
+        serve_unlogged=serves_unlogged(),
+        everyone=routes.everyone,
+    )
+    routes.counting = gateway.counts
+    access.start()
+    try:
+        uvicorn.Server(http_config(gateway)).run(sockets=[socket.socket(fileno=begin.listener)])
+    finally:
+        access.stop()
+        recorder.close()
+
+
+def _follow(routes: FollowedRoutes) -> None:
+    routes.follow()
+    os.kill(os.getpid(), signal.SIGTERM)  # the supervisor is gone
+
+
+def _loader(home: Home) -> Callable[[Version], Resident]:
+    """Return what proves and loads a version as a gateway does, also while the registry is down."""
+    prover = Prover(Verifier.for_home(home.root), last_good(current_policy))
+    readers = (Kept(home.kept), registry_reader(home))
+    return lambda version: load_from(readers, prover, version)
+
+
+def load_from(readers: Sequence[RegistryReader], prover: Prover, version: Version) -> Resident:
+    """Return a version as the first reader has it that has the package which is meant.
+
+    Raises:
+        Exception: As :func:`~mlops_assets.serving.loading.load` with the last reader.
+    """
+    *others, last = readers
+    for reader in others:
+        try:
+            return _loaded(reader, prover, version)
+        except Exception as error:
+            logging.getLogger("mlops_assets.gateway").info(
+                "what was kept of %s version %s is not used: %s", version.model, version.version, error
+            )
+    return _loaded(last, prover, version)
+
+
+def _loaded(reader: RegistryReader, prover: Prover, version: Version) -> Resident:
+    resident = load(reader, prover, version.model, version.version)
+    if resident.package.digest != version.candidate:
+        raise PackageError(
+            f"{version.model} version {version.version} is package {resident.package.digest[:12]} here, "
+            f"and not {version.candidate[:12]}"
+        )
+    return resident
+
+
+if __name__ == "__main__":
+    main()
