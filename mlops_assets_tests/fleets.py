@@ -262,6 +262,18 @@ def visits(seed: int = 0) -> Training:
     )
 
 
+def guarded() -> Training:
+    """Visits of which some values are refused, one is hashed in the log, and one is dropped there."""
+    rules: dict[str, dict[str, Any]] = {
+        "device": {"allowed": ("mobile", "desktop"), "outside": "refuse", "sensitive": True, "log": "hash"},
+        "pages": {"range": (0, 100), "outside": "refuse"},
+        "spent": {"sensitive": True, "log": "drop"},
+    }
+    base = visits()
+    inputs = tuple(column.model_copy(update=rules.get(column.name, {})) for column in base.inputs)
+    return replace(base, model="guarded", inputs=inputs)
+
+
 def iris() -> Training:
     """Fisher's irises: a multiclass classification with text labels."""
     data = load_iris(as_frame=True)

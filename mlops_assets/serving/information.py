@@ -68,9 +68,11 @@ class Information:
             HttpRoute("/fleet", seen(self.fleet, EVERY_MODEL)),
         ]
 
-    async def root(self, _: Request) -> Response:
-        """Lead people to the fleet page."""
-        return RedirectResponse("/fleet")
+    async def root(self, request: Request) -> Response:
+        """Lead people to the fleet page; answer others that the process lives, as KServe does."""
+        if "text/html" in request.headers.get("accept", ""):
+            return RedirectResponse("/fleet")
+        return json_response({"status": "alive"})
 
     async def server(self, _: Request) -> Response:
         """Answer ``GET /v2``: what this server is."""
@@ -141,12 +143,12 @@ class Information:
         """Answer as MLflow's server does once it can predict."""
         if not self._router.table.ready:
             raise Refusal(503, "not every champion is loaded; see /v2/health/ready")
-        return Response("\n", media_type="application/json")
+        return json_response({})
 
     async def model_ping(self, request: Request) -> Response:
         """Answer as MLflow's server does once it can predict with a model."""
         self._view(request).resolve(request.path_params["model"], None)
-        return Response("\n", media_type="application/json")
+        return json_response({})
 
     async def mlflow_version(self, _: Request) -> Response:
         """Answer with the version of MLflow whose requests are understood."""
@@ -169,7 +171,7 @@ class Information:
 
     async def openapi(self, _: Request) -> Response:
         """Answer with the OpenAPI document."""
-        return json_response(openapi.document())
+        return json_response(openapi.document(closed=self._access.known([]) is None))
 
     async def fleet(self, request: Request) -> Response:
         """Answer with the fleet page, or its records as JSON."""

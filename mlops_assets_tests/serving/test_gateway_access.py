@@ -563,11 +563,17 @@ def test_the_description_is_open_and_describes_no_model(asked: Asked) -> None:
     assert described.status_code == 200
     for leaked in ("iris", "visits", "sepal", "spent"):
         assert leaked not in described.text
-    assert set(described.json()["components"]["securitySchemes"]) == {"key", "bearer"}
-    for path, operations in described.json()["paths"].items():
+    document = described.json()
+    assert set(document["components"]["securitySchemes"]) == {"key", "bearer"}
+    for path, operations in document["paths"].items():
         for method, operation in operations.items():
             answer = asked.client.request(method, path.replace("{model}", "iris").replace("{version}", "1"))
             assert str(answer.status_code) in operation["responses"], (method, path)
+            is_open = operation.get("security", document["security"]) in (
+                [],
+                [{}, {"key": []}, {"bearer": []}],
+            )
+            assert is_open == (answer.status_code != 401), (method, path)
 
 
 def test_a_problem_of_the_keys_is_told_to_who_may_see_all(asked: Asked) -> None:
