@@ -17,10 +17,14 @@ import os
 import select
 import signal
 import socket
+import subprocess
 import sys
+import tempfile
 import traceback
 from collections.abc import Callable
 from contextlib import suppress
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, NoReturn, TypedDict
 
 _WARM = (
@@ -63,11 +67,14 @@ _WARM = (
     "mlops_assets.gateway_process",
     "mlops_assets.serving.app",
     "mlops_assets.serving.server",
+    "mlops_assets.training.isolated_fit",
+    "narwhals._pandas_like.dataframe",
     "onnxruntime",
     "pyarrow.dataset",
     "pyarrow.pandas_compat",
     "pyarrow.parquet",
     "rich.traceback",
+    "shap",
     "skl2onnx",
     "sqlalchemy.dialects.sqlite",
     "structlog.stdlib",
@@ -85,9 +92,10 @@ _WARM = (
 
 
 class Task(TypedDict):
-    """What to run: ``main`` is the command line, the gateway, or a function of a file."""
+    """What to run: ``main`` is the command line, the gateway, a second fit, or a function of a file."""
 
-    main: list[Any]  # ["cli", argv] | ["gateway", argv] | ["call", file, function, arguments]
+    # ["cli", argv] | ["gateway", argv] | ["fit", folder] | ["call", file, function, arguments]
+    main: list[Any]
     cwd: str
     env: dict[str, str]
     stdout: str
@@ -101,9 +109,13 @@ def serve(path: str) -> None:
     settle_libraries()
     for name in _WARM:
         importlib.import_module(name)
+    from mlflow.utils.requirements_utils import _init_packages_to_modules_map
+
     from mlops_assets.governance.components import inventory
 
-    inventory()  # it is remembered, and takes as long as the rest of a small training
+    # Both are remembered, and take as long as the rest of a small training.
+    inventory()
+    _init_packages_to_modules_map()
     gc.freeze()  # so that a child's garbage collection does not copy what was imported
     listener = socket.socket(socket.AF_UNIX)
     listener.bind(path)
@@ -175,7 +187,9 @@ def _run(task: Task, path: str) -> None:
     os.environ.clear()
     os.environ.update(task["env"])
     os.chdir(task["cwd"])
-    _start_gateways_warm(path)
+    tempfile.tempdir = None  # which the environment tells
+    start_gateways_warm(path)
+    _fit_again_warm(path)
     match task["main"]:
         case ["cli", argv]:
             from mlops_assets.cli.main import main
@@ -187,6 +201,11 @@ def _run(task: Task, path: str) -> None:
 
             sys.argv = ["gateway", *argv]
             gateway.main()
+        case ["fit", folder]:
+            from mlops_assets.training import isolated_fit
+
+            sys.path.remove(str(Path(__file__).parent))  # as if started with -P
+            isolated_fit.main(Path(folder))
         case ["call", file, function, arguments]:
             spec = importlib.util.spec_from_file_location("task", file)
             assert spec is not None
@@ -196,12 +215,8 @@ def _run(task: Task, path: str) -> None:
             getattr(module, function)(**arguments)
 
 
-def _start_gateways_warm(path: str) -> None:
+def start_gateways_warm(path: str) -> None:
     """Have the platform's own gateway processes forked too; all else about them is as ever."""
-    import subprocess
-    import tempfile
-    from types import SimpleNamespace
-
     from mlops_assets import gateway_process
 
     class Warm:
@@ -240,9 +255,30 @@ def _start_gateways_warm(path: str) -> None:
             os.kill(self.pid, signal.SIGTERM)
 
         def kill(self) -> None:
-            os.kill(self.pid, signal.SIGKILL)
+            with suppress(ProcessLookupError):  # it has ended
+                os.kill(self.pid, signal.SIGKILL)
 
     gateway_process.subprocess = SimpleNamespace(**{**vars(subprocess), "Popen": Warm})  # type: ignore
+
+
+def _fit_again_warm(path: str) -> None:
+    """Have the second fit of a training forked too: from a process that never saw a project."""
+    from mlops_assets.training import isolated_fit
+
+    def run(command: list[str], *, env: dict[str, str], **_: Any) -> "subprocess.CompletedProcess[str]":
+        folder = command[-1]
+        stderr = Path(folder, "stderr")
+        task = Task(main=["fit", folder], cwd=os.getcwd(), env=env, stdout=os.devnull, stderr=str(stderr))
+        with socket.socket(socket.AF_UNIX) as connection:
+            connection.connect(path)
+            with connection.makefile("rw") as answers:
+                answers.write(json.dumps(task) + "\n")
+                answers.flush()
+                _, ended = answers.readline(), json.loads(answers.readline())
+        code = os.waitstatus_to_exitcode(ended["status"])
+        return subprocess.CompletedProcess(command, code, stderr=stderr.read_text())
+
+    isolated_fit.subprocess = SimpleNamespace(**{**vars(subprocess), "run": run})  # type: ignore
 
 
 if __name__ == "__main__":

@@ -19,6 +19,9 @@ from typing import Any
 import pytest
 import yaml
 
+from mlops_assets import gateway_process
+from mlops_assets_tests.warm_process import start_gateways_warm
+
 # What a developer's shell may hold and no test must see.
 _FOREIGN = ("MLFLOW_", "MLOPS_", "DAGSTER_")
 
@@ -71,7 +74,7 @@ class WarmProcess:
     """Forks processes that need not import anything; see ``warm_process.py``."""
 
     def __init__(self, address: str, scratch: Path) -> None:
-        self._address, self._scratch = address, scratch
+        self.address, self._scratch = address, scratch
 
     def cli(self, *argv: object, cwd: Path, home: Path, **env: str) -> Ended:
         """Run ``mlops-assets`` to its end."""
@@ -94,7 +97,7 @@ class WarmProcess:
             "stderr": str(scratch / "err"),
         }
         connection = socket.socket(socket.AF_UNIX)
-        connection.connect(self._address)
+        connection.connect(self.address)
         connection.sendall(json.dumps(task).encode() + b"\n")
         return Running(connection, scratch)
 
@@ -122,6 +125,38 @@ def warm() -> Iterator[WarmProcess]:
             assert process.stdout.readline() == b"ready\n"
             yield WarmProcess(address, Path(folder))
             process.stdin.close()
+
+
+@pytest.fixture
+def warm_gateways(warm: WarmProcess, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have the gateway processes that a test starts forked too."""
+    monkeypatch.setattr(gateway_process, "subprocess", gateway_process.subprocess)  # to be put back
+    start_gateways_warm(warm.address)
+
+
+# What a shell runs as ``mlops-assets``: it has a warm process become the command, on the shell's own streams.
+_COMMAND = """\
+#!{python} -SE
+import json, os, socket, sys
+stdout, stderr = (f"/proc/{{os.getpid()}}/fd/{{stream}}" for stream in (1, 2))
+main = ["cli", sys.argv[1:]]
+task = dict(main=main, cwd=os.getcwd(), env=dict(os.environ), stdout=stdout, stderr=stderr)
+connection = socket.socket(socket.AF_UNIX)
+connection.connect({address!r})
+connection.sendall(json.dumps(task).encode() + b"\\n")
+_, ended = connection.makefile()
+sys.exit(os.waitstatus_to_exitcode(json.loads(ended)["status"]))
+"""
+
+
+@pytest.fixture
+def warm_command(warm: WarmProcess, tmp_path: Path) -> Path:
+    """Return a folder with a command ``mlops-assets`` that need not import anything."""
+    file = tmp_path / "bin" / "mlops-assets"
+    file.parent.mkdir()
+    file.write_text(_COMMAND.format(python=sys.executable, address=warm.address))
+    file.chmod(0o755)
+    return file.parent
 
 
 @pytest.fixture(scope="session")

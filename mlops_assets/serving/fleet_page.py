@@ -6,6 +6,7 @@ from html import escape
 from typing import Any
 
 from mlops_assets.registry.port import CHALLENGER, CHAMPION, PREVIOUS_CHAMPION
+from mlops_assets.rollout.plan import Step
 from mlops_assets.serving.meters import RECENT, Traffic
 from mlops_assets.serving.table import Route, Table
 
@@ -84,6 +85,7 @@ def _version(route: Route, version: str, had: Traffic) -> dict[str, Any]:
     return {
         "version": version,
         "role": _role(route, version),
+        "step": _step(route, version),
         "rows": had.rows,
         "errors": had.errors,
         "refused": had.refused,
@@ -103,6 +105,14 @@ def _role(route: Route, version: str) -> str | None:
     if version == route.wanted.get(CHALLENGER):
         return "challenger"
     return None if version in route.loaded else "no longer loaded"
+
+
+def _step(route: Route, version: str) -> str | None:
+    """Return how far a version has come that is rolled out."""
+    rollout = route.rollout
+    if rollout is None or rollout.challenger.version != version:
+        return None
+    return str(Step(rollout.percent, rollout.paired))
 
 
 def html(
@@ -150,7 +160,8 @@ def _cells(version: dict[str, Any]) -> str:
     name = runtime.partition(":")[0] if runtime else None  # why it is that one is told when pointed at
     return "".join(
         [
-            *(f"<td>{_text(version.get(key))}</td>" for key in ("version", "role")),
+            f"<td>{_text(version.get('version'))}</td>",
+            f"<td>{_text(', '.join(filter(None, (version.get('role'), version.get('step')))))}</td>",
             *(_number(version.get(key), key) for key in _FIGURES),
             f'<td title="{_text(runtime)}">{_text(name)}</td>',
         ]

@@ -50,10 +50,12 @@ def test_adding_a_model_works_as_written(empty_project: Path) -> None:
 
 
 @pytest.mark.slow
-def test_the_tutorial_works_as_written(tmp_path: Path) -> None:
+def test_the_tutorial_works_as_written(tmp_path: Path, warm_command: Path) -> None:
     home = Home(tmp_path / "home").prepare()
     environment = clean_environment() | home.environment()
-    environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    environment["PATH"] = os.pathsep.join(
+        [str(warm_command), str(Path(sys.executable).parent), os.environ["PATH"]]
+    )
     script = "\n".join(_blocks("docs/tutorial.md"))
     with mock.patch.dict(os.environ, environment, clear=True), running_gateway(home):
         done = subprocess.run(

@@ -3,6 +3,8 @@
 import json
 import os
 import signal
+import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -40,17 +42,40 @@ def count(action: str, into: str) -> None:
     Path(into).write_text(json.dumps(passed))
 
 
-def kill_at(action: str, point: int) -> None:
-    """Act, and die by SIGKILL before what becomes durable for the n-th time."""
+def kill_at(action: str, point: int, gateway: int | None, oneself: bool) -> None:
+    """Act, and have a gateway, this process or both die by SIGKILL before the n-th write."""
     passed: list[str] = []
 
     def look(name: str) -> None:
         if len(passed) == point:
-            os.kill(os.getpid(), signal.SIGKILL)
+            if gateway is not None:
+                os.kill(gateway, signal.SIGKILL)
+            if oneself:
+                os.kill(os.getpid(), signal.SIGKILL)
         passed.append(name)
 
     _watch(look)
     act(action)
+
+
+def serve(dies_at: int | None, into: str) -> None:
+    """Run a gateway that writes down what it puts in place, or dies by SIGKILL before the n-th time."""
+    from mlops_assets.serving import __main__ as gateway
+
+    passed: list[str] = []
+    one_at_a_time = threading.Lock()  # two threads load versions
+
+    def look(name: str) -> None:
+        with one_at_a_time:
+            passed.append(name)
+            Path(into).write_text(json.dumps(passed))
+            if len(passed) - 1 == dies_at:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+    for name in ("replace", "rename"):
+        _hook(os, name, look)
+    sys.argv = ["gateway", "--port", "0"]
+    gateway.main()
 
 
 def _trial() -> Any:

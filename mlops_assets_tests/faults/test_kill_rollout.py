@@ -1,24 +1,34 @@
 """A rollout that is killed at any moment leaves a legal state, and taking the step again completes it.
 
-The process that begins, moves on, ends or takes back a rollout dies by SIGKILL before each of its writes.
-A gateway that starts on what is left serves the champion that was, or the one that was to be; and after the
-step is taken again everything is as if nothing had happened.
+Before each of its writes, the process that begins, moves on, ends or takes back a rollout dies by SIGKILL; or
+the gateway does; or both. A gateway that lives through it, one that starts anew on what is left, and one that
+was never there before, all serve the champion that was, or the one that was to be. After the step is taken
+again everything is as if nothing had happened.
+
+A run kills at each write once, each time somebody else; ``KILL_POINTS=1000`` kills everybody everywhere.
 """
 
 import json
+import os
 import shutil
 import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
+from mlops_assets.gateway_address import living_gateway
+from mlops_assets.gateway_process import start_gateway
 from mlops_assets.governance.signatures import Signer
 from mlops_assets.home import Home
 from mlops_assets.registry.releases import latest_traffic
-from mlops_assets.serving.marks import Marks, entered_in, tried_in
-from mlops_assets_tests.fleets import Fleet, constant, in_process
+from mlops_assets_tests.fleets import Fleet, constant
 from mlops_assets_tests.rollouts import Trial, rollout_rules
 
 FILE = Path(__file__).parent / "rollout_trial.py"
@@ -30,8 +40,11 @@ BEFORE = {
     "finish": ["begin", "advance"],
     "back": ["begin", "advance", "finish"],
 }
+VICTIMS = ("process", "gateway", "both", "process without a gateway")
+KILLS = int(os.environ.get("KILL_POINTS", "8"))
+PATIENCE_SECONDS = 30
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("warm_gateways")]
 
 
 @dataclass(frozen=True)
@@ -39,10 +52,48 @@ class Seen:
     """What serves on a home, and what is on record."""
 
     champion: str | None
-    percent: int | None
+    step: str | None
     aliases: dict[str, str]
     traffic: tuple[str, int, int] | None
     entries: list[str]
+
+
+@dataclass(frozen=True)
+class Gateway:
+    """A gateway process."""
+
+    process: "subprocess.Popen[str]"
+    http: httpx.Client
+
+    def serves(self) -> tuple[str | None, str | None]:
+        """Return the champion and the step of its challenger, after asking for an answer."""
+        fleet = self.http.get("/fleet", headers={"accept": "application/json"}).json()
+        (model,) = fleet["models"]
+        steps = [version["step"] for version in model["versions"] if version["step"]]
+        answer = self.http.post("/models/m/invocations", json={"dataframe_records": [{"x": 1.0}]})
+        assert answer.status_code == 200, answer.text
+        assert answer.json()["predictions"] == [float(answer.json()["version"])]
+        return model["champion"], next(iter(steps), None)
+
+    def wait_until(self, done: Callable[[], bool]) -> None:
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while not done():
+            assert time.monotonic() < deadline, self.http.get("/v2/health/ready").text
+            time.sleep(0.02)
+
+
+@contextmanager
+def gateway_on(home: Path) -> Iterator[Gateway]:
+    """Yield a gateway that has started on a home; in the end it is killed."""
+    with (home / "gateway.log").open("ab") as log:
+        process = start_gateway(Home(home), 0, log)
+    assert process.stdout is not None
+    with process.stdout, httpx.Client(base_url=process.stdout.readline().strip(), trust_env=False) as http:
+        try:
+            yield Gateway(process, http)
+        finally:
+            process.kill()
+            process.wait()
 
 
 @pytest.fixture(scope="module")
@@ -62,49 +113,136 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return fleet.home.root
 
 
-def seen(home: Path) -> Seen:
-    """Return what a gateway that starts now serves, and what is on record."""
-    fleet = Fleet(Home(home))
-    trial = Trial(fleet, vouched=True)
-    verifier = Signer.for_home(home).verifier
-    marks = Marks(None, entered_in(trial.audit, verifier), tried_in(trial.audit, verifier))
-    with in_process(fleet, home / "log", marks=marks) as gateway:
-        gateway.settle()
-        route = gateway.router.table.routes["m"]
-    traffic = latest_traffic(trial.audit, verifier).get("m")
+def seen(home: Path, gateway: Gateway) -> Seen:
+    """Return what a gateway serves, and what is on record."""
+    trial = Trial(Fleet(Home(home)), vouched=True)
+    traffic = latest_traffic(trial.audit, Signer.for_home(home).verifier).get("m")
     return Seen(
-        route.champion,
-        route.rollout.percent if route.rollout else None,
-        dict(fleet.registry.aliases()["m"]),
+        *gateway.serves(),
+        dict(trial.fleet.registry.aliases()["m"]),
         (traffic.state, traffic.step, traffic.percent) if traffic else None,
         [entry.action for entry in trial.audit.entries("m")],
     )
 
 
-@pytest.mark.parametrize("action", BEFORE)
-def test_a_step_that_is_killed_anywhere_is_completed_by_taking_it_again(
-    action: str, prepared: Path, tmp_path: Path, warm: Any
-) -> None:
-    def call(home: Path, function: str, **arguments: Any) -> Any:
-        return warm.call(FILE, function, arguments, cwd=tmp_path, home=home)
+def seen_anew(home: Path) -> Seen:
+    """Return the same of a gateway that starts now."""
+    with gateway_on(home) as gateway:
+        return seen(home, gateway)
 
+
+@dataclass(frozen=True)
+class Step:
+    """A step of a rollout, and the home before it."""
+
+    action: str
+    before: Path
+    folder: Path
+    warm: Any
+
+    def call(self, home: Path, function: str, **arguments: Any) -> Any:
+        return self.warm.call(FILE, function, arguments, cwd=self.folder, home=home)
+
+    def home(self, name: str) -> Path:
+        return shutil.copytree(self.before, self.folder / name)
+
+    def undisturbed(self) -> tuple[list[str], Seen]:
+        """Take it; return what it writes, and what is there afterwards."""
+        home, into = self.home("undisturbed"), self.folder / "points.json"
+        ended = self.call(home, "count", action=self.action, into=str(into))
+        assert ended.code == 0, ended.err
+        return json.loads(into.read_text()), seen_anew(home)
+
+    def kill(self, home: Path, point: int, gateway: Gateway | None, *, oneself: bool) -> None:
+        pid = gateway.process.pid if gateway else None
+        ended = self.call(home, "kill_at", action=self.action, point=point, gateway=pid, oneself=oneself)
+        assert ended.code == (-signal.SIGKILL if oneself else 0), ended.err
+
+    def trial(self, point: int, victim: str, old: Seen, new: Seen) -> None:
+        """Kill, have a gateway answer, take the step again, and have it answer again."""
+        home = self.home(f"{point} {victim}")
+        if victim == "process":
+            with gateway_on(home) as gateway:
+                self.kill(home, point, gateway=None, oneself=True)
+                self.mend(home, gateway, old, new)
+            return
+        if victim == "process without a gateway":
+            self.kill(home, point, gateway=None, oneself=True)
+        else:
+            with gateway_on(home) as gateway:
+                self.kill(home, point, gateway, oneself=victim == "both")
+                assert gateway.process.wait(PATIENCE_SECONDS) == -signal.SIGKILL
+        with gateway_on(home) as gateway:
+            self.mend(home, gateway, old, new)
+
+    def mend(self, home: Path, gateway: Gateway, old: Seen, new: Seen) -> None:
+        """Require that what a gateway serves is legal, and that taking the step again completes it."""
+        champion, reached = gateway.serves()
+        assert champion in {old.champion, new.champion} - {None}
+        assert reached in (old.step, new.step, None)
+        again = self.call(home, "act", action=self.action)
+        assert again.code == 0, again.err
+        gateway.wait_until(lambda: gateway.serves() == (new.champion, new.step))
+        assert seen(home, gateway) == new
+
+
+@pytest.fixture
+def step(request: pytest.FixtureRequest, prepared: Path, tmp_path: Path, warm: Any) -> Step:
+    """The step that a test names, with the steps before it taken."""
     before = shutil.copytree(prepared, tmp_path / "before")
-    for earlier in BEFORE[action]:
-        assert call(before, "act", action=earlier).code == 0
-    undisturbed = shutil.copytree(before, tmp_path / "undisturbed")
-    ended = call(undisturbed, "count", action=action, into=str(tmp_path / "points.json"))
-    assert ended.code == 0, ended.err
-    points = json.loads((tmp_path / "points.json").read_text())
-    old, new = seen(before), seen(undisturbed)
+    made = Step(request.param, before, tmp_path, warm)
+    for earlier in BEFORE[made.action]:
+        assert made.call(before, "act", action=earlier).code == 0
+    return made
 
+
+@pytest.mark.parametrize("step", BEFORE, indirect=True)
+def test_whoever_is_killed_anywhere_the_champion_serves_and_the_step_can_be_taken_again(step: Step) -> None:
+    old = seen_anew(shutil.copytree(step.before, step.folder / "looked_at"))
+    points, new = step.undisturbed()
     assert len(points) >= 2
-    for point, name in enumerate(points):
-        home = shutil.copytree(before, tmp_path / f"killed_{point}")
-        assert call(home, "kill_at", action=action, point=point).code == -signal.SIGKILL, name
-        killed = seen(home)
-        assert killed.champion in (old.champion, new.champion), (name, killed)
-        assert killed.percent in (old.percent, new.percent, None), (name, killed)
-        assert killed.champion is not None
-        again = call(home, "act", action=action)
-        assert again.code == 0, (name, again.err)
-        assert seen(home) == new, name
+    # Each point once, by turns, before any of them a second time.
+    trials = [
+        (point, VICTIMS[(point + turn) % len(VICTIMS)])
+        for turn in range(len(VICTIMS))
+        for point in range(len(points))
+    ]
+    for point, victim in trials[:KILLS]:
+        try:
+            step.trial(point, victim, old, new)
+        except AssertionError as error:
+            error.add_note(f"{victim} killed before {points[point]}, write {point + 1} of {points}")
+            raise
+
+
+@pytest.mark.parametrize("step", ["finish"], indirect=True)
+def test_a_gateway_that_dies_at_any_of_its_own_writes_serves_the_champion_again(step: Step) -> None:
+    def written(home: Path, dies_at: int | None) -> list[str]:
+        """Have a gateway start and follow the step until it dies or serves; return what it has written."""
+        into, url = home / "written.json", lambda: living_gateway(Home(home).gateway_address)
+        task = {"dies_at": dies_at, "into": str(into)}
+        running = step.warm.start("call", str(FILE), "serve", task, cwd=step.folder, home=home)
+        while not (running.ended() or url()):
+            pass
+        assert step.call(home, "act", action=step.action).code == 0
+        while not running.ended():
+            if champion_at(url()) == "2":
+                os.kill(running.pid, signal.SIGKILL)
+        assert running.wait().code == -signal.SIGKILL
+        return json.loads(into.read_text())
+
+    writes = written(step.home("lives"), None)
+    assert len(writes) >= 8
+    for point in range(0, len(writes), -(-len(writes) // KILLS)):
+        home = step.home(f"dies at {point}")
+        written(home, point)
+        assert seen_anew(home).champion == "2", writes[point]
+
+
+def champion_at(url: str | None) -> str | None:
+    """Return which version a gateway serves, if it answers."""
+    try:
+        said = httpx.get(f"{url}/v2/models/m", trust_env=False) if url else None
+    except httpx.HTTPError:
+        return None
+    return said.json()["parameters"]["champion"] if said else None
