@@ -139,6 +139,21 @@ class PredictionLog:
         with self._reading(None) as reading:
             return _found(reading, prediction_id)
 
+    def bases(self, model: str, first: str, last: str) -> set[str]:
+        """Return which ids from one to another name a logged request, that is, its first row.
+
+        Args:
+            model: Model name.
+            first: The lowest id.
+            last: The highest.
+        """
+        import pyarrow.compute as pc
+
+        identity = pc.field("prediction_id")
+        wanted = (identity >= first) & (identity <= last) & ~pc.match_substring(identity, "-")
+        with self._reading(model) as reading:
+            return set(reading.rows(PREDICTIONS, ids=(first, last), only=wanted)["prediction_id"].to_pylist())
+
     def find_with_label(self, prediction_id: str) -> tuple[Prediction, Label | None] | None:
         """Return a prediction as :meth:`find` does, and what is known by now to be true for it."""
         import pyarrow as pa

@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Any
 from mlops_assets.data.columns import convert
 from mlops_assets.data.sources import MISSING
 from mlops_assets.errors import DataError
+from mlops_assets.serving.discretion import LONGEST_ENTITY, entities_in
 from mlops_assets.serving.matrices import MatrixReader
+from mlops_assets.serving.plausibility import first_refused, refusing
 from mlops_assets.serving.refusal import Refusal
 from mlops_assets.serving.rows import LARGEST, declarations, quoted_value
 from mlops_assets.specs.model_spec import Column
@@ -34,12 +36,14 @@ class Signature:
         name: The file, as messages name it.
         kept: Columns that are carried over to the output.
         time: The time column, if the file has it.
+        entity: The column that tells whom or what a row is about, if the file has it.
     """
 
     manifest: Manifest
     name: str
     kept: tuple[str, ...]
     time: str | None
+    entity: str | None
 
     @classmethod
     def of(
@@ -63,7 +67,8 @@ class Signature:
             hint = "; --keep NAME carries a further column over" if "unknown" in str(error) else ""
             raise DataError(f"{name}: {error}{hint}") from error
         time = manifest.time_column if manifest.time_column in columns else None
-        return cls(manifest, name, tuple(kept), time)
+        entity = manifest.entity.column if manifest.entity and manifest.entity.column in columns else None
+        return cls(manifest, name, tuple(kept), time, entity)
 
     @property
     def inputs(self) -> tuple[str, ...]:
@@ -73,7 +78,16 @@ class Signature:
     @property
     def columns(self) -> tuple[str, ...]:
         """All columns that are read for scoring, each once."""
-        return tuple(dict.fromkeys((*self.inputs, *self.kept)))
+        return tuple(dict.fromkeys((*self.inputs, *self.kept, *self._entities)))
+
+    @property
+    def logged(self) -> tuple[str, ...]:
+        """All columns that the prediction log gets, by name."""
+        return tuple(sorted({*self.inputs, *self._entities, *([self.time] if self.time else [])}))
+
+    @property
+    def _entities(self) -> tuple[str, ...]:
+        return (self.entity,) if self.entity else ()
 
     def checked(self, table: "pa.Table", first: int) -> "Array | pd.DataFrame":
         """Return the inputs of some rows, checked: float32 numbers in order, or a frame of declared types.
@@ -85,6 +99,8 @@ class Signature:
         Raises:
             DataError: A value is not what its column's declaration allows; names the first such row.
         """
+        import pandas as pd
+
         found: dict[str, Any] = {}
         wrong: list[tuple[int, str, str]] = []
         for column in self.manifest.inputs:
@@ -93,6 +109,11 @@ class Signature:
                 found[column.name], problem = _converted(table[column.name], column)
                 if problem is not None:
                     wrong.append((problem[0], column.name, problem[1]))
+        if not wrong:
+            restricted = pd.DataFrame({c.name: found[c.name] for _, c in refusing(self.manifest.inputs)})
+            wrong += first_refused(restricted, self.manifest.inputs)
+            if self.entity and (no_entity := _no_entity(table[self.entity])) is not None:
+                wrong.append((no_entity[0], self.entity, no_entity[1]))
         if wrong:
             row, name, said = min(wrong)
             raise DataError(f"{self.name}, row {first + row + 1:,}: column {name!r}: {said}")
@@ -125,12 +146,14 @@ def _as_they_are(values: "pa.ChunkedArray", column: Column) -> "Array | None":
     ):
         return None
     numbers = np.asarray(values.to_numpy(), "float64")
-    fits = np.abs(numbers) <= LARGEST
-    if column.type == "integer":
-        fits &= np.floor(numbers) == numbers
-    if column.nullable:
-        fits |= np.isnan(numbers)
-    return numbers if fits.all() else None
+    # What is missing makes both missing, unless it may be missing and is left out.
+    lowest, highest = (np.fmin, np.fmax) if column.nullable else (np.minimum, np.maximum)
+    low, high = lowest.reduce(numbers), highest.reduce(numbers)
+    if low < -LARGEST or high > LARGEST or (np.isnan(low) and not column.nullable):
+        return None
+    if column.type == "integer" and not ((np.floor(numbers) == numbers) | np.isnan(numbers)).all():
+        return None
+    return numbers
 
 
 def _converted(
@@ -140,7 +163,8 @@ def _converted(
     import numpy as np
     import pandas as pd
 
-    series: pd.Series[Any] = values.to_pandas()
+    # Whole numbers stay whole where one is missing, as in a request.
+    series: pd.Series[Any] = values.to_pandas(integer_object_nulls=True)
     if column.type in ("string", "datetime") and not pd.api.types.is_datetime64_any_dtype(series.dtype):
         # A text file knows no other sign of a missing value.
         absent = [""] if column.type == "string" else MISSING
@@ -158,3 +182,23 @@ def _converted(
     if bad.iloc[row]:
         return None, (row, f"{given} is not {'an' if column.type == 'integer' else 'a'} {column.type}")
     return None, (row, f"{given} is larger than a model can take")
+
+
+def _no_entity(values: "pa.ChunkedArray") -> tuple[int, str] | None:
+    """Return the first row of a column of entities that holds none, and what is wrong with it."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    kind = values.type
+    if pa.types.is_string(kind) or pa.types.is_large_string(kind):
+        longest = pc.max(pc.utf8_length(values)).as_py() or 0
+        if longest <= LONGEST_ENTITY:
+            return None
+    elif pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_null(kind):
+        return None
+    for row, value in enumerate(values.to_pylist()):
+        try:
+            entities_in([value], "")
+        except Refusal as error:
+            return row, str(error).partition(": ")[2]
+    return None

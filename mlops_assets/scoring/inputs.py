@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -54,14 +55,12 @@ class ParquetInput:
     Attributes:
         name: As messages name them.
         files: The files.
-        digest: Of their content.
         columns: Names of their columns, in order.
         rows: How many rows they have.
     """
 
     name: str
     files: tuple[Path, ...]
-    digest: str
     columns: tuple[str, ...]
     rows: int
 
@@ -79,9 +78,16 @@ class ParquetInput:
                 schemas.append(parquet.schema_arrow)
             if not schemas[-1].equals(schemas[0], check_metadata=False):
                 raise DataError(f"{file} has other columns, or of other types, than {files[0]}")
-        whole = [digests.of_file(file) for file in files]
-        digest = whole[0] if len(files) == 1 else digests.of_json(whole)
-        return cls(name, tuple(files), digest, tuple(schemas[0].names), rows)
+        return cls(name, tuple(files), tuple(schemas[0].names), rows)
+
+    @cached_property
+    def digest(self) -> str:
+        """Digest of their content, for which all of it is read."""
+        whole = []
+        for file in self.files:
+            with _readable(file):
+                whole.append(digests.of_file(file))
+        return whole[0] if len(whole) == 1 else digests.of_json(whole)
 
     def chunks(self, columns: Sequence[str], after: int = 0) -> "Iterator[pa.Table]":
         """Yield tables of :data:`CHUNK_ROWS` rows, the last of fewer.

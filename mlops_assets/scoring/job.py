@@ -1,14 +1,15 @@
 """Score a file: read, check, predict, write, and nothing to be seen of it before all of it is right.
 
-Three things go on at once: the next chunk is read and checked, one is predicted, the one before is written.
+Three things go on at once: the next chunk is read, one is checked and predicted, those before are written.
 However long the file, no more than a few chunks are in memory.
 """
 
 import os
 import secrets
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,7 +23,7 @@ from mlops_assets.prediction_log.prediction_ids import PredictionIds
 from mlops_assets.scoring.checks import Signature
 from mlops_assets.scoring.forms import Choice, Form, FormName, choose
 from mlops_assets.scoring.inputs import CHUNK_ROWS, Input, ParquetInput, open_input
-from mlops_assets.scoring.outputs import FileType, ScoredColumns, Writer, file_type
+from mlops_assets.scoring.outputs import FileType, ScoredColumns, Writer, file_type, part_of
 from mlops_assets.scoring.parts import Parts, Plan
 from mlops_assets.scoring.sql_input import SqlRows, copy_rows
 from mlops_assets.serving.table import Resident
@@ -30,10 +31,11 @@ from mlops_assets.specs.model_spec import ColumnType
 
 if TYPE_CHECKING:
     import numpy as np
-    import pandas as pd
     import pyarrow as pa
 
 _FORMAT = 1
+# Predictions are small; so many chunks can wait until it is known what they are the predictions of.
+_PARTS_AHEAD = 16
 # What makes a prediction what it is; how it is written does not.
 _PREDICTED = ("model", "version", "candidate", "input")
 
@@ -155,26 +157,28 @@ class Scorer:
 
     def _score(self, rows: Input, out: Path, kind: FileType, keep: tuple[str, ...], parts: Parts) -> Scored:
         signature = Signature.of(self.resident.package.manifest, rows.name, rows.columns, keep)
-        plan, done = self._plan(rows, kind, signature, parts)
-        columns = ScoredColumns(
-            self.resident.package.manifest,
-            self.resident.version,
-            keep,
-            self.ids,
-            plan.ids_from,
-            of_json([*(plan.about[name] for name in _PREDICTED), plan.form]),
-        )
-        whole = parts.folder / f"whole.{kind}"
-        count = self._write(rows, signature, columns, plan, done, parts, whole, kind)
+        known = self._known(rows, kind, signature, parts)
+        done = parts.count() if known else 0
+        choice = Choice(known.form, known.why) if known else self._choice(rows, signature)
+        with (
+            Form(self.resident.package, choice.form) as form,
+            _ahead(rows.chunks(signature.columns, done), 1) as tables,
+            _ahead(_predicted(tables, signature, form, done), _PARTS_AHEAD) as coming,
+        ):
+            # The first chunks are predicted while the digest of all of them is made.
+            plan = known or self._begun(rows, kind, signature, choice, parts)
+            columns = self._columns(plan, keep)
+            whole = parts.folder / f"whole.{kind}"
+            with Writer(whole, kind) as writer:
+                count = self._write(coming, rows.rows, columns, done, parts, writer)
         with whole.open("rb") as written:
             os.fsync(written.fileno())
-        resumed = min(done * CHUNK_ROWS, count)
         scored = Scored(
             job=plan.job,
             input=rows.name,
             input_digest=rows.digest,
             rows=count,
-            resumed=resumed,
+            resumed=min(done * CHUNK_ROWS, count),
             output=out,
             output_digest=of_file(whole),
             plan=plan,
@@ -188,83 +192,88 @@ class Scorer:
         parts.remove()
         return scored
 
-    def _plan(self, rows: Input, kind: FileType, signature: Signature, parts: Parts) -> tuple[Plan, int]:
-        """Return the plan, and how many parts of it are done."""
-        resident = self.resident
-        about = {
-            "format": _FORMAT,
-            "model": resident.model,
-            "version": resident.version,
-            "candidate": resident.package.digest,
-            "input": rows.digest,
-            "keep": list(signature.kept),
-            "output": kind,
-        }
+    def _known(self, rows: Input, kind: FileType, signature: Signature, parts: Parts) -> Plan | None:
+        """Return the plan of an earlier run that this one goes on with; without one, forget its parts."""
         known = parts.plan()
-        if known is not None and known.about == about and self.form in (None, known.form):
-            return known, parts.count()
+        if known and self.form in (None, known.form) and known.about == self._about(rows, kind, signature):
+            return known
         parts.forget()
+        return None
+
+    def _choice(self, rows: Input, signature: Signature) -> Choice:
         first = next(rows.chunks(signature.columns), None)
         if first is None:
             raise DataError(f"{rows.name} has no rows")
         checked = signature.checked(first, 0)
-        asked = Choice(self.form, f"{self.form}, as asked for") if self.form else None
-        choice = asked or choose(resident.package, checked, rows.rows)
+        if self.form:
+            return Choice(self.form, f"{self.form}, as asked for")
+        return choose(self.resident.package, checked, rows.rows)
+
+    def _begun(self, rows: Input, kind: FileType, signature: Signature, choice: Choice, parts: Parts) -> Plan:
         plan = Plan(
             job=secrets.token_hex(16),
-            about=about,
-            ids_from=microseconds(resident.evidence.made_at),
+            about=self._about(rows, kind, signature),
+            ids_from=microseconds(self.resident.evidence.made_at),
             form=choice.form,
             why=choice.says,
         )
         parts.begin(plan)
-        return plan, 0
+        return plan
+
+    def _about(self, rows: Input, kind: FileType, signature: Signature) -> dict[str, Any]:
+        return {
+            "format": _FORMAT,
+            "model": self.resident.model,
+            "version": self.resident.version,
+            "candidate": self.resident.package.digest,
+            "input": rows.digest,
+            "keep": list(signature.kept),
+            "output": kind,
+        }
+
+    def _columns(self, plan: Plan, keep: tuple[str, ...]) -> ScoredColumns:
+        return ScoredColumns(
+            self.resident.package.manifest,
+            self.resident.version,
+            keep,
+            self.ids,
+            plan.ids_from,
+            of_json([*(plan.about[name] for name in _PREDICTED), plan.form]),
+        )
 
     def _write(
         self,
-        rows: Input,
-        signature: Signature,
+        coming: "Iterator[pa.Table]",
+        total: int,
         columns: ScoredColumns,
-        plan: Plan,
         done: int,
         parts: Parts,
-        whole: Path,
-        kind: FileType,
+        writer: Writer,
     ) -> int:
-        """Write the output beside where it will be; return how many rows it has."""
+        """Write the parts that are done and those that come; return how many rows they have."""
         count = 0
-        with Writer(whole, kind) as writer, Form(self.resident.package, plan.form) as form:
-            for number in range(done):
-                part = parts.read(number)
-                writer.write(columns.scored(part, count))
-                count += len(part)
-            resumed, started = count, time.perf_counter()
-            chunks = _checked(rows, signature, done)
-            with _ahead(chunks) as coming, _behind() as behind:
-                for number, (table, checked) in enumerate(coming, done):
-                    predicted = form.predict(checked)
-                    _require_finite(predicted, rows.name, count)
-                    part = columns.part(predicted, table)
-                    behind(_written, parts, number, part, writer, columns, count)
-                    count += len(part)
-                    seconds = time.perf_counter() - started
-                    self.progress(Progress(count, max(count, rows.rows), resumed, seconds))
+        for number in range(done):
+            part = parts.read(number)
+            writer.write(columns.scored(part, count))
+            count += len(part)
+        resumed, started = count, time.perf_counter()
+        for number, part in enumerate(coming, done):
+            parts.save(number, part)
+            writer.write(columns.scored(part, count))
+            count += len(part)
+            self.progress(Progress(count, max(count, total), resumed, time.perf_counter() - started))
         return count
 
 
-def _written(
-    parts: Parts, number: int, part: "pa.Table", writer: Writer, columns: ScoredColumns, first: int
-) -> None:
-    parts.save(number, part)
-    writer.write(columns.scored(part, first))
-
-
-def _checked(
-    rows: Input, signature: Signature, after: int
-) -> "Iterator[tuple[pa.Table, np.ndarray[Any, Any] | pd.DataFrame]]":
-    first = after * CHUNK_ROWS
-    for table in rows.chunks(signature.columns, after):
-        yield table, signature.checked(table, first)
+def _predicted(
+    tables: "Iterator[pa.Table]", signature: Signature, form: Form, done: int
+) -> "Iterator[pa.Table]":
+    """Yield what has to be remembered of each table, the first of which is the one after those done."""
+    first = done * CHUNK_ROWS
+    for table in tables:
+        predicted = form.predict(signature.checked(table, first))
+        _require_finite(predicted, signature.name, first)
+        yield part_of(predicted, table, signature.kept)
         first += len(table)
 
 
@@ -279,30 +288,17 @@ def _require_finite(predicted: "np.ndarray[Any, Any]", name: str, first: int) ->
 
 
 @contextmanager
-def _ahead(items: Iterator[Any]) -> Iterator[Iterator[Any]]:
-    """Yield the items of an iterator, of which the next is made while one is looked at."""
-    with ThreadPoolExecutor(1, thread_name_prefix="reader") as pool:
+def _ahead(items: "Iterator[pa.Table]", count: int) -> "Iterator[Iterator[pa.Table]]":
+    """Yield the items of an iterator, of which the next few are made while one is looked at."""
+    pool = ThreadPoolExecutor(1, thread_name_prefix="scoring")
+    coming = deque(pool.submit(next, items, None) for _ in range(count))
 
-        def each() -> Iterator[Any]:
-            coming = pool.submit(next, items, None)
-            while (item := coming.result()) is not None:
-                coming = pool.submit(next, items, None)
-                yield item
+    def each() -> "Iterator[pa.Table]":
+        while (item := coming.popleft().result()) is not None:
+            coming.append(pool.submit(next, items, None))
+            yield item
 
+    try:
         yield each()
-
-
-@contextmanager
-def _behind() -> Iterator[Callable[..., None]]:
-    """Yield what calls a function while its caller goes on, each call after the one before has ended."""
-    with ThreadPoolExecutor(1, thread_name_prefix="writer") as pool:
-        pending: list[Future[None]] = []
-
-        def call(function: Callable[..., None], *arguments: Any) -> None:
-            if pending:
-                pending.pop().result()
-            pending.append(pool.submit(function, *arguments))
-
-        yield call
-        if pending:
-            pending.pop().result()
+    finally:
+        pool.shutdown(cancel_futures=True)

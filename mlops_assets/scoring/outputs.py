@@ -64,14 +64,6 @@ class ScoredColumns:
         if ours:
             raise DataError(f"--keep {ours[0]}: the output has a column of that name already")
 
-    def part(self, predicted: "Array", rows: "pa.Table") -> "pa.Table":
-        """Return what has to be remembered of some scored rows."""
-        import pyarrow as pa
-
-        by_row = predicted.reshape(len(predicted), -1)
-        columns = {f"_{k}": pa.array(by_row[:, k]) for k in range(by_row.shape[1])}
-        return pa.table({**columns, **{name: rows[name] for name in self.kept}})
-
     def predicted(self, part: "pa.Table") -> "Array":
         """Return the predictions in a part, as the package gave them."""
         import numpy as np
@@ -116,6 +108,15 @@ class ScoredColumns:
         return pc.binary_join_element_wise(
             bases.take(pa.array(blocks - low)), endings.take(pa.array(places)), ""
         )
+
+
+def part_of(predicted: "Array", rows: "pa.Table", kept: Sequence[str]) -> "pa.Table":
+    """Return what has to be remembered of some scored rows: predictions, and columns to carry over."""
+    import pyarrow as pa
+
+    by_row = predicted.reshape(len(predicted), -1)
+    columns = {f"_{k}": pa.array(by_row[:, k]) for k in range(by_row.shape[1])}
+    return pa.table({**columns, **{name: rows[name] for name in kept}})
 
 
 class Writer:

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import date
 from typing import TYPE_CHECKING, Any
 
 from mlops_assets.actor import os_user
@@ -14,9 +15,10 @@ from mlops_assets.prediction_log.log import PredictionLog
 from mlops_assets.prediction_log.prediction_ids import PredictionIds
 from mlops_assets.prediction_log.recorder import Recorder
 from mlops_assets.prediction_log.records import BATCH, Answers
+from mlops_assets.scoring.checks import Signature
 from mlops_assets.scoring.job import Scored
 from mlops_assets.scoring.outputs import ID_ROWS
-from mlops_assets.serving.discretion import treatments_of
+from mlops_assets.serving.discretion import as_logged, entities_in, treatments_of
 from mlops_assets.serving.proven import Proven
 from mlops_assets.specs.model_spec import Column
 
@@ -135,18 +137,18 @@ def _log(scored: Scored, recorder: Recorder, log: PredictionLog) -> None:
     """Write all rows to the prediction log, each once however often this is begun."""
     signature, columns = scored.signature, scored.columns
     manifest = signature.manifest
-    names = sorted({*signature.inputs, *([signature.time] if signature.time else [])})
+    names = signature.logged
     declared = {c.name: c for c in manifest.inputs}
     form = recorder.form(manifest.model, columns.version, names, treatments_of(manifest))
     # Only who was killed, or logs the same rows again, finds some there.
-    in_doubt = log.find(columns.base(0)) is not None
+    logged = log.bases(manifest.model, columns.base(0), columns.base((scored.rows - 1) // ID_ROWS))
     first = 0
     for number, table in enumerate(scored.source.chunks(names)):
         outputs = columns.predicted(scored.parts.read(number)).tolist()
         answers = []
         for low in range(0, len(table), ID_ROWS):
             base = columns.base((first + low) // ID_ROWS)
-            if in_doubt and log.find(base) is not None:
+            if base in logged:
                 continue
             block = table.slice(low, ID_ROWS)
             now = time.time_ns() // 1000
@@ -161,6 +163,7 @@ def _log(scored: Scored, recorder: Recorder, log: PredictionLog) -> None:
                     event_times=_times(block, signature.time, now),
                     inputs=[_plain(block[name], declared.get(name)) for name in names],
                     outputs=outputs[low : low + ID_ROWS],
+                    entities=_entities(block, signature, recorder),
                 )
             )
         recorder.answers(form, *answers)
@@ -179,9 +182,18 @@ def _times(block: "pa.Table", column: str | None, now: int) -> list[int] | None:
     return [now if pd.isna(time) else microseconds(time.to_pydatetime()) for time in times]
 
 
+def _entities(block: "pa.Table", signature: Signature, recorder: Recorder) -> list[str | None] | None:
+    """Return whom or what each row is about, as the log keeps it; None if the rows do not tell."""
+    if signature.entity is None:
+        return None
+    entities = entities_in(block[signature.entity].to_pylist(), signature.entity)
+    return as_logged(entities, signature.manifest, recorder.pseudonyms)
+
+
 def _plain(values: "pa.ChunkedArray", column: Column | None) -> list[Any]:
     """Return a column as a client would have sent it: JSON values, and nothing where it is missing."""
     plain = values.to_pylist()
     if column is not None and column.type in ("number", "integer", "boolean"):
         return [None if value is None or value != value else value for value in plain]
-    return [value if isinstance(value, str | None) else value.isoformat() for value in plain]
+    dated = [value.isoformat() if isinstance(value, date) else value for value in plain]
+    return [None if value != value else value for value in dated]

@@ -8,7 +8,7 @@ from mlops_assets.prediction_log.prediction_ids import PredictionIds
 from mlops_assets.scoring.checks import Signature
 from mlops_assets.scoring.forms import Form, served_form
 from mlops_assets.scoring.inputs import open_input
-from mlops_assets.scoring.outputs import ScoredColumns, Writer
+from mlops_assets.scoring.outputs import ScoredColumns, Writer, part_of
 from mlops_assets.training.package import PackagedModel
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def scored_through_files(package: PackagedModel, rows: "pd.DataFrame") -> "np.nd
         first = 0
         with Writer(out, "parquet") as writer, Form(package, served_form(package)) as form:
             for table in source.chunks(signature.columns):
-                part = columns.part(form.predict(signature.checked(table, first)), table)
+                part = part_of(form.predict(signature.checked(table, first)), table, ())
                 writer.write(columns.scored(part, first))
                 first += len(table)
         scored = pq.read_table(out)

@@ -4,7 +4,7 @@ An entity is text, however it was sent, so that feedback finds it by what people
 one. Where the spec asks for a pseudonym, feedback's entities become the same one.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from mlops_assets.prediction_log.sensitive import Pseudonyms, Treatment
@@ -49,6 +49,15 @@ def entities_of(
     column = manifest.entity.column
     if (values := rows.sent.get(column)) is None:
         return None
+    return entities_in(values, column)
+
+
+def entities_in(values: Iterable[Any], column: str) -> list[str | None]:
+    """Return whom or what each value of a column names.
+
+    Raises:
+        Refusal: 400: one is neither text nor a number, or too long.
+    """
     return [_entity(value, f"column {column!r}, row {row}") for row, value in enumerate(values)]
 
 

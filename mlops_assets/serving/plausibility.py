@@ -7,7 +7,7 @@ score, how far outside it lies, which is counted for monitoring and alerts.
 
 import threading
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from mlops_assets.serving.refusal import Refusal
@@ -99,13 +99,18 @@ def require_allowed(frame: "pd.DataFrame", inputs: Sequence[Column]) -> None:
     Raises:
         Refusal: 400 naming column, row and value.
     """
+    for row, column, said in first_refused(frame, inputs):
+        raise Refusal(400, f"column {column!r}, row {row}: {said}")
+
+
+def first_refused(frame: "pd.DataFrame", inputs: Sequence[Column]) -> Iterator[tuple[int, str, str]]:
+    """Yield the first row with a value that its column refuses, the column and what is wrong, by column."""
     for _, column in refusing(inputs):
         found = _outside_in(frame, column)
         if found.any():
             row = int(found.argmax())
             expected = f"among {list(column.allowed)}" if column.allowed else f"within {_range(column)}"
-            value = frame[column.name].tolist()[row]
-            raise Refusal(400, f"column {column.name!r}, row {row}: {value!r} is not {expected}")
+            yield row, column.name, f"{frame[column.name].tolist()[row]!r} is not {expected}"
 
 
 def outside(column: Column, numbers: "Array") -> "Array":

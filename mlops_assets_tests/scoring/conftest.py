@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from mlops_assets.home import Home
+from mlops_assets.specs.model_spec import Entity
 from mlops_assets_tests.fleets import Fleet, diabetes, iris, visits
 from mlops_assets_tests.scorings import Desk
 
@@ -23,8 +24,8 @@ def desk(tmp_path_factory: pytest.TempPathFactory) -> Desk:
     """Three models of three tasks that serve; tests change nothing in their registry."""
     folder = tmp_path_factory.mktemp("scoring")
     fleet = Fleet(Home(folder / "home"))
-    for training in (visits(), iris(), diabetes()):
-        fleet.promote(training.model, fleet.add(training).version)
+    for training, entity in ((visits(), Entity(column="customer")), (iris(), None), (diabetes(), None)):
+        fleet.promote(training.model, fleet.add(training, entity=entity).version)
     return Desk(fleet, folder / "packages")
 
 

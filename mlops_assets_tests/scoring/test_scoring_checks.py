@@ -1,6 +1,7 @@
 """What the gateway takes, a file may hold, and the other way round; both make the same of it."""
 
 import datetime as dt
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,9 +13,10 @@ from hypothesis import strategies as st
 
 from mlops_assets.errors import DataError
 from mlops_assets.scoring.checks import Signature
+from mlops_assets.serving.discretion import entities_of
 from mlops_assets.serving.refusal import Refusal
 from mlops_assets.serving.rows import rows_of
-from mlops_assets.specs.model_spec import Column
+from mlops_assets.specs.model_spec import Column, Entity
 from mlops_assets.training.package import Manifest
 
 TYPES = ("number", "integer", "string", "boolean", "datetime")
@@ -23,6 +25,7 @@ FLOATS = st.floats(allow_nan=False) | st.sampled_from([1e39, -3.5e38, float("inf
 WHOLE = st.integers(-(2**62), 2**62)
 TEXT = st.text(st.characters(codec="utf-8", exclude_categories=["Cs", "Cc"]), min_size=1, max_size=8)
 TIMES = st.datetimes(dt.datetime(1800, 1, 1), dt.datetime(2200, 1, 1)).map(dt.datetime.isoformat)
+ALLOWED: dict[str, Any] = {"number": {"range": (0, 2)}, "integer": {"allowed": (1, 2)}}
 KINDS = (FLOATS, WHOLE, TEXT, st.booleans(), TIMES)
 
 
@@ -46,11 +49,12 @@ def manifest(*inputs: Column) -> Manifest:
     values=st.sampled_from(KINDS).flatmap(lambda kind: st.lists(kind | st.none(), min_size=1, max_size=6)),
     kind=st.sampled_from(TYPES),
     nullable=st.booleans(),
+    outside=st.sampled_from(["warn", "refuse"]),
 )
 def test_a_file_and_a_request_with_the_same_values_are_taken_or_refused_alike(
-    values: list[Any], kind: Any, nullable: bool
+    values: list[Any], kind: Any, nullable: bool, outside: Any
 ) -> None:
-    about = manifest(Column(name="x", type=kind, nullable=nullable))
+    about = manifest(Column(name="x", type=kind, nullable=nullable, outside=outside, **ALLOWED.get(kind, {})))
     signature = Signature.of(about, "rows.parquet", ["x"])
     table = pa.table({"x": pa.array(values)})
     try:
@@ -67,6 +71,25 @@ def test_a_file_and_a_request_with_the_same_values_are_taken_or_refused_alike(
         assert reason == of_request or int(row) < 101 + int(first)
     else:
         pd.testing.assert_frame_equal(signature.checked(table, 100), asked)
+
+
+@given(
+    names=st.sampled_from((*KINDS, st.text("ab", min_size=255, max_size=258))).flatmap(
+        lambda kind: st.lists(kind | st.none(), min_size=1, max_size=6)
+    )
+)
+def test_whom_a_row_is_about_is_taken_of_a_file_as_of_a_request(names: list[Any]) -> None:
+    about = replace(manifest(Column(name="x")), entity=Entity(column="who"))
+    signature = Signature.of(about, "rows.parquet", ["who", "x"])
+    table = pa.table({"who": pa.array(names), "x": [1.0] * len(names)})
+    try:
+        entities_of(rows_of({"who": names, "x": [1.0] * len(names)}, about), about)
+    except Refusal as refusal:
+        said = str(refusal).replace("row 0", "row 1").partition("row ")[2].partition(": ")[2]
+        with pytest.raises(DataError, match=rf"rows\.parquet, row \d+: column 'who': {said}"):
+            signature.checked(table, 0)
+    else:
+        signature.checked(table, 0)
 
 
 @given(rows=st.lists(st.tuples(FLOATS, WHOLE.map(float), st.booleans()), min_size=1, max_size=6))

@@ -17,7 +17,10 @@ import pytest
 import sqlalchemy as sa
 
 from mlops_assets.errors import BusyError, DataError, StorageError
+from mlops_assets.prediction_log.instants import microseconds
 from mlops_assets.prediction_log.log import PredictionLog
+from mlops_assets.prediction_log.recorder import Recorder
+from mlops_assets.prediction_log.segment_writer import SegmentWriter
 from mlops_assets.scoring.forms import MEASURED_FROM, choose
 from mlops_assets.scoring.parts import Parts
 from mlops_assets.scoring.records import row_of
@@ -285,6 +288,22 @@ def test_logged_rows_are_in_the_log_once_however_often_they_are_scored(desk: Des
     wanted = {k: None if v != v else v for k, v in rows.iloc[1_234].items()}
     assert {**one.inputs, "visited_at": pd.Timestamp(one.inputs["visited_at"])} == wanted
     assert one.event_time == rows["visited_at"][1_234]
+
+
+def test_feedback_about_a_customer_finds_a_prediction_of_a_file(desk: Desk, tmp_path: Path) -> None:
+    rows = sent("visits", times=1).assign(customer=range(400)).head(3)
+    log = tmp_path / "log"
+    desk.score("visits", write(rows, "parquet", tmp_path), tmp_path / "out.parquet", log=log)
+    made = pd.read_parquet(tmp_path / "out.parquet")["prediction_id"]
+    recorder = Recorder(SegmentWriter(log, "gateway"), b"secret")
+    at = microseconds(datetime(2100, 1, 1))
+    recorder.entity_feedback("visits", [("1", at, 1, at)])
+    recorder.close()
+    known = [PredictionLog(log).label(each) for each in made]
+    assert [label and label.label for label in known] == [None, 1, None]
+    wrong = write(rows.assign(customer=[None, True, False]), "parquet", tmp_path)
+    with pytest.raises(DataError, match="row 2: column 'customer': an entity must be text or a number"):
+        desk.score("visits", wrong, tmp_path / "out.parquet")
 
 
 def test_the_faster_form_is_taken_only_for_many_rows_and_says_so(desk: Desk) -> None:
