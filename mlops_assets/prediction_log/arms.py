@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
 
+# Most of what is logged of an answer is its inputs, of which a look needs nothing or little.
+_COLUMNS = (
+    "prediction_id", "version", "arm", "traffic", "entity", "served_at", "latency_us", "output",
+)  # fmt: skip
 _ARMS = (CHAMPION, CHALLENGER, SHADOW)
 _AFTER_ALL_IDS = "~"
 
@@ -51,16 +55,17 @@ def rollout_answers(
 
     ours = pc.field("traffic").isin(list(percents)) & pc.field("arm").isin(_ARMS) & ~pc.field("probe")
     first = f"{microseconds(since):014x}"
-    answered = reading.rows(PREDICTIONS, ids=(first, _AFTER_ALL_IDS), only=ours)
-    identities = answered["prediction_id"].to_pylist()
+    wanted = (*_COLUMNS, "inputs") if columns else _COLUMNS
+    answered = reading.rows(PREDICTIONS, ids=(first, _AFTER_ALL_IDS), only=ours, columns=wanted)
+    identities = answered["prediction_id"]
     frame = pd.DataFrame(
         {
-            "prediction_id": identities,
-            "request": [identity.partition("-")[0] for identity in identities],
-            "version": answered["version"].to_pylist(),
-            "arm": answered["arm"].to_pylist(),
-            "traffic": answered["traffic"].to_pylist(),
-            "entity": answered["entity"].to_pylist(),
+            "prediction_id": identities.to_pandas(),
+            "request": pc.replace_substring_regex(identities, "-.*", "").to_pandas(),
+            "version": answered["version"].to_pandas(),
+            "arm": answered["arm"].to_pandas(),
+            "traffic": answered["traffic"].to_pandas(),
+            "entity": answered["entity"].to_pandas(),
             "served_at": answered["served_at"].to_pandas(),
             "latency_ms": answered["latency_us"].to_pandas() / 1000,
             "output": [from_json(text) for text in answered["output"].to_pylist()],
@@ -68,7 +73,7 @@ def rollout_answers(
         }
     )
     for name, kind in (("label", LABEL), ("kpi", kpi)):
-        known = _known(reading, answered["prediction_id"], kind, since, known_by)
+        known = _known(reading, identities, kind, since, known_by)
         pairs = [known.get(identity, (None, None)) for identity in frame["prediction_id"]]
         frame[name] = pd.Series([value for value, _ in pairs], dtype=object)
         times = [None if at is None else instant(at) for _, at in pairs]
@@ -83,9 +88,16 @@ def rollout_answers(
     frame["percent"] = frame["traffic"].map(percents).astype(int)
     frame["shadow"] = frame["arm"] == SHADOW
     frame["challenger"] = frame["version"] == challenger
-    alone = frame.groupby("request")["entity"].transform("nunique").astype(int) == 1
-    frame["unit"] = frame["entity"].where(alone & frame["entity"].notna(), frame["request"])
+    frame["unit"] = frame["entity"].where(_of_one_entity(frame), frame["request"])
     return frame
+
+
+def _of_one_entity(frame: "pd.DataFrame") -> "pd.Series[bool]":
+    """Return whether each row's request is about one entity, and the row names it."""
+    named = frame["entity"].notna()
+    several = frame["request"].duplicated(keep=False)
+    entities = frame[several].groupby("request")["entity"].transform("nunique")
+    return named & (entities.reindex(frame.index, fill_value=1) == 1)
 
 
 def _known(

@@ -3,7 +3,7 @@
 import copy
 import functools
 import operator
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -61,8 +61,12 @@ class Reading:
         before: int | None = None,
         ids: tuple[str, str] | None = None,
         only: "pc.Expression | None" = None,
+        columns: Sequence[str] | None = None,
     ) -> "pa.Table":
-        """Return the model's rows of a table between two times (the second exclusive) and two ids."""
+        """Return the model's rows of a table between two times (the second exclusive) and two ids.
+
+        Of its columns only those named are read, all if None.
+        """
         import pyarrow as pa
         import pyarrow.compute as pc
 
@@ -73,7 +77,7 @@ class Reading:
             conditions.append(pc.field(form.time) < pa.scalar(before, pa.timestamp("us")))
         files = self._catalogue.files(form.name, self._model, since=since, before=before, ids=ids)
         recent = [table for part, table in self.recent.items() if part.table == form.name]
-        return self._selected(form, [file.path for file in files], recent, conditions)
+        return self._selected(form, [file.path for file in files], recent, conditions, columns)
 
     def by_model(
         self, form: TableForm, prediction_id: str, only: "pc.Expression"
@@ -118,17 +122,22 @@ class Reading:
         return joined(wanted, said, about, candidates)
 
     def _selected(
-        self, form: TableForm, paths: list[str], recent: "list[pa.Table]", conditions: "list[pc.Expression]"
+        self,
+        form: TableForm,
+        paths: list[str],
+        recent: "list[pa.Table]",
+        conditions: "list[pc.Expression]",
+        columns: Sequence[str] | None = None,
     ) -> "pa.Table":
         import pyarrow as pa
         import pyarrow.dataset as ds
 
-        schema = form.schema()
+        schema, names = form.schema(), list(columns or form.columns)
         only = functools.reduce(operator.and_, conditions) if conditions else None
         stored = ds.dataset([str(self._folder / path) for path in paths], schema=schema, format="parquet")
-        found = [stored.to_table(filter=only)] if paths else []
-        found += [table if only is None else table.filter(only) for table in recent]
-        return pa.concat_tables([schema.empty_table(), *found])
+        found = [stored.to_table(columns=names, filter=only)] if paths else []
+        found += [(table if only is None else table.filter(only)).select(names) for table in recent]
+        return pa.concat_tables([schema.empty_table().select(names), *found])
 
 
 def seen(arm: str | None) -> "pc.Expression":

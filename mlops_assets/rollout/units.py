@@ -7,7 +7,8 @@ with a probability that follows from what is known of its place; one that had se
 it for certain, and tells nothing more.
 """
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from mlops_assets.rollout.sequential_bounds import Differences, paired_differences, split_differences
 
@@ -16,6 +17,13 @@ if TYPE_CHECKING:
     import pandas as pd
 
     Array = np.ndarray[Any, Any]
+
+
+Outcome: TypeAlias = "Callable[[Array], Array]"
+
+
+def _as_it_is(values: "Array") -> "Array":
+    return values
 
 
 def split_units(answers: "pd.DataFrame") -> "pd.DataFrame":
@@ -36,26 +44,35 @@ def split_units(answers: "pd.DataFrame") -> "pd.DataFrame":
     return units[(units["percent"] > before) & ~stays]
 
 
-def differences_of_split(answers: "pd.DataFrame") -> Differences:
-    """Return the differences that the units of a split rollout tell; see :func:`split_units`."""
-    units = split_units(answers)
-    return split_differences(
-        units["outcome"].to_numpy(dtype="float64"),
-        units["challenger"].to_numpy(dtype=bool),
-        units["probability"].to_numpy(dtype="float64"),
-    )
-
-
-def differences_of_pairs(answers: "pd.DataFrame") -> Differences:
-    """Return the differences that the units of a shadow tell.
+def paired_units(answers: "pd.DataFrame") -> "pd.DataFrame":
+    """Return the units of a shadow, in the order in which they were known.
 
     Args:
         answers: One row a request that both arms answered: ``entity``, ``outcome`` (the challenger's),
             ``champion_outcome`` and ``known_at``.
     """
-    units = answers.sort_values("known_at", kind="stable").drop_duplicates("entity")
+    return answers.sort_values("known_at", kind="stable").drop_duplicates("entity")
+
+
+def differences_of_split(units: "pd.DataFrame", outcome: Outcome = _as_it_is) -> Differences:
+    """Return the differences that the units of a split rollout tell; see :func:`split_units`.
+
+    Args:
+        units: The units.
+        outcome: Makes outcomes from 0 to 1 of theirs, where these are something else.
+    """
+    return split_differences(
+        outcome(units["outcome"].to_numpy()).astype("float64"),
+        units["challenger"].to_numpy(dtype=bool),
+        units["probability"].to_numpy(dtype="float64"),
+    )
+
+
+def differences_of_pairs(units: "pd.DataFrame", outcome: Outcome = _as_it_is) -> Differences:
+    """Return the differences that the units of a shadow tell; see :func:`differences_of_split`."""
     return paired_differences(
-        units["outcome"].to_numpy(dtype="float64"), units["champion_outcome"].to_numpy(dtype="float64")
+        outcome(units["outcome"].to_numpy()).astype("float64"),
+        outcome(units["champion_outcome"].to_numpy()).astype("float64"),
     )
 
 

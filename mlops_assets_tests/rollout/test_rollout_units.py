@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from mlops_assets.rollout.plan import Split
 from mlops_assets.rollout.sequential_bounds import is_above
-from mlops_assets.rollout.units import differences_of_pairs, differences_of_split, split_units
+from mlops_assets.rollout.units import differences_of_pairs, differences_of_split, paired_units, split_units
 
 STEPS = (5, 25, 50)
 
@@ -73,9 +73,10 @@ def test_a_few_entities_that_always_fail_do_not_look_like_harm_of_the_challenger
     """With each request as a witness, whichever arm the bad entities fell into would look guilty."""
     rollouts = [requests(seed, 150, 3_000, per_entity=0.9, steps=(50,)) for seed in range(100)]
 
-    counted_once = [is_above(differences_of_split(each), 0, 0.05) for each in rollouts]
+    counted_once = [is_above(differences_of_split(split_units(each)), 0, 0.05) for each in rollouts]
     counted_always = [
-        is_above(differences_of_split(each.assign(entity=range(len(each)))), 0, 0.05) for each in rollouts
+        is_above(differences_of_split(split_units(each.assign(entity=range(len(each))))), 0, 0.05)
+        for each in rollouts
     ]
 
     assert sum(counted_once) <= 12  # more would come once in a thousand times at alpha
@@ -87,7 +88,9 @@ def test_harm_is_seen_with_entities_that_come_back() -> None:
     worse = answers["challenger"] & (np.random.default_rng(0).random(len(answers)) < 0.1)
 
     assert is_above(
-        differences_of_split(answers.assign(outcome=answers["outcome"].where(~worse, 1.0))), 0, 0.05
+        differences_of_split(split_units(answers.assign(outcome=answers["outcome"].where(~worse, 1.0)))),
+        0,
+        0.05,
     )
 
 
@@ -115,4 +118,4 @@ def test_a_shadow_pairs_what_both_said_to_the_same_request() -> None:
         }
     )
 
-    assert differences_of_pairs(answers).estimate == pytest.approx([0.2, -0.2])
+    assert differences_of_pairs(paired_units(answers)).estimate == pytest.approx([0.2, -0.2])
