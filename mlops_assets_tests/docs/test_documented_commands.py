@@ -4,6 +4,7 @@ import os
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from unittest import mock
 
@@ -11,6 +12,7 @@ import pytest
 
 from mlops_assets.gateway_process import running_gateway
 from mlops_assets.home import Home
+from mlops_assets_tests.fleets import Fleet, diabetes, serve
 from mlops_assets_tests.whole_processes import clean_environment
 
 ROOT = Path(__file__).parents[2]
@@ -73,6 +75,32 @@ def test_the_tutorial_works_as_written(tmp_path: Path, warm_command: Path) -> No
         assert words in said, words
 
 
+@pytest.mark.slow
+def test_serving_works_as_written(tmp_path: Path) -> None:
+    fleet = Fleet(Home(tmp_path / "home"))
+    fleet.promote("progression", fleet.add(replace(diabetes(), model="progression")).version)
+    environment = clean_environment() | {"MLOPS_HOME": str(fleet.home.root)}
+    environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    script = "\n".join(_blocks("docs/how-to/serve.md"))
+    with serve(fleet):
+        done = subprocess.run(
+            ["bash", "-euo", "pipefail", "-c", script],
+            cwd=tmp_path,
+            env=environment,
+            capture_output=True,
+            text=True,
+        )
+    assert done.returncode == 0, done.stdout + done.stderr
+    for words in (
+        '"datatype":"FP64"',
+        '"prediction_ids":["',
+        "mlflow: ",
+        "tritonclient: [",
+        "missing columns",
+    ):
+        assert words in done.stdout, words
+
+
 def test_every_command_in_the_documents_exists() -> None:
     from typer.main import get_command
 
@@ -86,6 +114,7 @@ def test_every_command_in_the_documents_exists() -> None:
         "docs/how-to/approve.md",
         "docs/how-to/audit.md",
         "docs/how-to/score.md",
+        "docs/how-to/serve.md",
     ):
         used = set(re.findall(r"^\s*mlops-assets (\w+)", (ROOT / document).read_text(), re.M))
         assert used, document
