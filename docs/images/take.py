@@ -29,7 +29,7 @@ from mlops_assets.home import Home
 from mlops_assets.registry.mlflow_registry import MlflowRegistry
 
 _HERE = Path(__file__).parent
-_COMMAND = [sys.executable, "-m", "mlops_assets.cli.main"]
+COMMAND = [sys.executable, "-m", "mlops_assets.cli.main"]
 _MODEL = "flight_delay"
 _PADDING = 12
 # What a reader has chosen before: a folded navigation, and how the lineage is laid out.
@@ -52,26 +52,15 @@ class Addresses:
 
 def main() -> None:
     """Take all screenshots."""
-    chromium = shutil.which("chromium") or shutil.which("chromium-browser")
-    if chromium is None:
-        sys.exit("chromium is not installed")
-    with _home() as home, _up(home) as addresses, sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=chromium,
-            args=["--no-sandbox", "--disable-gpu", "--disable-background-networking"],
-        )
-        context = browser.new_context(viewport={"width": 1500, "height": 1180}, timezone_id="UTC")
-        context.add_init_script(_CHOICES)
-        page = context.new_page()
+    with _home() as home, up(home) as addresses, browsing() as page:
         gates(page, addresses)
         monitoring(page, addresses)
         # The demo may end with a refusal; the newest version passed every gate and will again.
         newest = MlflowRegistry(Home(home)).versions(_MODEL)[-1]
-        _run(home, "run", _MODEL, "--as-of", newest.tags["mlops.as_of"])
+        run(home, "run", _MODEL, "--as-of", newest.tags["mlops.as_of"])
         lineage(page, addresses)
         registry(page, addresses, newest.version)
         fleet(page, addresses)
-        browser.close()
 
 
 def lineage(page: Page, addresses: Addresses) -> None:
@@ -82,8 +71,8 @@ def lineage(page: Page, addresses: Addresses) -> None:
     page.get_by_text("monitoring_report").first.wait_for()
     page.get_by_text("Latest materialization").wait_for()
     page.get_by_text("2 / 2 Passed").nth(1).wait_for()
-    _settle(page)
-    _save(page.screenshot(), "lineage")
+    settle(page)
+    save(page.screenshot(), "lineage")
 
 
 def gates(page: Page, addresses: Addresses) -> None:
@@ -91,8 +80,8 @@ def gates(page: Page, addresses: Addresses) -> None:
     page.set_viewport_size({"width": 1400, "height": 968})
     page.goto(f"{addresses.dagster}/assets/{_MODEL}/evaluation?view=checks&checkDetail=champion_comparison")
     page.get_by_text("confidence of a gain").first.wait_for()
-    _settle(page)
-    _save(page.screenshot(), "gates")
+    settle(page)
+    save(page.screenshot(), "gates")
 
 
 def monitoring(page: Page, addresses: Addresses) -> None:
@@ -101,8 +90,8 @@ def monitoring(page: Page, addresses: Addresses) -> None:
     page.goto(f"{addresses.dagster}/assets/{_MODEL}/monitoring_report")
     page.get_by_role("row").filter(has_text="history").get_by_text("[Show Markdown]").click()
     page.get_by_alt_text("history").wait_for()
-    _settle(page)
-    _save(page.screenshot(), "monitoring")
+    settle(page)
+    save(page.screenshot(), "monitoring")
 
 
 def registry(page: Page, addresses: Addresses, version: str) -> None:
@@ -113,8 +102,8 @@ def registry(page: Page, addresses: Addresses, version: str) -> None:
     page.goto(f"{addresses.mlflow}/#/models/{_MODEL}/versions/{version}")
     page.get_by_role("button", name="Close").click()
     page.get_by_text("mlops.as_of").wait_for()
-    _settle(page)
-    _save(page.screenshot(), "registry")
+    settle(page)
+    save(page.screenshot(), "registry")
 
 
 def fleet(page: Page, addresses: Addresses) -> None:
@@ -127,7 +116,7 @@ def fleet(page: Page, addresses: Addresses) -> None:
     page.set_viewport_size({"width": 1100, "height": 600})
     page.goto(f"{addresses.gateway}/fleet")
     page.get_by_text(_MODEL).wait_for()
-    _save(_around(page, page.locator("body")), "fleet")
+    save(_around(page, page.locator("body")), "fleet")
 
 
 def _around(page: Page, *shown: Locator) -> bytes:
@@ -140,15 +129,33 @@ def _around(page: Page, *shown: Locator) -> bytes:
     return page.screenshot(clip={"x": left, "y": top, "width": right - left, "height": bottom - top})
 
 
-def _settle(page: Page) -> None:
+def settle(page: Page) -> None:
     """Let what is still on its way arrive; the UIs poll, so the network is never idle."""
     page.wait_for_timeout(2500)
 
 
-def _save(picture: bytes, name: str) -> None:
+def save(picture: bytes, name: str) -> None:
+    """Write a picture beside this script."""
     path = _HERE / f"{name}.png"
     Image.open(io.BytesIO(picture)).convert("RGB").save(path, optimize=True)
     print(f"{path.name}: {path.stat().st_size // 1024} kB", flush=True)
+
+
+@contextmanager
+def browsing() -> Iterator[Page]:
+    """Yield a page of a headless browser."""
+    chromium = shutil.which("chromium") or shutil.which("chromium-browser")
+    if chromium is None:
+        sys.exit("chromium is not installed")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=chromium,
+            args=["--no-sandbox", "--disable-gpu", "--disable-background-networking"],
+        )
+        context = browser.new_context(viewport={"width": 1500, "height": 1180}, timezone_id="UTC")
+        context.add_init_script(_CHOICES)
+        yield context.new_page()
+        browser.close()
 
 
 @contextmanager
@@ -159,23 +166,26 @@ def _home() -> Iterator[Path]:
         return
     with tempfile.TemporaryDirectory() as scratch:
         home = Path(scratch) / ".mlops"
-        _run(home, "demo")
+        run(home, "demo")
         yield home
 
 
-def _run(home: Path, *arguments: str) -> None:
-    subprocess.run([*_COMMAND, *arguments], env=os.environ | {"MLOPS_HOME": str(home)}, check=True)
+def run(home: Path, *arguments: str, project: Path | None = None) -> None:
+    """Run a command, in a project's folder or in this one."""
+    env = os.environ | {"MLOPS_HOME": str(home)}
+    subprocess.run([*COMMAND, *arguments], env=env, cwd=project, check=True)
 
 
 @contextmanager
-def _up(home: Path) -> Iterator[Addresses]:
+def up(home: Path, project: Path | None = None) -> Iterator[Addresses]:
     """Yield the addresses of the UIs while ``mlops-assets up`` runs."""
     ports = _free_ports(3)
     names = ("dagster", "mlflow", "gateway")
     options = [f"--{name}-port={port}" for name, port in zip(names, ports, strict=True)]
     process = subprocess.Popen(
-        [*_COMMAND, "up", *options],
+        [*COMMAND, "up", *options],
         env=os.environ | {"MLOPS_HOME": str(home)},
+        cwd=project,
         stdout=subprocess.PIPE,
         text=True,
     )

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 _SHORT_DIGEST = 12
 _LONGEST = 64
-_STATEMENTS = ("release", "signed", "stand")  # for programs; --json has them
+_STATEMENTS = ("release", "signed", "stand", "traffic")  # for programs; --json has them
 
 
 def add_to(app: typer.Typer) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -122,6 +123,18 @@ def test_a_folder_checks_itself_and_loads_nothing_but_onnxruntime_and_numpy(
     done = run(folder, "check.py")
     assert done.returncode == 1
     assert "largest difference" in done.stdout
+
+
+def test_the_example_in_its_readme_answers_what_the_first_reference_row_says(
+    desk: Desk, tmp_path: Path
+) -> None:
+    exported(desk, "forest", folder := tmp_path / "export")
+    _, _, example = (folder / "README.md").read_text().partition("```python\n")
+    done = run(folder, "-c", example.partition("```")[0])
+    assert done.returncode == 0, done.stderr
+    expected = pd.read_csv(folder / "reference.csv", float_precision="round_trip").iloc[0, -1]
+    (said,) = re.findall(r"([0-9.e+-]+)\]\]", done.stdout)
+    assert float(said) == pytest.approx(expected, abs=1e-6)
 
 
 def test_an_export_says_where_it_is_from_and_nobody_alters_it_unnoticed(desk: Desk, tmp_path: Path) -> None:
