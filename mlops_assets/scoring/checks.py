@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 from mlops_assets.data.columns import convert
 from mlops_assets.data.sources import MISSING
 from mlops_assets.errors import DataError
-from mlops_assets.serving.matrices import MatrixReader
 from mlops_assets.serving.refusal import Refusal
 from mlops_assets.serving.rows import LARGEST, declarations, quoted_value
 from mlops_assets.specs.model_spec import Column
@@ -102,7 +101,7 @@ class Signature:
         import numpy as np
         import pandas as pd
 
-        if MatrixReader.of(self.manifest) is None:
+        if not self.manifest.takes_numbers:
             return pd.DataFrame(found)
         matrix = np.empty((rows, len(found)), "float32")
         for place, values in enumerate(found.values()):
