@@ -1,11 +1,12 @@
 """Requests at a fixed rate, whatever the server makes of them.
 
-    python benchmarks/open_loop.py URL BODY_FILE RATE SECONDS
+    python benchmarks/open_loop.py URL REQUEST_FILE RATE SECONDS
 
-A request's latency counts from when it was due, not from when a connection was free for it. So a server
-that stalls is charged for each request that it kept waiting; a client that waits for answers before it asks
-again would have asked less meanwhile. Spins on its sockets, to be on time: it needs a core for itself.
-Prints JSON: requests asked, answered and refused, and percentiles of the latency in milliseconds.
+The file is JSON: ``paths``, asked one after the other and again from the first, ``headers`` and ``body``. A
+request's latency counts from when it was due, not from when a connection was free for it. So a server that
+stalls is charged for each request that it kept waiting; a client that waits for answers before it asks again
+would have asked less meanwhile. Spins on its sockets, to be on time: it needs a core for itself. Prints JSON:
+requests asked, answered and refused, and percentiles of the latency in milliseconds.
 """
 
 import json
@@ -15,6 +16,8 @@ import socket
 import sys
 import time
 from collections import deque
+from itertools import cycle
+from typing import Any
 from urllib.parse import urlparse
 
 _CONNECTIONS = 128
@@ -47,12 +50,11 @@ class _Connection:
         return int(self._received[9:12])
 
 
-def main(url: str, body: bytes, rate: float, seconds: float) -> dict[str, float]:
+def main(url: str, asked_for: dict[str, Any], rate: float, seconds: float) -> dict[str, float]:
     """Ask for so many seconds; return what is printed."""
     address = urlparse(url)
     host, port = address.hostname or "127.0.0.1", address.port or 80
-    head = f"POST {address.path} HTTP/1.1\r\nhost: {host}\r\ncontent-type: application/json\r\n"
-    request = f"{head}content-length: {len(body)}\r\n\r\n".encode() + body
+    requests = cycle(_requests(host, asked_for))
     connections = [_Connection(host, port) for _ in range(_CONNECTIONS)]
     by_file = {each.socket.fileno(): each for each in connections}
     ready = select.epoll()
@@ -66,7 +68,7 @@ def main(url: str, body: bytes, rate: float, seconds: float) -> dict[str, float]
             waiting.append(asked / rate)
             asked += 1
         while waiting and free:
-            free.pop().ask(request, waiting.popleft())
+            free.pop().ask(next(requests), waiting.popleft())
         for file, _ in ready.poll(0):
             connection = by_file[file]
             if (status := connection.answered()) is not None:
@@ -80,6 +82,16 @@ def main(url: str, body: bytes, rate: float, seconds: float) -> dict[str, float]
     return {"asked": total, "answered": len(latencies), "refused": refused, **shares}
 
 
+def _requests(host: str, asked_for: dict[str, Any]) -> list[bytes]:
+    body = asked_for["body"].encode()
+    headers = {"host": host, "content-type": "application/json", **asked_for["headers"]}
+    fields = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+    return [
+        f"POST {path} HTTP/1.1\r\n{fields}content-length: {len(body)}\r\n\r\n".encode() + body
+        for path in asked_for["paths"]
+    ]
+
+
 if __name__ == "__main__":
     with open(sys.argv[2], "rb") as file:
-        print(json.dumps(main(sys.argv[1], file.read(), float(sys.argv[3]), float(sys.argv[4]))))
+        print(json.dumps(main(sys.argv[1], json.load(file), float(sys.argv[3]), float(sys.argv[4]))))

@@ -1,4 +1,4 @@
-"""The servers that are compared: where each comes from, how it is started, and what it is asked."""
+"""Other servers, and limits: where each comes from, how it is started, and what it is asked."""
 
 import os
 import signal
@@ -24,7 +24,7 @@ _ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THR
 
 @dataclass(frozen=True)
 class Server:
-    """A server of the one model.
+    """A server.
 
     Attributes:
         name: As it is printed.
@@ -32,6 +32,7 @@ class Server:
         body: The request for some rows.
         command: What starts it on a port.
         environment: What it needs besides.
+        headers: What a request bears besides.
     """
 
     name: str
@@ -39,6 +40,7 @@ class Server:
     body: Callable[[int], bytes]
     command: Callable[[int], list[str]]
     environment: dict[str, str] = field(default_factory=dict)
+    headers: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -64,7 +66,16 @@ class NotInstalled(Exception):
 
 def split_frame(count: int) -> bytes:
     """Return a request in the form that MLflow made common."""
-    return orjson.dumps({"dataframe_split": {"columns": model.COLUMNS, "data": model.rows(count)}})
+    return _split(model.rows(count))
+
+
+def split_texts(count: int) -> bytes:
+    """Return the like for the model that takes text, too."""
+    return _split(model.text_rows(count))
+
+
+def _split(rows: list[list[Any]]) -> bytes:
+    return orjson.dumps({"dataframe_split": {"columns": model.COLUMNS, "data": rows}})
 
 
 def one_tensor(count: int) -> bytes:
@@ -72,30 +83,6 @@ def one_tensor(count: int) -> bytes:
     data = [value for row in model.rows(count) for value in row]
     tensor = {"name": "features", "shape": [count, model.WIDTH], "datatype": "FP32", "data": data}
     return orjson.dumps({"inputs": [tensor], "outputs": [{"name": "predict_proba"}]})
-
-
-def gateway(scratch: Path) -> Server:
-    """Return ours, with the model released as the platform releases one."""
-    import pandas as pd
-
-    from mlops_assets.home import Home
-    from mlops_assets.specs.model_spec import Column
-    from mlops_assets_tests.fleets import Fleet, Training
-
-    features, labels = model.training_rows()
-    frame = pd.DataFrame(features, columns=model.COLUMNS).assign(label=labels)
-    inputs = tuple(Column(name=name, nullable=True) for name in model.COLUMNS)
-    training = Training("m", "binary_classification", frame, inputs, "label", model.estimator())
-    home = Home(scratch / "home")
-    fleet = Fleet(home)
-    fleet.promote("m", fleet.add(training).version)
-    return Server(
-        "mlops_assets",
-        "/models/m/invocations",
-        split_frame,
-        lambda port: [sys.executable, "-m", "mlops_assets.serving", "--port", str(port)],
-        home.environment(),
-    )
 
 
 def echo() -> Server:
@@ -118,15 +105,15 @@ def onnx(scratch: Path) -> Server:
     )
 
 
-def mlflow(cache: Path) -> Server:
+def mlflow(cache: Path, name: str = "model_mlflow", body: Callable[[int], bytes] = split_frame) -> Server:
     """Return MLflow's own server, one worker, with the model's signature."""
     python = _installed(cache, "mlflow", "mlflow")
-    served = cache / "mlflow" / "model_mlflow"
+    served = cache / "mlflow" / name
     asked = ["models", "serve", "-m", str(served), "--env-manager", "local", "--workers", "1"]
     return Server(
         "mlflow models serve",
         "/invocations",
-        split_frame,
+        body,
         lambda port: [str(python), "-m", "mlflow", *asked, "--host", "127.0.0.1", "--port", str(port)],
         {"MLFLOW_DISABLE_TELEMETRY": "true", "PATH": f"{python.parent}:{os.environ['PATH']}"},
     )
@@ -185,7 +172,7 @@ def running(server: Server, log: Path) -> Iterator[Running]:
             start_new_session=True,
         )
         try:
-            while not _answers(url, server.body(1)):
+            while not _answers(url, server):
                 if process.poll() is not None or time.perf_counter() - began > _STARTUP_SECONDS:
                     raise SystemExit(f"{server.name} does not answer: {log.read_text()[-2000:]}")
                 time.sleep(0.01)
@@ -202,8 +189,9 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def _answers(url: str, body: bytes) -> bool:
-    request = urllib.request.Request(url, body, {"content-type": "application/json"})
+def _answers(url: str, server: Server) -> bool:
+    headers = {"content-type": "application/json", **server.headers}
+    request = urllib.request.Request(url, server.body(1), headers)
     try:
         with urllib.request.urlopen(request, timeout=10) as answer:
             return bool(answer.status == 200)
@@ -218,19 +206,22 @@ def _uvicorn(app: str, port: int) -> list[str]:
 
 
 def _installed(cache: Path, name: str, *packages: str) -> Path:
-    """Return the interpreter of an environment with some packages, and the model beside it; made once.
+    """Return the interpreter of an environment with some packages, and the models beside it; made once.
 
     Raises:
         NotInstalled: pip says why.
     """
     folder = cache / name
     python, finished = folder / "bin" / "python", folder / "finished"
+    source, written_by = (_PEERS / "model.py").read_bytes(), folder / "model.py"
     if not finished.exists():
         folder.mkdir(parents=True, exist_ok=True)
         _run([sys.executable, "-m", "venv", str(folder)])
         _run([str(python), "-m", "pip", "install", "--quiet", *packages])
-        _run([str(python), str(_PEERS / "model.py"), str(folder)])
         finished.touch()
+    if not written_by.exists() or written_by.read_bytes() != source:
+        _run([str(python), str(_PEERS / "model.py"), str(folder)])
+        written_by.write_bytes(source)
     return python
 
 

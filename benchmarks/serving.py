@@ -1,155 +1,144 @@
 """What a prediction over HTTP costs, beside other servers and beside what is possible at all.
 
-    python benchmarks/serving.py [--rounds N] [--seconds N] [--rate N] [--cache FOLDER] [--only NAME ...]
+    python benchmarks/serving.py [PART ...] [--rounds N] [--seconds N] [--rate N] [--cache FOLDER]
 
-One model, gradient boosting on 30 features, is served by mlops_assets with all that it does for a request
-(checks, a durable prediction log, counters), by `mlflow models serve`, LitServe and MLServer, and by two
-applications that mark limits: one that echoes the request and one that does nothing but predict with ONNX
-Runtime, both on uvicorn with uvloop and httptools. Each has one worker and one thread for numerics. The
-other servers do not install beside our pins: each has an environment of its own below the cache, made at the
-first run with plain `pip install`; where that fails it is said, and the server is left out.
+    throughput  one row and 100 a request, beside `mlflow models serve`, LitServe, MLServer, an echo and ONNX
+    rate        latency at a fixed rate (5,000 a second), with one worker
+    native      a model without ONNX, which takes text, beside `mlflow models serve`
+    fleet       300 models in one gateway beside one model in one gateway
 
-Printed are the median over interleaved rounds of requests per second of CPU time of the server's whole
-process tree, under wrk with 64 connections, for one row and for 100; latency at fixed rates from an open loop
-(benchmarks/open_loop.py, which spins, so that this takes two cores; run nothing beside it), where a server
-can keep up at all; memory of the tree (PSS) after that; and the time from start to the first answer.
+The model is gradient boosting on 30 features. Ours does all that it can be asked to do for a request: callers
+are known by their key, values are checked and held against ranges and the training's, a rollout sends a
+quarter to a challenger and asks the other arm unseen, everything is in a durable log and counted. The limits
+are two applications on uvicorn with uvloop and httptools: one echoes the request and one does nothing but
+predict with ONNX Runtime. Each server has one worker and one thread for numerics. The other servers do not
+install beside our pins: each has an environment of its own below the cache, made at the first run with plain
+`pip install`; where that fails it is said, and the server is left out.
+
+Throughput is the median over interleaved rounds of requests per second of CPU time of the server's whole
+process tree, under wrk with 64 connections. Latencies are from an open loop (benchmarks/open_loop.py), which
+spins: for these, two cores are needed that nothing else uses. Figures stand beside what is aimed at.
 """
 
 import argparse
-import json
-import re
 import shutil
 import statistics
-import subprocess
-import sys
 import tempfile
-from collections.abc import Callable
-from contextlib import ExitStack
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 
+import gateways
 import servers
-from process_tree import cpu_seconds, megabytes
+from loads import p99_milliseconds, per_cpu_second
+from process_tree import megabytes
 from servers import NotInstalled, Running, Server
 
-_CONNECTIONS = 64
-_ROWS = (1, 100)
-_GENTLE_RATE = 100.0
-_LATENCY_SECONDS = 5.0
-
-
-@dataclass
-class Figures:
-    """What was found of one server: requests per CPU second by rows, answers per second, and latencies."""
-
-    per_cpu_second: dict[int, list[float]] = field(default_factory=lambda: {rows: [] for rows in _ROWS})
-    per_second: list[float] = field(default_factory=list)
-    p99: dict[float, float] = field(default_factory=dict)
-    megabytes: float = 0.0
-
-    def typical(self, rows: int) -> float:
-        """Return the median over the rounds."""
-        return statistics.median(self.per_cpu_second[rows])
+_MODELS = 300
+_FLEET_RATE = 500.0
 
 
 def main() -> None:
     arguments = _arguments()
     if shutil.which("wrk") is None:
         raise SystemExit("wrk makes the load and is not on the path; install it, as with apt-get install wrk")
-    with tempfile.TemporaryDirectory() as folder, ExitStack() as ending:
-        scratch = Path(folder)
-        started = [
-            ending.enter_context(servers.running(server, scratch / f"{place}.log"))
-            for place, server in enumerate(_servers(arguments, scratch))
-        ]
-        found = {each.server.name: Figures() for each in started}
-        for _ in range(arguments.rounds):
-            for rows in _ROWS:
-                for each in started:
-                    figures = found[each.server.name]
-                    per_second, per_cpu_second = _load(each, rows, arguments.seconds, scratch)
-                    figures.per_cpu_second[rows].append(per_cpu_second)
-                    if rows == 1:
-                        figures.per_second.append(per_second)
+    for part in arguments.parts or _PARTS:
+        with tempfile.TemporaryDirectory() as folder:
+            print(f"\n{part}", flush=True)
+            _PARTS[part](arguments, Path(folder))
+
+
+def _throughput(arguments: argparse.Namespace, scratch: Path) -> None:
+    cache = arguments.cache.resolve()
+    peers = _installed(
+        *(partial(peer, cache) for peer in (servers.mlflow, servers.litserve, servers.mlserver))
+    )
+    ours, limits = gateways.every_feature(scratch), (servers.echo(), servers.onnx(scratch))
+    with _running([ours, *limits, *peers], scratch) as started:
+        one, hundred = (
+            per_cpu_second(started, rows, arguments.rounds, arguments.seconds, scratch) for rows in (1, 100)
+        )
+        print(f"{'requests per CPU second':24} {'1 row':>10} {'100 rows':>10} {'PSS':>9} {'ready':>8}")
         for each in started:
-            figures = found[each.server.name]
-            for rate in (_GENTLE_RATE, arguments.rate):
-                if statistics.median(figures.per_second) > rate:
-                    figures.p99[rate] = _latency(each, rate, scratch)
-            figures.megabytes = megabytes(each.process)
-        _report(started, found, arguments.rate)
+            name, memory = each.server.name, megabytes(each.process)
+            print(
+                f"{name:24} {one[name]:10,.0f} {hundred[name]:10,.0f} {memory:6.0f} MB {each.seconds:6.1f} s"
+            )
+    _against("1 row, × mlflow", one, ours, "mlflow models serve", least=100.0)
+    _against("1 row, of the echo", one, ours, "limit: echo", least=0.4)
+    _against("100 rows, × mlflow", hundred, ours, "mlflow models serve", least=15.0)
+
+
+def _rate(arguments: argparse.Namespace, scratch: Path) -> None:
+    with _running([gateways.every_feature(scratch)], scratch) as (running,):
+        p99 = [p99_milliseconds(running, arguments.rate, scratch) for _ in range(arguments.rounds)]
+    print(f"p99 at {arguments.rate:,.0f} a second: {statistics.median(p99):.2f} ms; aim: at most 3 ms")
+
+
+def _native(arguments: argparse.Namespace, scratch: Path) -> None:
+    peer = partial(servers.mlflow, arguments.cache.resolve(), "text_mlflow", servers.split_texts)
+    ours = gateways.without_onnx(scratch)
+    with _running([ours, *_installed(peer)], scratch) as started:
+        found = per_cpu_second(started, 1, arguments.rounds, arguments.seconds, scratch)
+    for name, figure in found.items():
+        print(f"{name:24} {figure:10,.0f} requests per CPU second")
+    _against("1 row, × mlflow", found, ours, "mlflow models serve", least=40.0)
+
+
+def _fleet(arguments: argparse.Namespace, scratch: Path) -> None:
+    with _running([gateways.many(scratch, models) for models in (1, _MODELS)], scratch) as (one, all_of_them):
+        p99: dict[str, list[float]] = {"one": [], "all": []}
+        for _ in range(arguments.rounds):
+            p99["one"].append(p99_milliseconds(one, _FLEET_RATE, scratch))
+            paths = [f"/models/model_{number}/invocations" for number in range(_MODELS)]
+            p99["all"].append(p99_milliseconds(all_of_them, _FLEET_RATE, scratch, paths))
+        memory = (megabytes(all_of_them.process) - megabytes(one.process)) / (_MODELS - 1)
+    of_one, of_all = (statistics.median(figures) for figures in p99.values())
+    print(f"p99 at {_FLEET_RATE:.0f} a second: {of_one:.2f} ms of one model, {of_all:.2f} ms of {_MODELS}")
+    print(f"{of_all / of_one:.2f} × that of one model; aim: at most 1.5")
+    print(f"{memory:.2f} MB a model more")
+
+
+_PARTS: dict[str, Callable[[argparse.Namespace, Path], None]] = {
+    "throughput": _throughput,
+    "rate": _rate,
+    "native": _native,
+    "fleet": _fleet,
+}
 
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("parts", nargs="*", metavar="PART", choices=[[], *_PARTS])
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=int, default=4)
     parser.add_argument("--rate", type=float, default=5_000.0)
     parser.add_argument("--cache", type=Path, default=Path.home() / ".cache" / "mlops_assets" / "benchmarks")
-    parser.add_argument("--only", nargs="*", choices=["mlflow", "litserve", "mlserver"])
     return parser.parse_args()
 
 
-def _servers(arguments: argparse.Namespace, scratch: Path) -> list[Server]:
-    peers: dict[str, Callable[[Path], Server]] = {
-        "mlflow": servers.mlflow,
-        "litserve": servers.litserve,
-        "mlserver": servers.mlserver,
-    }
-    made = []
-    for name, peer in peers.items():
-        if arguments.only is None or name in arguments.only:
-            try:
-                made.append(peer(arguments.cache.resolve()))
-            except NotInstalled as error:
-                print(f"{name} is left out, it cannot be installed here: {error}")
-    return [servers.gateway(scratch), servers.echo(), servers.onnx(scratch), *made]
+def _installed(*peers: Callable[[], Server]) -> Iterator[Server]:
+    for peer in peers:
+        try:
+            yield peer()
+        except NotInstalled as error:
+            print(f"a server is left out, it cannot be installed here: {error}")
 
 
-def _load(running: Running, rows: int, seconds: int, scratch: Path) -> tuple[float, float]:
-    """Return answers per second, and per second of the server's CPU time."""
-    (scratch / "body").write_bytes(running.server.body(rows))
-    script = scratch / "post.lua"
-    script.write_text(
-        'wrk.method = "POST"\nwrk.headers["Content-Type"] = "application/json"\n'
-        f'local file = io.open("{scratch / "body"}")\nwrk.body = file:read("*a")\nfile:close()\n'
-    )
-    asked = ["-t1", f"-c{_CONNECTIONS}", f"-d{seconds}s", "--timeout", "10s", "-s", str(script), running.url]
-    before = cpu_seconds(running.process)
-    said = subprocess.run(["wrk", *asked], capture_output=True, text=True, check=True).stdout
-    used = cpu_seconds(running.process) - before
-    answered = re.search(r"(\d+) requests in", said)
-    if answered is None or "Non-2xx" in said:
-        raise SystemExit(f"{running.server.name} refuses some requests of {rows} rows:\n{said}")
-    return int(answered[1]) / seconds, int(answered[1]) / used
+@contextmanager
+def _running(asked_for: Sequence[Server], scratch: Path) -> Iterator[list[Running]]:
+    with ExitStack() as ending:
+        logs = [scratch / f"{place}.log" for place in range(len(asked_for))]
+        yield [
+            ending.enter_context(servers.running(server, log))
+            for server, log in zip(asked_for, logs, strict=True)
+        ]
 
 
-def _latency(running: Running, rate: float, scratch: Path) -> float:
-    """Return the 99th percentile in milliseconds at a fixed rate of single rows."""
-    body = scratch / "body"
-    body.write_bytes(running.server.body(1))
-    asked = [running.url, str(body), str(rate), str(_LATENCY_SECONDS)]
-    loop = [sys.executable, str(Path(__file__).with_name("open_loop.py")), *asked]
-    found = json.loads(subprocess.run(loop, capture_output=True, text=True, check=True).stdout)
-    return (
-        float(found["p99"]) if found["answered"] == found["asked"] and not found["refused"] else float("inf")
-    )
-
-
-def _report(started: list[Running], found: dict[str, Figures], rate: float) -> None:
-    echo = found["limit: echo"]
-    mlflow = found.get("mlflow models serve")
-    print(f"{'requests per CPU second':20}   1 row  × mlflow   of echo   100 rows  × mlflow", end="")
-    print(f"   p99 at {_GENTLE_RATE:.0f}/s  at {rate:.0f}/s     PSS   ready")
-    for each in started:
-        figures = found[each.server.name]
-        times = [f"{figures.typical(n) / mlflow.typical(n):.1f}" if mlflow else "-" for n in _ROWS]
-        p99 = [f"{figures.p99[r]:.2f} ms" if r in figures.p99 else "-" for r in (_GENTLE_RATE, rate)]
-        print(
-            f"{each.server.name:20} {figures.typical(1):10,.0f} {times[0]:>9} "
-            f"{figures.typical(1) / echo.typical(1):9.1%} {figures.typical(100):10,.0f} {times[1]:>9} "
-            f"{p99[0]:>14} {p99[1]:>11} {figures.megabytes:4.0f} MB {each.seconds:5.1f} s"
-        )
+def _against(what: str, found: dict[str, float], ours: Server, peer: str, *, least: float) -> None:
+    if peer in found:
+        print(f"{what}: {found[ours.name] / found[peer]:.2f}; aim: at least {least}")
 
 
 if __name__ == "__main__":

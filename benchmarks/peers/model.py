@@ -1,6 +1,6 @@
-"""The model that every server serves, and the rows that it is asked about; runs in each server's environment.
+"""The models that servers serve, and the rows that they are asked about; runs in each server's environment.
 
-python model.py FOLDER     writes model.joblib, and where MLflow is installed model_mlflow/
+python model.py FOLDER     writes model.joblib, or where MLflow is installed model_mlflow/ and text_mlflow/
 """
 
 import sys
@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 WIDTH = 30
+TEXTS = 3
 COLUMNS = [f"feature_{place}" for place in range(WIDTH)]
 _TRAINING_ROWS = 3_000
 
@@ -35,6 +36,35 @@ def estimator() -> Any:
     return GradientBoostingClassifier(random_state=0)
 
 
+def text_rows(count: int, seed: int = 1) -> list[list[Any]]:
+    """Return rows of which the first features are text."""
+    return [[*(_word(value) for value in row[:TEXTS]), *row[TEXTS:]] for row in rows(count, seed)]
+
+
+def _word(value: float) -> str:
+    return ("low", "medium", "high")[int(value > -0.5) + int(value > 0.5)]
+
+
+def text_frame() -> Any:
+    """Return features to train on, of which the first are text."""
+    import pandas as pd
+
+    return pd.DataFrame(text_rows(_TRAINING_ROWS, seed=0), columns=COLUMNS)
+
+
+def text_estimator() -> Any:
+    """Return what is trained on these: it encodes text itself, so it has no ONNX form."""
+    from sklearn.compose import make_column_transformer
+    from sklearn.ensemble import HistGradientBoostingClassifier
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import OrdinalEncoder
+
+    texts = COLUMNS[:TEXTS]
+    encoder = OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=-1)
+    encoded = make_column_transformer((encoder, texts), remainder="passthrough")
+    return make_pipeline(encoded, HistGradientBoostingClassifier(random_state=0))
+
+
 def _write(folder: Path) -> None:
     import joblib
 
@@ -42,16 +72,24 @@ def _write(folder: Path) -> None:
     if not find_spec("mlflow"):
         joblib.dump(estimator().fit(features, labels), folder / "model.joblib")
         return
-    import mlflow
     import pandas as pd
 
     frame = pd.DataFrame(features, columns=COLUMNS)
-    fitted = estimator().fit(frame, labels)
-    signature = mlflow.models.infer_signature(frame, labels)
+    _write_mlflow(folder / "model_mlflow", estimator().fit(frame, labels), frame, labels)
+    frame = text_frame()
+    _write_mlflow(folder / "text_mlflow", text_estimator().fit(frame, labels), frame, labels)
+
+
+def _write_mlflow(folder: Path, fitted: Any, frame: Any, labels: Any) -> None:
+    import shutil
+
+    import mlflow
+
+    shutil.rmtree(folder, ignore_errors=True)
     mlflow.sklearn.save_model(
         fitted,
-        folder / "model_mlflow",
-        signature=signature,
+        folder,
+        signature=mlflow.models.infer_signature(frame, labels),
         serialization_format="cloudpickle",
         pip_requirements=["scikit-learn"],
     )

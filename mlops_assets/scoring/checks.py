@@ -12,7 +12,6 @@ from mlops_assets.data.columns import convert
 from mlops_assets.data.sources import MISSING
 from mlops_assets.errors import DataError
 from mlops_assets.serving.discretion import LONGEST_ENTITY, entities_in
-from mlops_assets.serving.matrices import MatrixReader
 from mlops_assets.serving.plausibility import first_refused, refusing
 from mlops_assets.serving.refusal import Refusal
 from mlops_assets.serving.rows import LARGEST, declarations, quoted_value
@@ -110,7 +109,7 @@ class Signature:
                 if problem is not None:
                     wrong.append((problem[0], column.name, problem[1]))
         if not wrong:
-            restricted = pd.DataFrame({c.name: found[c.name] for _, c in refusing(self.manifest.inputs)})
+            restricted = pd.DataFrame({c.name: found[c.name] for c in refusing(self.manifest.inputs)})
             wrong += first_refused(restricted, self.manifest.inputs)
             if self.entity and (no_entity := _no_entity(table[self.entity])) is not None:
                 wrong.append((no_entity[0], self.entity, no_entity[1]))
@@ -123,7 +122,7 @@ class Signature:
         import numpy as np
         import pandas as pd
 
-        if MatrixReader.of(self.manifest) is None:
+        if not self.manifest.takes_numbers:
             return pd.DataFrame(found)
         matrix = np.empty((rows, len(found)), "float32")
         for place, values in enumerate(found.values()):

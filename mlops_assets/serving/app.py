@@ -1,8 +1,8 @@
 """The gateway's HTTP interface: predict, by either protocol, take feedback, and answer what goes wrong."""
 
 import time
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from functools import partial
 from typing import Any
 
@@ -24,13 +24,13 @@ from mlops_assets.serving.binary_tensors import HEADER
 from mlops_assets.serving.bodies import Answered, Intake, Sent, json_response
 from mlops_assets.serving.callers import FEEDBACK, PREDICT, PROBE, Caller
 from mlops_assets.serving.counts import Counts
-from mlops_assets.serving.discretion import ENTITY_HEADER, entities_of, message_logged
+from mlops_assets.serving.discretion import ENTITY_HEADER, message_logged
 from mlops_assets.serving.feedback import take_feedback
-from mlops_assets.serving.front import Front
-from mlops_assets.serving.inference import Asked, answer_rows
+from mlops_assets.serving.front import REFUSED, Front
 from mlops_assets.serving.information import Everyone, Information
 from mlops_assets.serving.meters import DENIED, Meters
 from mlops_assets.serving.permission import permitted
+from mlops_assets.serving.predictions import Predictions, Question
 from mlops_assets.serving.problems import Problem
 from mlops_assets.serving.protocols import PREDICTION_PATHS, Protocol
 from mlops_assets.serving.refusal import Refusal
@@ -71,18 +71,23 @@ class Gateway:
         self._router, self._recorder, self._meters = router, recorder, meters
         self._most_requests, self._requests = most_requests, 0
         self._intake = intake or Intake()
-        self.shadow = Shadow(meters)
-        self._arms = Arms(recorder, self.shadow)
+        self._arms = Arms(recorder, meters)
         self._threads = anyio.CapacityLimiter(_THREADS)
+        self._predictions = Predictions(self._arms, self._threads)
         self._log_problem: Problem | None = None
         self._access = access or Access.embedded()
         self._information = Information(router, meters, everyone or self._alone, self._access)
         if serve_unlogged:
             recorder.unlogged = self._left_unlogged
 
+    @property
+    def shadow(self) -> Shadow:
+        """What asks the unseen arms of rollouts."""
+        return self._arms.shadow
+
     def front(self) -> Front:
         """Return what answers usual requests before they reach the application."""
-        return Front(lambda: self._router.table, self._recorder, self._meters, self._access)
+        return Front(lambda: self._router.table, self._arms, self._meters, self._access)
 
     def app(self) -> Starlette:
         """Return the ASGI application, which answers any request; it starts and stops the router."""
@@ -122,9 +127,13 @@ class Gateway:
     async def feedback(self, request: Request) -> Response:
         """Take what turned out to be true, also for a model that no longer serves."""
         table, model = request.scope[CALLER].view(self._router.table), request.path_params["model"]
-        return await self._work(
-            request, lambda sent: Answered.json(take_feedback(self._recorder, table, model, sent))
-        )
+        sent = await self._received(request)
+
+        def take() -> Answered:
+            return Answered.json(take_feedback(self._recorder, table, model, sent))
+
+        with self._working():
+            return _response(await anyio.to_thread.run_sync(take, limiter=self._threads))
 
     def _resolve(self, request: Request) -> tuple[Resident, LiveRollout | None]:
         name, version = request.path_params["model"], request.path_params.get("version")
@@ -144,38 +153,41 @@ class Gateway:
         probe = request.headers.get("x-mlops-probe") == "1" and caller.may(PROBE)
         request.state.probe = probe
         resident, rollout = self._resolve(request)
-
-        def work(sent: Sent) -> Answered:
-            rows, form = protocol.read(sent, resident)
-            entities = entities_of(rows, resident.package.manifest, request.headers.get(ENTITY_HEADER))
-            asked = Asked(request.state.started, probe, entities=entities, caller=caller.name)
-            if rollout is None or probe:
-                answered_by, answer = resident, answer_rows(self._recorder, resident, rows, asked)
-            else:
-                answered_by, answer = self._arms.answer(
-                    resident, rollout, rows, lambda version: protocol.read(sent, version)[0], asked
-                )
-                request.state.resident = answered_by
-            request.state.rows = len(answer.prediction_ids)
-            return protocol.answered(form, answered_by, answer)
-
-        response = await self._work(request, work)
+        if (refused := request.scope.get(REFUSED)) is not None:
+            raise refused
+        sent = await self._received(request)
+        question = Question(
+            protocol,
+            sent,
+            resident,
+            None if probe else rollout,
+            request.state.started,
+            probe,
+            caller.name,
+            request.headers.get(ENTITY_HEADER),
+        )
+        with self._working():
+            predicted = await self._predictions.answer(question)
+        request.state.resident, request.state.rows = predicted.resident, predicted.rows
         self._count(request, 200)
-        return response
+        return _response(predicted.answered)
 
-    async def _work(self, request: Request, work: Callable[[Sent], Answered]) -> Response:
-        """Work on a request's body in a thread of ours, if there are not too many already."""
+    async def _received(self, request: Request) -> Sent:
+        """Take in a request's body, unless too many are being answered already."""
         self._require_room()
         content = await self._intake.read(request)
         self._require_room()
-        sent = Sent(content, request.headers.get("content-type", ""), request.headers.get(HEADER))
         request.state.started = time.perf_counter()  # how long a client took to send is not our latency
+        return Sent(content, request.headers.get("content-type", ""), request.headers.get(HEADER))
+
+    @contextmanager
+    def _working(self) -> Iterator[None]:
+        """Count a request as one that is being answered."""
         self._requests += 1
         try:
-            answer = await anyio.to_thread.run_sync(work, sent, limiter=self._threads)
+            yield
         finally:
             self._requests -= 1
-        return Response(answer.content, headers=answer.headers, media_type=answer.media_type)
 
     def _require_room(self) -> None:
         if self._requests >= self._most_requests:
@@ -273,3 +285,7 @@ class Gateway:
         elif self._log_problem is None:
             self._log_problem = Problem("log_unwritable", None, None, problem)
             self._meters.incidents.labels("log_unwritable", "").inc()
+
+
+def _response(answered: Answered) -> Response:
+    return Response(answered.content, headers=answered.headers, media_type=answered.media_type)

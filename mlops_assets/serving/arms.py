@@ -1,4 +1,4 @@
-"""Who answers a request while a rollout runs, and what is done for the comparison.
+"""Who answers requests, one version or by a split, and what is done for the comparison of two.
 
 A request is answered by one version, whole. It belongs to the entity it is about, so that a person who has
 seen the challenger goes on seeing it; a request about nobody in particular, or about several, is sent by
@@ -6,136 +6,145 @@ chance. Where the challenger fails the champion answers, and the failure counts 
 """
 
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import TypeAlias
+
+from msgspec.structs import replace
 
 from mlops_assets.errors import StorageError
 from mlops_assets.prediction_log.recorder import Recorder
-from mlops_assets.prediction_log.records import (
-    CHALLENGER,
-    CHAMPION,
-    FALLBACK,
-    MODEL_FAILED,
-    SHADOW,
-    Failure,
-)
-from mlops_assets.serving.discretion import Entities, as_logged, message_logged
-from mlops_assets.serving.inference import Answer, Asked, answer_rows
-from mlops_assets.serving.matrices import Matrix
+from mlops_assets.prediction_log.records import CHALLENGER, CHAMPION, FALLBACK, SHADOW
+from mlops_assets.serving.batches import Asked, Batch, ReadAgain
+from mlops_assets.serving.discretion import only
+from mlops_assets.serving.inference import Answer, answer_each, log_failure
+from mlops_assets.serving.meters import Meters
 from mlops_assets.serving.refusal import Refusal
-from mlops_assets.serving.rows import Rows
-from mlops_assets.serving.shadow import Shadow
+from mlops_assets.serving.shadow import Shadow, Unseen
 from mlops_assets.serving.table import LiveRollout, Resident
+from mlops_assets.serving.usual_requests import Decoded, Layout
 
-ReadAgain: TypeAlias = Callable[[Resident], Rows | Matrix]
-"""Reads a request as another version takes it."""
+Outcome: TypeAlias = tuple[Resident, Answer | Refusal | StorageError]
+"""The version that had to answer a request, and its answer or why there is none."""
 
 
-@dataclass(frozen=True)
 class Arms:
-    """Answers requests to models that are in a rollout.
+    """Answers requests.
 
     Args:
         recorder: Writes the prediction log.
-        shadow: Asks the unseen arm.
+        meters: Counts what the shadow drops.
+
+    Attributes:
+        shadow: Asks the arm that does not answer.
     """
 
-    recorder: Recorder
-    shadow: Shadow
+    def __init__(self, recorder: Recorder, meters: Meters) -> None:
+        self._recorder = recorder
+        self.shadow = Shadow(self._ask_unseen, meters)
+
+    def answer_decoded(
+        self,
+        champion: Resident,
+        rollout: LiveRollout | None,
+        layout: Layout,
+        requests: Sequence[tuple[Decoded, Asked]],
+    ) -> list[Outcome | None]:
+        """Return the outcome of requests of which hardly a value has been looked at.
+
+        Args:
+            champion: The version that serves by right, or was asked for.
+            rollout: How its traffic is split; None if it is not. Both arms take the same requests.
+            layout: How the columns lie in the rows of all of them.
+            requests: The requests.
+
+        Returns:
+            Of each request the outcome; None if its rows do not fit, and have to be read another way to tell
+            why.
+        """
+        values = champion.reader.values(layout, [row for rows, _ in requests for row in rows.rows])
+        if values is not None:
+            return [*self.answer(champion, rollout, Batch(values, requests))]
+        if len(requests) == 1:
+            return [None]
+        middle = len(requests) // 2
+        halves = requests[:middle], requests[middle:]
+        return [each for half in halves for each in self.answer_decoded(champion, rollout, layout, half)]
 
     def answer(
         self,
         champion: Resident,
-        rollout: LiveRollout,
-        rows: Rows | Matrix,
-        read: ReadAgain,
-        asked: Asked,
-    ) -> tuple[Resident, Answer]:
-        """Return which version answered, and what.
+        rollout: LiveRollout | None,
+        batch: Batch,
+        read: ReadAgain | None = None,
+    ) -> list[Outcome]:
+        """Return the outcome of each request.
 
         Args:
-            champion: The version that serves by right.
-            rollout: How its traffic is split.
-            rows: The request, as the champion takes it.
-            read: Reads it as another version takes it.
-            asked: What else is known of the request.
-
-        Raises:
-            Refusal: The champion has no answer for these rows.
-            StorageError: The log cannot be written; nothing is answered.
+            champion: The version that serves by right, or was asked for.
+            rollout: How its traffic is split; None if it is not.
+            batch: The requests, as the champion takes them.
+            read: Reads the request, which has to be the only one then, as another version takes it; None
+                if the challenger takes the same.
         """
-        base = self.recorder.ids.new(champion.model)
-        entity = _only(asked.entities)
-        tried = rollout.is_challengers(entity or base)
-        arm, other = (CHALLENGER, champion) if tried else (CHAMPION, rollout.challenger)
-        asked = asked.of(base, arm, rollout.serial)
-        try:
-            if not tried:
-                return champion, answer_rows(self.recorder, champion, rows, asked)
-            return rollout.challenger, self._challengers(champion, rollout, rows, read, asked)
-        except Refusal as refusal:
-            self._failed(champion if not tried else rollout.challenger, refusal, asked)
-            if not tried:
-                refusal.is_logged = True
-                raise
-            return champion, answer_rows(
-                self.recorder, champion, rows, asked.of(base, FALLBACK, rollout.serial)
-            )
-        finally:
-            if rollout.paired:
-                self._ask_unseen(other, champion, rows, read, asked.of(base, SHADOW, rollout.serial))
+        if rollout is None:
+            return [(champion, answer) for answer in answer_each(self._recorder, champion, batch)]
+        batch = batch.asked(lambda asked: self._assigned(champion, rollout, asked))
+        outcomes: dict[int, Outcome] = {}
+        began = time.perf_counter()
+        for arm, answers in ((CHAMPION, self._champions), (CHALLENGER, self._challengers)):
+            places = [place for place, (_, asked) in enumerate(batch.requests) if asked.arm == arm]
+            if not places:
+                continue
+            part = batch.part(places)
+            if outcomes:  # the time for which one arm has to wait for the other is not its own
+                part = part.later(time.perf_counter() - began)
+            outcomes.update(zip(places, answers(champion, rollout, part, read), strict=True))
+        return [outcomes[place] for place in range(len(outcomes))]
+
+    def _assigned(self, champion: Resident, rollout: LiveRollout, asked: Asked) -> Asked:
+        base = self._recorder.ids.new(champion.model)
+        tried = rollout.is_challengers(only(asked.entities) or base)
+        return replace(asked, base=base, arm=CHALLENGER if tried else CHAMPION, traffic=rollout.serial)
+
+    def _champions(
+        self, champion: Resident, rollout: LiveRollout, batch: Batch, read: ReadAgain | None
+    ) -> list[Outcome]:
+        answers = self._answers(champion, batch)
+        if rollout.paired:
+            self.shadow.offer(Unseen(rollout.challenger, batch, read))
+        return [(champion, answer) for answer in answers]
 
     def _challengers(
-        self, champion: Resident, rollout: LiveRollout, rows: Rows | Matrix, read: ReadAgain, asked: Asked
-    ) -> Answer:
+        self, champion: Resident, rollout: LiveRollout, batch: Batch, read: ReadAgain | None
+    ) -> list[Outcome]:
         challenger = rollout.challenger
-        return answer_rows(self.recorder, challenger, _as_taken_by(challenger, champion, rows, read), asked)
+        answers = self._answers(challenger, batch, read)
+        outcomes: list[Outcome] = [(challenger, answer) for answer in answers]
+        if failed := [place for place, answer in enumerate(answers) if isinstance(answer, Refusal)]:
+            instead = answer_each(self._recorder, champion, batch.part(failed).on(FALLBACK))
+            for place, answer in zip(failed, instead, strict=True):
+                outcomes[place] = champion, answer
+        if rollout.paired:
+            self.shadow.offer(Unseen(champion, batch))
+        return outcomes
 
-    def _ask_unseen(
-        self, unseen: Resident, champion: Resident, rows: Rows | Matrix, read: ReadAgain, asked: Asked
-    ) -> None:
-        def ask() -> None:
-            later = asked.from_now()
-            try:
-                answer_rows(self.recorder, unseen, _as_taken_by(unseen, champion, rows, read), later)
-            except Refusal as refusal:
-                self._failed(unseen, refusal, later)
-            except StorageError:
-                pass  # whoever answers callers tells of it
+    def _ask_unseen(self, unseen: Unseen) -> None:
+        now = time.perf_counter()
+        batch = unseen.batch.asked(lambda asked: replace(asked, started=now, arm=SHADOW))
+        self._answers(unseen.resident, batch, unseen.read)
 
-        self.shadow.offer(unseen.model, ask)
-
-    def _failed(self, version: Resident, refusal: Refusal, asked: Asked) -> None:
-        """Log that an arm has no answer; not to take what the champion takes is to have none."""
-        about = _only(asked.entities)
-        manifest, pseudonyms = version.package.manifest, self.recorder.pseudonyms
-        status = refusal.status if refusal.status in MODEL_FAILED else 422
-        failure = Failure(
-            version.model,
-            time.time_ns() // 1000,
-            status,
-            message_logged(str(refusal), version.treatments),
-            caller=asked.caller,
-            base=asked.base,
-            version=version.version,
-            arm=asked.arm,
-            traffic=asked.traffic,
-            entity=as_logged([about], manifest, pseudonyms)[0],
-        )
+    def _answers(
+        self, version: Resident, batch: Batch, read: ReadAgain | None = None
+    ) -> Sequence[Answer | Refusal | StorageError]:
+        """Have one arm answer, and log where it fails; not to take what the champion takes is to fail."""
         try:
-            self.recorder.failure(failure)
-        except StorageError:
-            if self.recorder.unlogged is None:
-                raise
-
-
-def _only(entities: Entities | None) -> str | None:
-    """Return the entity that all rows are about, if they are about one."""
-    return entities[0] if entities and len({*entities}) == 1 else None
-
-
-def _as_taken_by(
-    version: Resident, champion: Resident, rows: Rows | Matrix, read: ReadAgain
-) -> Rows | Matrix:
-    return rows if version.takes == champion.takes else read(version)
+            if read is not None:
+                ((_, asked),) = batch.requests
+                batch = Batch.of(read(version), asked)
+            answers = answer_each(self._recorder, version, batch)
+        except Refusal as refusal:
+            answers = [refusal]
+        return [
+            log_failure(self._recorder, version, answer, asked) if isinstance(answer, Refusal) else answer
+            for answer, (_, asked) in zip(answers, batch.requests, strict=True)
+        ]

@@ -12,8 +12,8 @@ from mlops_assets.serving.refusal import Refusal
 from mlops_assets.training.package import Manifest
 
 if TYPE_CHECKING:
-    from mlops_assets.serving.matrices import Decoded
     from mlops_assets.serving.rows import Rows
+    from mlops_assets.serving.usual_requests import Decoded
 
 ENTITY_HEADER = "x-mlops-entity"
 LONGEST_ENTITY = 256
@@ -47,7 +47,7 @@ def entities_of(
     if manifest.entity is None:
         return None
     column = manifest.entity.column
-    if (values := rows.sent.get(column)) is None:
+    if (values := rows.column(column)) is None:
         return None
     return entities_in(values, column)
 
@@ -59,6 +59,11 @@ def entities_in(values: Iterable[Any], column: str) -> list[str | None]:
         Refusal: 400: one is neither text nor a number, or too long.
     """
     return [_entity(value, f"column {column!r}, row {row}") for row, value in enumerate(values)]
+
+
+def only(entities: Entities | None) -> str | None:
+    """Return the entity that all rows of a request are about, if they are about one."""
+    return entities[0] if entities and len({*entities}) == 1 else None
 
 
 def entity_named(value: Any, where: str) -> str:

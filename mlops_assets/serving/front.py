@@ -16,42 +16,40 @@ from typing import Any
 from urllib.parse import unquote
 
 import httptools
+from msgspec import Struct
 from starlette.routing import compile_path
 
-from mlops_assets.errors import StorageError
-from mlops_assets.prediction_log.recorder import Recorder
 from mlops_assets.serving.access import Access
+from mlops_assets.serving.arms import Arms, Outcome
+from mlops_assets.serving.batches import Asked
 from mlops_assets.serving.binary_tensors import HEADER
 from mlops_assets.serving.callers import PREDICT
-from mlops_assets.serving.discretion import ENTITY_HEADER
-from mlops_assets.serving.inference import Answer, Asked, answer_together
-from mlops_assets.serving.matrices import Decoded, Layout
+from mlops_assets.serving.discretion import ENTITY_HEADER, entities_of
+from mlops_assets.serving.inference import Answer
 from mlops_assets.serving.meters import Meters
-from mlops_assets.serving.protocols import PREDICTION_PATHS, Protocol
+from mlops_assets.serving.protocols import PREDICTION_PATHS, Protocol, usual_rows
 from mlops_assets.serving.refusal import Refusal
-from mlops_assets.serving.table import Resident, Table
+from mlops_assets.serving.table import LiveRollout, Resident, Table, are_quick
+from mlops_assets.serving.usual_requests import Decoded, Layout
 
 Scope = MutableMapping[str, Any]
 """What ASGI calls the head of a request; what is noted in it stays with the request if it is passed on."""
 
 Reply = Callable[[bytes | None], None]
 
-# More rows keep other requests waiting for longer than a thread costs.
+# More that came in one turn are not kept waiting for the next.
 _MOST_ROWS = 128
 _MOST_DIGITS = 5  # of a body's length; what may have to be refused is not waited for
 _URLS_REMEMBERED, _LONGEST_REMEMBERED = 4096, 512
 _PATHS = [(compile_path(path)[0], protocol) for path, protocol in PREDICTION_PATHS.items()]
 # They change how a request is read or counted.
 _UNUSUAL = frozenset(
-    {
-        HEADER.encode(),
-        b"x-mlops-probe",
-        ENTITY_HEADER.encode(),
-        b"expect",
-        b"content-encoding",
-        b"transfer-encoding",
-    }
+    {HEADER.encode(), b"x-mlops-probe", b"expect", b"content-encoding", b"transfer-encoding"}
 )
+_ENTITY = ENTITY_HEADER.encode()
+_NAMED = "mlops.entity"
+REFUSED = "mlops.unanswered"
+"""Under this name the scope of a request that is passed on may hold why there is no answer to it."""
 
 log = logging.getLogger("mlops_assets.gateway")
 
@@ -62,23 +60,24 @@ class Target:
 
     Attributes:
         protocol: In which form.
-        model: Of which model.
+        model: Of which model; the only one that is served if None.
         version: Of which version; the one that serves if None.
     """
 
     protocol: Protocol
-    model: str
+    model: str | None
     version: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class _Waiting:
+class _Waiting(Struct, frozen=True, gc=False):
     """A request that was taken, and whom to tell its answer."""
 
     target: Target
-    resident: Resident
+    champion: Resident
+    rollout: LiveRollout | None
     rows: Decoded
     asked: Asked
+    scope: Scope
     reply: Reply
 
 
@@ -90,15 +89,13 @@ class Front:
 
     Args:
         table: Tells what serves now.
-        recorder: Writes the prediction log.
+        arms: Answers.
         meters: What is counted.
         access: Tells who may ask.
     """
 
-    def __init__(
-        self, table: Callable[[], Table], recorder: Recorder, meters: Meters, access: Access
-    ) -> None:
-        self._table, self._recorder, self._meters, self._access = table, recorder, meters, access
+    def __init__(self, table: Callable[[], Table], arms: Arms, meters: Meters, access: Access) -> None:
+        self._table, self._arms, self._meters, self._access = table, arms, meters, access
         self._waiting: list[_Waiting] = []
         self._rows = 0
 
@@ -107,6 +104,8 @@ class Front:
         for name, value in scope["headers"]:
             if name in _UNUSUAL or (name == b"content-length" and len(value) > _MOST_DIGITS):
                 return None
+            if name == _ENTITY:
+                scope.setdefault(_NAMED, value.decode("latin-1"))  # the first counts, as everywhere
         return _target(url) if len(url) <= _LONGEST_REMEMBERED else None
 
     def take(self, target: Target, scope: Scope, body: bytes, reply: Reply) -> bool:
@@ -120,76 +119,75 @@ class Front:
                 turn; or None if it turns out to be unusual.
         """
         started = time.perf_counter()
-        try:  # first, so that whoever may not ask learns nothing of a model, not even by the time it takes
-            caller = self._access.admitted(scope, PREDICT, target.model)
-        except Refusal:
-            return False  # the application behind tells
-        table = self._table()
-        resident = table.find(target.model, target.version)
-        if resident is None or resident.reader is None or not resident.package.uses_onnx:
-            return False
-        if table.rollout(target.model, target.version) is not None:
-            return False
         try:
-            rows = target.protocol.decode_usual(body, resident.reader)
-        except Refusal:
+            waiting = self._usual(target, scope, body, reply, started)
+        except Refusal:  # the application behind tells
             return False
-        if rows is None or not rows.form.is_plain or len(rows) > _MOST_ROWS:
+        if waiting is None:
             return False
         if not self._waiting:
             asyncio.get_running_loop().call_soon(self.answer)
-        self._waiting.append(_Waiting(target, resident, rows, Asked(started, caller=caller.name), reply))
-        self._rows += len(rows)
+        self._waiting.append(waiting)
+        self._rows += len(waiting.rows)
         if self._rows >= _MOST_ROWS:
             self.answer()
         return True
 
+    def _usual(
+        self, target: Target, scope: Scope, body: bytes, reply: Reply, started: float
+    ) -> _Waiting | None:
+        """Return a request, or None if it is unusual.
+
+        Raises:
+            Refusal: It is wrong, or the caller may not ask.
+        """
+        # First, so that whoever may not ask learns nothing of a model, not even by the time it takes.
+        caller = self._access.admitted(scope, PREDICT, target.model)
+        table = self._table()
+        model = target.model if target.model is not None else caller.view(table).only_model
+        champion, rollout = table.find(model, target.version), table.rollout(model, target.version)
+        if champion is None or not are_quick(champion, rollout):
+            return None
+        if (rows := usual_rows(target.protocol, body, champion, rollout)) is None:
+            return None
+        entities = entities_of(rows, champion.package.manifest, scope.get(_NAMED))
+        asked = Asked(started, entities=entities, caller=caller.name)
+        return _Waiting(target, champion, rollout, rows, asked, scope, reply)
+
     def answer(self) -> None:
         """Answer the requests that were taken."""
         waiting, self._waiting, self._rows = self._waiting, [], 0
-        alike: defaultdict[tuple[Resident, Layout], list[_Waiting]] = defaultdict(list)
+        alike: defaultdict[tuple[Resident, LiveRollout | None, Layout], list[_Waiting]] = defaultdict(list)
         for each in waiting:
-            alike[each.resident, each.rows.layout].append(each)
-        for (resident, layout), requests in alike.items():
-            self._answer(resident, layout, requests)
+            alike[each.champion, each.rollout, each.rows.layout].append(each)
+        for key, together in alike.items():
+            requests = [(each.rows, each.asked) for each in together]
+            try:
+                outcomes = self._arms.answer_decoded(*key, requests)
+            except Exception:
+                log.exception("%s version %s: usual requests failed", key[0].model, key[0].version)
+                outcomes = [None] * len(together)
+            for each, outcome in zip(together, outcomes, strict=True):
+                self._tell(each, outcome)
 
-    def _answer(self, resident: Resident, layout: Layout, requests: list[_Waiting]) -> None:
+    def _tell(self, request: _Waiting, outcome: Outcome | None) -> None:
         try:
-            answers = self._answers(resident, layout, requests)
-        except (Refusal, StorageError):
-            answers = None  # nothing was answered, so that it can be tried again, and told what is wrong
-        except Exception:
-            log.exception("%s version %s: usual requests failed", resident.model, resident.version)
-            answers = None
-        if answers is not None:
-            for each, answer in zip(requests, answers, strict=True):
-                self._tell(each, answer)
-        elif len(requests) == 1:
-            self._tell(requests[0], None)
-        else:  # one of them may have spoilt it for all
-            for each in requests:
-                self._answer(resident, layout, [each])
-
-    def _answers(self, resident: Resident, layout: Layout, requests: list[_Waiting]) -> list[Answer] | None:
-        assert resident.reader is not None
-        numbers = [row for each in requests for row in each.rows.numbers]
-        values = resident.reader.values(layout, numbers)
-        if values is None:
-            return None
-        asked = [(each.rows, each.asked) for each in requests]
-        return answer_together(self._recorder, resident, values, asked)
-
-    def _tell(self, request: _Waiting, answer: Answer | None) -> None:
-        try:
-            request.reply(None if answer is None else self._content(request, answer))
+            request.reply(self._content(request, outcome))
         except Exception:  # others have nothing to do with it
-            log.exception("%s: an answer got lost", request.resident.model)
+            log.exception("%s: an answer got lost", request.champion.model)
 
-    def _content(self, request: _Waiting, answer: Answer) -> bytes:
-        resident, rows = request.resident, request.rows
-        content = request.target.protocol.answered(rows.form, resident, answer).content
+    def _content(self, request: _Waiting, outcome: Outcome | None) -> bytes | None:
+        """Return the answer to a request, or None if it is for the application to tell why there is none."""
+        if outcome is None:
+            return None
+        resident, answer = outcome
+        if not isinstance(answer, Answer):
+            if isinstance(answer, Refusal):
+                request.scope[REFUSED] = answer
+            return None
+        content = request.target.protocol.answered(request.rows.form, resident, answer).content
         took = time.perf_counter() - request.asked.started
-        self._meters.count(resident.model, resident.version, 200, took, rows=len(rows))
+        self._meters.count(resident.model, resident.version, 200, took, rows=len(request.rows))
         return content
 
 
@@ -203,5 +201,5 @@ def _target(url: bytes) -> Target | None:
     for pattern, protocol in _PATHS:
         if (match := pattern.match(path)) is not None:
             named = match.groupdict()
-            return Target(protocol, named["model"], named.get("version")) if "model" in named else None
+            return Target(protocol, named.get("model"), named.get("version"))
     return None

@@ -3,19 +3,21 @@
 import logging
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
 
 from mlops_assets.errors import DataError, StorageError
 from mlops_assets.prediction_log.instants import microseconds
 from mlops_assets.prediction_log.prediction_ids import row_id
 from mlops_assets.prediction_log.recorder import Recorder
-from mlops_assets.prediction_log.records import SHADOW, Answers
-from mlops_assets.serving.discretion import Entities, as_logged, entities_of
-from mlops_assets.serving.matrices import Decoded, Matrix
+from mlops_assets.prediction_log.records import MODEL_FAILED, SHADOW, Answers, Failure
+from mlops_assets.serving.batches import Asked, Batch, Request
+from mlops_assets.serving.discretion import as_logged, message_logged, only
 from mlops_assets.serving.refusal import Refusal
 from mlops_assets.serving.rows import Rows
 from mlops_assets.serving.table import Resident
+from mlops_assets.serving.usual_requests import Decoded, Values
 
 if TYPE_CHECKING:
     import numpy as np
@@ -23,100 +25,106 @@ if TYPE_CHECKING:
 log = logging.getLogger("mlops_assets.gateway")
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """A logged prediction for each row of a request."""
-
-    predicted: "np.ndarray[Any, Any]"
-    prediction_ids: list[str]
-
-
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """What is known of a request besides its rows.
+class Answer(Struct, frozen=True, gc=False):
+    """A logged prediction for each row of a request.
 
     Attributes:
-        started: ``time.perf_counter()`` when the whole request was there.
-        probe: Whether the platform itself asked.
-        entities: Whom or what each row is about; None if nobody said.
-        base: Id of its predictions; a new one if empty.
-        arm: Which side of a traffic split answers it.
-        traffic: Serial of the traffic record by which that was chosen; 0 if the traffic is not split.
-        caller: Who asked.
+        predicted: The predictions.
+        base: Id of the first; see :func:`~mlops_assets.prediction_log.prediction_ids.row_id` for the others.
     """
 
-    started: float
-    probe: bool = False
-    entities: Entities | None = None
-    base: str = ""
-    arm: str = ""
-    traffic: int = 0
-    caller: str = ""
+    predicted: "np.ndarray[Any, Any]"
+    base: str
 
-    def of(self, base: str, arm: str, traffic: int) -> "Asked":
-        """Return it as one side of a traffic split is asked."""
-        return replace(self, base=base, arm=arm, traffic=traffic)
-
-    def from_now(self) -> "Asked":
-        """Return it as if it had come now."""
-        return replace(self, started=time.perf_counter())
+    @property
+    def prediction_ids(self) -> list[str]:
+        """The id of each prediction."""
+        return [row_id(self.base, row) for row in range(len(self.predicted))]
 
 
-def answer_rows(recorder: Recorder, resident: Resident, rows: Rows | Matrix, asked: Asked) -> Answer:
+def answer_each(
+    recorder: Recorder, resident: Resident, batch: Batch
+) -> Sequence[Answer | Refusal | StorageError]:
+    """Answer requests together; where one of them spoils that, it alone goes without an answer.
+
+    Args:
+        recorder: Writes the prediction log.
+        resident: The version that answers.
+        batch: The requests.
+
+    Returns:
+        Of each request the answer or why there is none: the model cannot take its rows, or the log cannot be
+        written.
+    """
+    try:
+        return answer_together(recorder, resident, batch)
+    except StorageError as error:
+        return [error] * len(batch.requests)
+    except Refusal as refusal:
+        if len(batch.requests) == 1:
+            return [refusal]
+    places, middle = range(len(batch.requests)), len(batch.requests) // 2
+    halves = [batch.part(places[:middle]), batch.part(places[middle:])]
+    return [answer for half in halves for answer in answer_each(recorder, resident, half)]
+
+
+def answer_together(recorder: Recorder, resident: Resident, batch: Batch) -> list[Answer]:
     """Predict, log and return; what is returned survives this process, and soon a power cut.
 
-    Only if answers may leave unlogged (see :attr:`Recorder.unlogged`) does one leave without.
+    It takes one prediction and one write, so that all requests are answered or none. Only if answers may
+    leave unlogged (see :attr:`Recorder.unlogged`) does one leave without being in the log.
 
     Args:
         recorder: Writes the prediction log.
         resident: The version that answers.
-        rows: The request's rows.
-        asked: What else is known of the request. Entities are as clients call them; if they are None, what
-            the rows themselves say.
+        batch: The requests.
 
     Raises:
-        Refusal: 422 if the model has no answer for these rows; 400 for an entity that is none.
+        Refusal: 422 if the model has no answer for one of the rows.
         StorageError: The log cannot be written; nothing is answered.
     """
     recorder.require_usable()
-    predicted = _predict(resident, rows.values if isinstance(rows, Matrix) else rows)
-    (answer,) = _logged(recorder, resident, [(rows, asked)], predicted)
+    answers = _logged(recorder, resident, batch.requests, _predict(resident, batch.values))
+    _, asked = batch.requests[0]
     if not asked.probe and asked.arm != SHADOW:
-        if isinstance(rows, Matrix):
-            resident.plausibility.look(rows.values)
-        else:
-            resident.plausibility.look_at_frame(rows.frame)
-    return answer
-
-
-def answer_together(
-    recorder: Recorder,
-    resident: Resident,
-    values: "np.ndarray[Any, Any]",
-    requests: Sequence[tuple[Decoded, Asked]],
-) -> list[Answer]:
-    """Answer requests as :func:`answer_rows` does one: with one prediction and one write, all or none.
-
-    Args:
-        recorder: Writes the prediction log.
-        resident: The version that answers.
-        values: The rows of all requests, one after the other; see :attr:`Matrix.values`.
-        requests: The rows of each, of which all have the same columns, and what else is known of it.
-
-    Raises:
-        Refusal: 422 if the model has no answer for one of these rows.
-        StorageError: The log cannot be written; nothing is answered.
-    """
-    recorder.require_usable()
-    answers = _logged(recorder, resident, requests, _predict(resident, values))
-    resident.plausibility.look(values)
+        resident.plausibility.look(batch.values)
     return answers
+
+
+def log_failure(
+    recorder: Recorder, version: Resident, refusal: Refusal, asked: Asked
+) -> Refusal | StorageError:
+    """Log that one side of a traffic split has no answer to a request.
+
+    Returns:
+        What the caller is told: the refusal; or that nothing can be written, where no answer may leave then.
+    """
+    manifest = version.package.manifest
+    failure = Failure(
+        version.model,
+        time.time_ns() // 1000,
+        refusal.status if refusal.status in MODEL_FAILED else 422,
+        message_logged(str(refusal), version.treatments),
+        caller=asked.caller,
+        base=asked.base,
+        version=version.version,
+        arm=asked.arm,
+        traffic=asked.traffic,
+        entity=as_logged([only(asked.entities)], manifest, recorder.pseudonyms)[0],
+    )
+    try:
+        recorder.failure(failure)
+    except StorageError as error:
+        if recorder.unlogged is None:
+            return error
+    refusal.is_logged = True
+    return refusal
 
 
 def _logged(
     recorder: Recorder,
     resident: Resident,
-    requests: Sequence[tuple[Rows | Decoded, Asked]],
+    requests: Sequence[Request],
     predicted: "np.ndarray[Any, Any]",
 ) -> list[Answer]:
     """Log what was predicted for all rows of some requests; return it request by request."""
@@ -126,7 +134,7 @@ def _logged(
     columns: tuple[str, ...] = ()
     start = 0
     for rows, asked in requests:
-        entities = entities_of(rows, manifest) if asked.entities is None else asked.entities
+        entities = asked.entities
         columns, values = rows.logged
         end = start + len(rows)
         base = asked.base or recorder.ids.new(resident.model)
@@ -144,7 +152,7 @@ def _logged(
             traffic=asked.traffic,
         )
         records.append(record)
-        answers.append(Answer(predicted[start:end], [row_id(base, row) for row in range(end - start)]))
+        answers.append(Answer(predicted[start:end], base))
         start = end
     _log(recorder, resident, columns, records)
     return answers
@@ -165,14 +173,14 @@ def _log(
         recorder.unlogged(resident.model, sum(len(record.outputs) for record in records))
 
 
-def _predict(resident: Resident, rows: "Rows | np.ndarray[Any, Any]") -> "np.ndarray[Any, Any]":
+def _predict(resident: Resident, values: Values) -> "np.ndarray[Any, Any]":
     import numpy as np
 
     try:
-        if isinstance(rows, Rows):
-            predicted = resident.package.predict(rows.frame)
+        if isinstance(values, np.ndarray):
+            predicted = resident.package.predict_values(values)
         else:
-            predicted = resident.package.predict_values(rows)
+            predicted = resident.package.predict(values)
     except DataError as error:
         raise Refusal(422, str(error)) from error
     except Exception as error:

@@ -7,15 +7,15 @@ from mlops_assets.errors import did_you_mean
 from mlops_assets.serving.answer_form import AnswerForm, answer_form
 from mlops_assets.serving.binary_tensors import HEADER, as_bytes, filled_in, parted
 from mlops_assets.serving.bodies import Answered, Sent, dumped, read_json
-from mlops_assets.serving.matrices import Matrix, MatrixReader
 from mlops_assets.serving.refusal import Refusal
 from mlops_assets.serving.rows import Rows, member, quoted_value, require_at_most, rows_of
+from mlops_assets.serving.usual_requests import Checked, Reader
 from mlops_assets.training.package import Manifest
 
 if TYPE_CHECKING:
     import numpy as np
 
-Asked = tuple[Rows | Matrix, AnswerForm]
+Asked = tuple[Rows | Checked, AnswerForm]
 """A request's rows, and what is asked of the answer."""
 
 _DECLARED = {
@@ -48,12 +48,12 @@ _FITS: dict[str, Callable[[Any], bool]] = {
 TENSOR_TYPES = tuple(_FITS)
 
 
-def read_request(sent: Sent, reader: MatrixReader | None, manifest: Manifest) -> Asked:
+def read_request(sent: Sent, reader: Reader, manifest: Manifest) -> Asked:
     """Read a request, of whose tensors some may follow the JSON as bytes.
 
     Args:
         sent: What the client sent.
-        reader: Reads usual requests, if the model takes numbers.
+        reader: Reads usual requests.
         manifest: Declares inputs and outputs.
 
     Raises:
@@ -63,7 +63,7 @@ def read_request(sent: Sent, reader: MatrixReader | None, manifest: Manifest) ->
     if sent.json_length is not None:
         head, tail = parted(sent.content, sent.json_length)
         body = filled_in(read_json(head), tail)
-    if reader and (found := reader.read_oip(sent.content if body is None else body)):
+    if found := reader.read_oip(sent.content if body is None else body):
         rows, form = found, found.form
         return rows, _of_known_outputs(form, manifest)
     body = sent.json() if body is None else body

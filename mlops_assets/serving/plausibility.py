@@ -41,56 +41,104 @@ class Plausibility:
         self.outside: Counter[str] = Counter()
         self.anomalous, self.score = 0, 0.0
         self._lock = threading.Lock()
-        self._names = [column.name for column in manifest.inputs]
-        self._numbers = [column.name for column in manifest.inputs if column.type in NUMBERS]
-        self._declared = [c for c in manifest.inputs if c.range is not None or c.allowed is not None]
+        numbers = [column for column in manifest.inputs if column.type in NUMBERS]
+        self._numbers = [column.name for column in numbers]
+        self._declared = Declared(numbers)
+        self._texts = [column for column in manifest.inputs if column.allowed and column not in numbers]
         seen = [manifest.envelope.get(name, (-np.inf, np.inf)) for name in self._numbers]
         self._low, self._high = np.array(seen, dtype="float64").reshape(-1, 2).T
         width = self._high - self._low
         self._width = np.where((width > 0) & np.isfinite(width), width, 1.0)
-        self._is_learnt = bool(manifest.envelope)
+        self._looks_at_numbers = bool(self._declared.columns or manifest.envelope)
 
-    def look(self, values: "Array") -> None:
-        """Count what is outside in the rows of a model of numbers.
+    def look(self, values: "Array | pd.DataFrame") -> None:
+        """Count what is outside.
 
         Args:
-            values: Numbers by row and input; shape (n, inputs).
+            values: Rows as the model takes them: numbers by row and input, or a frame of raw columns.
         """
-        if not (self._declared or self._is_learnt):
-            return
-        found = {c.name: outside(c, values[:, self._names.index(c.name)]) for c in self._declared}
-        self._count(found, values)
-
-    def look_at_frame(self, frame: "pd.DataFrame") -> None:
-        """Count what is outside in any rows."""
-        if not (self._declared or self._is_learnt):
-            return
-        found = {column.name: _outside_in(frame, column) for column in self._declared}
-        self._count(found, frame[self._numbers].to_numpy(dtype="float64", na_value=float("nan")))
-
-    def _count(self, found: "dict[str, Array]", numbers: "Array") -> None:
         import numpy as np
 
-        score = np.zeros(len(numbers))
-        if self._is_learnt:
-            beyond = np.maximum(self._low - numbers, numbers - self._high) / self._width
-            # What is missing is not outside; comparisons with it are False.
-            beyond = np.where(beyond > 0, np.minimum(beyond, 1.0), 0.0)
-            score = beyond.mean(axis=1)
+        if not isinstance(values, np.ndarray):
+            for column in self._texts:
+                self._count(column.name, _outside_in(values, column))
+            values = values[self._numbers].to_numpy(dtype="float64", na_value=float("nan"))
+        if self._looks_at_numbers:
+            self._look_at_numbers(values)
+
+    def _look_at_numbers(self, numbers: "Array") -> None:
+        import numpy as np
+
+        # Nearly always nothing is outside, and to see that takes least.
+        if self._declared.columns and np.count_nonzero(found := self._declared.outside(numbers)):
+            for place in np.flatnonzero(found.any(axis=0)):
+                self._count(self._declared.columns[place].name, found[:, place])
+        # What is missing is not outside: comparisons with it are False.
+        beyond = (numbers < self._low) | (numbers > self._high)
+        if np.count_nonzero(beyond):
+            rows = numbers[beyond.any(axis=1)]
+            distance = np.maximum(self._low - rows, rows - self._high) / self._width
+            score = np.where(distance > 0, np.minimum(distance, 1.0), 0.0).mean(axis=1)
+            with self._lock:
+                self.anomalous += len(rows)
+                self.score += float(score.sum())
+
+    def _count(self, name: str, outside: "Array") -> None:
+        import numpy as np
+
         with self._lock:
-            for name, rows in found.items():
-                self.outside[name] += int(np.count_nonzero(rows))
-            self.anomalous += int(np.count_nonzero(score))
-            self.score += float(score.sum())
+            self.outside[name] += int(np.count_nonzero(outside))
 
 
-def refusing(inputs: Sequence[Column]) -> list[tuple[int, Column]]:
-    """Return the columns that refuse what they do not allow, with their places."""
-    return [
-        (place, column)
-        for place, column in enumerate(inputs)
-        if column.outside == "refuse" and (column.range is not None or column.allowed is not None)
-    ]
+class Declared:
+    """What columns of numbers declare to be allowed.
+
+    Args:
+        columns: The columns.
+        refusing: Whether only those are meant that refuse all else.
+
+    Attributes:
+        columns: Those of them that declare something.
+    """
+
+    def __init__(self, columns: Sequence[Column], *, refusing: bool = False) -> None:
+        import numpy as np
+
+        places = [
+            place
+            for place, column in enumerate(columns)
+            if (column.range or column.allowed) and (column.outside == "refuse" or not refusing)
+        ]
+        self.columns = [columns[place] for place in places]
+        self._places = None if len(places) == len(columns) else places
+        ranges = [column.range or (None, None) for column in self.columns]
+        self._low = np.array([-np.inf if low is None else low for low, _ in ranges])
+        self._high = np.array([np.inf if high is None else high for _, high in ranges])
+        self._listed = [(i, list(column.allowed)) for i, column in enumerate(self.columns) if column.allowed]
+
+    def outside(self, numbers: "Array") -> "Array":
+        """Return which numbers their column does not allow; a missing one is another matter.
+
+        Args:
+            numbers: By row and column, of all columns.
+
+        Returns:
+            By row and column, of those that declare something.
+        """
+        import numpy as np
+
+        if self._places is not None:
+            numbers = numbers[:, self._places]
+        found = (numbers < self._low) | (numbers > self._high)
+        for place, allowed in self._listed:
+            values = numbers[:, place]
+            found[:, place] = ~np.isin(values, allowed) & ~np.isnan(values)
+        return np.asarray(found)
+
+
+def refusing(columns: Sequence[Column]) -> list[Column]:
+    """Return the columns that refuse what they do not declare."""
+    return [column for column in columns if column.outside == "refuse" and (column.range or column.allowed)]
 
 
 def require_allowed(frame: "pd.DataFrame", inputs: Sequence[Column]) -> None:
@@ -105,7 +153,7 @@ def require_allowed(frame: "pd.DataFrame", inputs: Sequence[Column]) -> None:
 
 def first_refused(frame: "pd.DataFrame", inputs: Sequence[Column]) -> Iterator[tuple[int, str, str]]:
     """Yield the first row with a value that its column refuses, the column and what is wrong, by column."""
-    for _, column in refusing(inputs):
+    for column in refusing(inputs):
         found = _outside_in(frame, column)
         if found.any():
             row = int(found.argmax())
@@ -113,23 +161,12 @@ def first_refused(frame: "pd.DataFrame", inputs: Sequence[Column]) -> Iterator[t
             yield row, column.name, f"{frame[column.name].tolist()[row]!r} is not {expected}"
 
 
-def outside(column: Column, numbers: "Array") -> "Array":
-    """Return which numbers their column does not allow; a missing one is another matter."""
-    import numpy as np
-
-    if column.allowed is not None:
-        return np.asarray(~np.isin(numbers, list(column.allowed)) & ~np.isnan(numbers))
-    assert column.range is not None
-    low, high = column.range
-    below = numbers < (-np.inf if low is None else low)
-    return np.asarray(below | (numbers > (np.inf if high is None else high)))
-
-
 def _outside_in(frame: "pd.DataFrame", column: Column) -> "Array":
     values = frame[column.name]
-    if column.allowed is not None:
-        return (~values.isin(list(column.allowed)) & values.notna()).to_numpy(dtype=bool)
-    return outside(column, values.to_numpy(dtype="float64", na_value=float("nan")))
+    if column.type not in NUMBERS:
+        return (~values.isin(list(column.allowed or ())) & values.notna()).to_numpy(dtype=bool)
+    numbers = values.to_numpy(dtype="float64", na_value=float("nan"))
+    return Declared([column]).outside(numbers.reshape(-1, 1)).reshape(-1)
 
 
 def _range(column: Column) -> str:

@@ -9,15 +9,18 @@ from mlops_assets.serving import oip
 from mlops_assets.serving.answer_form import PLAIN, AnswerForm
 from mlops_assets.serving.bodies import Answered, Sent
 from mlops_assets.serving.inference import Answer
-from mlops_assets.serving.matrices import Decoded, MatrixReader
 from mlops_assets.serving.mlflow_forms import read_mlflow
-from mlops_assets.serving.table import Resident
+from mlops_assets.serving.table import LiveRollout, Resident
+from mlops_assets.serving.usual_requests import Decoded, Reader
+
+# Others would wait for more.
+_MOST_ROWS = 128
 
 
 class Protocol(Port):
     """A form of requests and answers."""
 
-    def decode_usual(self, content: bytes, reader: MatrixReader) -> Decoded | None:
+    def decode_usual(self, content: bytes, reader: Reader) -> Decoded | None:
         """Return a usual request's rows, or None if it has to be read by :meth:`read`."""
         ...
 
@@ -38,7 +41,7 @@ class Protocol(Port):
 class OpenInference:
     """The Open Inference Protocol v2."""
 
-    def decode_usual(self, content: bytes, reader: MatrixReader) -> Decoded | None:
+    def decode_usual(self, content: bytes, reader: Reader) -> Decoded | None:
         """See :class:`Protocol`."""
         return reader.decode_oip(content)
 
@@ -61,13 +64,13 @@ class OpenInference:
 class Invocations:
     """MLflow's request forms, of which KServe's first protocol is one."""
 
-    def decode_usual(self, content: bytes, reader: MatrixReader) -> Decoded | None:
+    def decode_usual(self, content: bytes, reader: Reader) -> Decoded | None:
         """See :class:`Protocol`."""
         return reader.decode_mlflow(content)
 
     def read(self, sent: Sent, resident: Resident) -> oip.Asked:
         """See :class:`Protocol`."""
-        found = resident.reader.read_mlflow(sent.content) if resident.reader else None
+        found = resident.reader.read_mlflow(sent.content)
         return found or read_mlflow(sent.json(), resident.package.manifest), PLAIN
 
     def answered(self, _: AnswerForm, resident: Resident, answer: Answer) -> Answered:
@@ -80,6 +83,20 @@ class Invocations:
                 "prediction_ids": answer.prediction_ids,
             }
         )
+
+
+def usual_rows(
+    protocol: Protocol, content: bytes, champion: Resident, rollout: LiveRollout | None
+) -> Decoded | None:
+    """Return a request's rows if it is one that can be answered together with others, else None.
+
+    Raises:
+        Refusal: 400: what is asked of the answer is not what the protocol says.
+    """
+    if rollout is not None and not rollout.takes_same_as(champion):
+        return None
+    rows = protocol.decode_usual(content, champion.reader)
+    return rows if rows is not None and rows.form.is_plain and len(rows) <= _MOST_ROWS else None
 
 
 _OPEN_INFERENCE, _INVOCATIONS = OpenInference(), Invocations()

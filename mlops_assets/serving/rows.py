@@ -44,6 +44,15 @@ class Rows:
         return len(self.frame)
 
     @property
+    def values(self) -> "pd.DataFrame":
+        """What the model predicts from."""
+        return self.frame
+
+    def column(self, name: str) -> list[Any] | None:
+        """Return a column as it was sent, or None if it was not."""
+        return self.sent.get(name)
+
+    @property
     def logged(self) -> Logged:
         """The columns by name, for the log."""
         names = tuple(sorted(self.sent))

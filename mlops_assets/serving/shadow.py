@@ -1,69 +1,111 @@
 """The shadow: the arm that does not answer is asked as well, unseen and at nobody's cost.
 
-Requests wait in a short queue for one thread; when it is full they are dropped and counted. What the shadow
-answers is logged beside the answer that the caller had.
+Requests wait in a short queue for one thread, which answers those that wait together; when the queue is full
+they are dropped and counted. What the shadow answers is logged beside the answer that the caller had.
 """
 
 import logging
 import threading
-from collections import deque
-from collections.abc import Callable
+from collections import defaultdict
+from collections.abc import Callable, Hashable, Iterable
+from dataclasses import dataclass
+from queue import Empty, SimpleQueue
 
+from mlops_assets.serving.batches import Batch, ReadAgain
 from mlops_assets.serving.meters import Meters
+from mlops_assets.serving.table import Resident
 
 log = logging.getLogger("mlops_assets.gateway")
 
 _MOST_WAITING = 1_000
 
 
+@dataclass(frozen=True)
+class Unseen:
+    """Requests that a version is asked without answering anybody.
+
+    Attributes:
+        resident: The version.
+        batch: The requests.
+        read: Reads a request as another version takes it, if this one takes it otherwise; of one request.
+    """
+
+    resident: Resident
+    batch: Batch
+    read: ReadAgain | None = None
+
+    @property
+    def alike(self) -> Hashable:
+        """The same for what can be answered together."""
+        layout = None if self.read else self.batch.layout
+        return self.resident, layout or self
+
+
 class Shadow:
     """Asks the unseen arm.
 
     Args:
+        ask: Asks a version, and logs what it says.
         meters: Counts what is dropped.
         most_waiting: Requests that may wait.
     """
 
-    def __init__(self, meters: Meters, most_waiting: int = _MOST_WAITING) -> None:
-        self._meters, self._most_waiting = meters, most_waiting
-        self._waiting: deque[Callable[[], None]] = deque()
-        self._work, self._idle = threading.Semaphore(0), threading.Event()
-        self._lock = threading.Lock()
+    def __init__(
+        self, ask: Callable[[Unseen], None], meters: Meters, most_waiting: int = _MOST_WAITING
+    ) -> None:
+        self._ask, self._meters, self._most_waiting = ask, meters, most_waiting
+        self._queue: SimpleQueue[Unseen] = SimpleQueue()
+        self._lock, self._idle = threading.Lock(), threading.Event()
+        self._waiting = 0
         self._thread: threading.Thread | None = None
         self._idle.set()
 
-    def offer(self, model: str, ask: Callable[[], None]) -> None:
-        """Have the unseen arm asked soon, or count that it is not.
-
-        Args:
-            model: Model name.
-            ask: Asks it, and logs what it says.
-        """
-        if len(self._waiting) >= self._most_waiting:
-            self._meters.shadow_dropped.labels(model).inc()
-            return
-        self._idle.clear()
-        self._waiting.append(ask)
-        self._work.release()
-        if self._thread is None:
-            self._start()
+    def offer(self, unseen: Unseen) -> None:
+        """Have a version asked soon, or count that it is not."""
+        requests = len(unseen.batch.requests)
+        with self._lock:
+            if self._waiting + requests > self._most_waiting:
+                self._meters.shadow_dropped.labels(unseen.resident.model).inc(requests)
+                return
+            self._waiting += requests
+            self._idle.clear()
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._ask_always, name="shadow", daemon=True)
+                self._thread.start()
+        self._queue.put(unseen)
 
     def drain(self, timeout: float) -> bool:
         """Wait until nothing waits any more; return whether that is so."""
         return self._idle.wait(timeout)
 
-    def _start(self) -> None:
-        with self._lock:
-            if self._thread is None:
-                self._thread = threading.Thread(target=self._ask_always, name="shadow", daemon=True)
-                self._thread.start()
-
     def _ask_always(self) -> None:
         while True:
-            self._work.acquire()
-            try:
-                self._waiting.popleft()()
-            except Exception:  # what the shadow does harms nobody
-                log.exception("the shadow stumbled; it goes on")
-            if not self._waiting:
-                self._idle.set()
+            waiting = [self._queue.get(), *self._rest()]
+            for unseen in _together(waiting):
+                try:
+                    self._ask(unseen)
+                except Exception:  # what the shadow does harms nobody
+                    log.exception("the shadow stumbled; it goes on")
+            with self._lock:
+                self._waiting -= sum(len(unseen.batch.requests) for unseen in waiting)
+                if not self._waiting:
+                    self._idle.set()
+
+    def _rest(self) -> Iterable[Unseen]:
+        """Take what waits besides."""
+        try:
+            while True:
+                yield self._queue.get_nowait()
+        except Empty:
+            return
+
+
+def _together(waiting: Iterable[Unseen]) -> Iterable[Unseen]:
+    """Return the same requests in as few batches as can be."""
+    alike: defaultdict[Hashable, list[Unseen]] = defaultdict(list)
+    for unseen in waiting:
+        alike[unseen.alike].append(unseen)
+    for first, *others in alike.values():
+        yield Unseen(
+            first.resident, Batch.joined([first.batch, *(each.batch for each in others)]), first.read
+        )

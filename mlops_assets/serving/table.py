@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from types import MappingProxyType
-from typing import Any, Protocol
+from typing import Protocol
 
 from mlops_assets.errors import did_you_mean
 from mlops_assets.governance.evidence import Evidence
@@ -16,10 +16,12 @@ from mlops_assets.prediction_log.sensitive import Treatment
 from mlops_assets.registry.port import CHAMPION, DRILL, PREVIOUS_CHAMPION
 from mlops_assets.rollout.plan import Split
 from mlops_assets.serving.discretion import treatments_of
+from mlops_assets.serving.frames import FrameReader
 from mlops_assets.serving.matrices import MatrixReader
 from mlops_assets.serving.plausibility import Plausibility
 from mlops_assets.serving.problems import Problem
 from mlops_assets.serving.refusal import Refusal
+from mlops_assets.serving.usual_requests import Reader
 from mlops_assets.training.package import PackagedModel
 
 
@@ -40,9 +42,15 @@ class Resident:
     evidence: Evidence
 
     @cached_property
-    def reader(self) -> MatrixReader | None:
-        """What reads usual requests, if the model takes numbers as they are."""
-        return MatrixReader.of(self.package.manifest)
+    def reader(self) -> Reader:
+        """What reads usual requests."""
+        manifest = self.package.manifest
+        return MatrixReader(manifest) if manifest.takes_numbers else FrameReader(manifest)
+
+    @cached_property
+    def is_quick(self) -> bool:
+        """Whether a few rows take it less time than a thread's turn takes."""
+        return self.package.uses_onnx and self.package.manifest.takes_numbers
 
     @cached_property
     def plausibility(self) -> Plausibility:
@@ -55,10 +63,11 @@ class Resident:
         return treatments_of(self.package.manifest)
 
     @cached_property
-    def takes(self) -> tuple[Any, ...]:
+    def takes(self) -> str:
         """How requests are read for it: what was read for a version with the same is right for this one."""
         manifest = self.package.manifest
-        return manifest.inputs, manifest.time_column, manifest.entity, self.reader is None
+        # Text, because it is compared at each request.
+        return repr((manifest.inputs, manifest.time_column, manifest.entity, manifest.takes_numbers))
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,6 +91,15 @@ class LiveRollout:
     def is_challengers(self, key: str) -> bool:
         """Return whether the challenger answers an entity."""
         return self.percent > 0 and (self.percent == 100 or self.split.is_challengers(key, self.percent))
+
+    def takes_same_as(self, champion: Resident) -> bool:
+        """Return whether requests that were read for the champion are right for the challenger."""
+        return self.challenger.takes == champion.takes
+
+
+def are_quick(champion: Resident, rollout: LiveRollout | None) -> bool:
+    """Return whether requests to a champion can be answered quickly, whoever does."""
+    return champion.is_quick and (rollout is None or rollout.challenger.is_quick)
 
 
 @dataclass(frozen=True)

@@ -37,6 +37,7 @@ from mlops_assets.specs.model_spec import Column, Entity
 from mlops_assets.specs.references import is_installed
 from mlops_assets.specs.tasks import Task
 from mlops_assets.training import onnx_form
+from mlops_assets.training.envelope import NUMBERS
 from mlops_assets.training.rehearsal import REHEARSAL, Rehearsal
 
 if TYPE_CHECKING:
@@ -83,6 +84,13 @@ class Manifest:
     files: dict[str, str] = field(default_factory=dict)
     entity: Entity | None = None
     envelope: dict[str, tuple[float, float]] = field(default_factory=dict)
+
+    @property
+    def takes_numbers(self) -> bool:
+        """Whether the model takes its inputs as they are, and each is a number."""
+        as_they_are = self.feature_names == tuple(column.name for column in self.inputs)
+        numeric = all(column.type in NUMBERS for column in self.inputs)
+        return numeric and as_they_are and self.feature_function is None
 
     def to_bytes(self) -> bytes:
         """Return the canonical JSON form, which is what gets signed."""

@@ -17,8 +17,6 @@ if TYPE_CHECKING:
 REHEARSAL = "rehearsal.json"
 REHEARSED_ROWS = 16
 
-_NUMBERS = ("number", "integer", "boolean")
-
 
 @dataclass(frozen=True)
 class Rehearsal:
@@ -42,12 +40,12 @@ class Rehearsal:
             columns: Those that hold predictions.
             manifest: Declares the inputs.
         """
-        names = tuple(column.name for column in manifest.inputs)
-        numbers = all(column.type in _NUMBERS for column in manifest.inputs)
-        if not numbers or manifest.feature_function is not None or manifest.feature_names != names:
+        if not manifest.takes_numbers:
             return None
         rows = reference.head(REHEARSED_ROWS)
-        inputs = rows[list(names)].to_numpy(dtype="float64", na_value=float("nan"))
+        inputs = rows[[column.name for column in manifest.inputs]].to_numpy(
+            dtype="float64", na_value=float("nan")
+        )
         predictions = {
             name: rows[name].astype("float64").tolist() for name in columns if rows[name].dtype.kind == "f"
         }

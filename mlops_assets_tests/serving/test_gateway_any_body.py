@@ -166,7 +166,7 @@ def test_a_mistake_of_ours_is_a_500_that_names_model_and_version(
     def broken(*_: Any, **__: Any) -> None:
         raise RuntimeError("secret detail")
 
-    monkeypatch.setattr("mlops_assets.serving.app.answer_rows", broken)
+    monkeypatch.setattr("mlops_assets.serving.arms.answer_each", broken)
     row = {"device": "tv", "visited_at": "2024-01-01", "member": 1, "pages": 1, "spent": 1}
     answer = inside.client.post("/models/visits/invocations", json={"instances": [row]})
     assert answer.status_code == 500

@@ -6,11 +6,12 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from mlops_assets.prediction_log.segments import segments_in
 from mlops_assets.specs.model_spec import Column, Entity
-from mlops_assets_tests.fleets import Fleet, InProcess, Training, diabetes, visits
+from mlops_assets_tests.fleets import Fleet, InProcess, Listening, Training, diabetes, visits
 
 ROW = dict.fromkeys(("age", "sex", "bmi", "bp", "s1", "s2", "s3", "s4", "s5", "s6"), 0.01)
 SECRET = 0.012345678
@@ -45,6 +46,13 @@ def gateway(
     with gateway_in_process(fleet) as inside:
         inside.settle()
         yield inside
+
+
+@pytest.fixture(scope="module")
+def front(gateway: InProcess) -> Iterator[tuple[httpx.Client, list[str]]]:
+    """What answers usual requests, as a client sees it, and which requests it passed on."""
+    with Listening(gateway) as listening, httpx.Client(base_url=listening.url, trust_env=False) as client:
+        yield client, listening.passed_on
 
 
 def sent(path: str, rows: list[dict[str, Any]]) -> dict[str, Any]:
@@ -94,6 +102,23 @@ def test_a_header_tells_whom_all_rows_are_about(gateway: InProcess, path: str, m
     found = logged(gateway, ask(gateway, model, ROW, ROW, path=path, header="ann"))
     assert [each.entity for each in found] == ["ann", "ann"]
     assert "customer" not in found[0].inputs
+
+
+@pytest.mark.parametrize("path", [INFER, INVOKE])
+@pytest.mark.parametrize("model", ["open", "hidden"])
+@pytest.mark.parametrize("named", [{"customer": "ann"}, {"customer": 7}, {}])
+@pytest.mark.parametrize("headers", [{}, {"x-mlops-entity": "bob"}])
+def test_it_is_told_at_once_as_it_is_behind(
+    gateway: InProcess, front: Any, path: str, model: str, named: dict[str, Any], headers: Any
+) -> None:
+    client, passed_on = front
+    before = len(passed_on)
+    asked = {"json": sent(path, [ROW | named] * 2), "headers": headers}
+    at_once = logged(gateway, client.post(path.format(model), **asked))
+    behind = logged(gateway, gateway.client.post(path.format(model), **asked))
+    assert passed_on[before:] == []
+    assert [each.entity for each in at_once] == [each.entity for each in behind]
+    assert [each.inputs for each in at_once] == [each.inputs for each in behind]
 
 
 def test_where_both_are_sent_the_header_counts(gateway: InProcess) -> None:

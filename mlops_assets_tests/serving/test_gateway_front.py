@@ -140,9 +140,10 @@ def test_nothing_is_answered_that_cannot_be_logged(watched: Watched, monkeypatch
 
 def test_what_fails_unforeseen_is_passed_on(watched: Watched, monkeypatch: pytest.MonkeyPatch) -> None:
     def stumble(*_: Any, **__: Any) -> Any:
+        monkeypatch.undo()
         raise ZeroDivisionError
 
-    monkeypatch.setattr("mlops_assets.serving.front.answer_together", stumble)
+    monkeypatch.setattr("mlops_assets.serving.arms.answer_each", stumble)
 
     front, _, passed = watched.post(PATHS[0], body(PATHS[0], [FLOWER]))
 
@@ -222,3 +223,20 @@ def test_requests_that_are_many_together_are_not_kept_waiting(watched: Watched) 
         assert asking.replies.keys() == {"first", "second"}
 
     anyio.run(one_turn)
+
+
+def test_where_one_model_is_served_it_need_not_be_named(own_fleet: Any, gateway_in_process: Any) -> None:
+    own_fleet.promote("m", "2")
+    with gateway_in_process(own_fleet) as inside:
+        inside.settle()
+        with Listening(inside) as listening:
+            answer = httpx.post(f"{listening.url}/invocations", json={"instances": [[1.0]]})
+    assert (answer.json()["model"], answer.json()["predictions"]) == ("m", [2.0])
+    assert listening.passed_on == []
+
+
+def test_where_several_are_it_is_told_that_one_has_to_be_named(watched: Watched) -> None:
+    front, behind, passed = watched.post("/invocations", body(PATHS[2], [FLOWER]))
+    assert passed
+    assert front.status_code == behind.status_code == 404
+    assert front.json() == behind.json()

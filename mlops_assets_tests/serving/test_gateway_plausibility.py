@@ -76,7 +76,7 @@ def test_a_frame_of_any_types_is_looked_at_as_well() -> None:
     )
     manifest = replace(_manifest(), inputs=inputs, envelope={"pages": (1.0, 30.0)})
     seen = Plausibility(manifest)
-    seen.look_at_frame(rows)
+    seen.look(rows)
     assert seen.outside == {"device": 1, "pages": 1}
     assert seen.anomalous == 2
     assert seen.score == pytest.approx((1 / 29 + 1) / 2)

@@ -1,10 +1,15 @@
 """While a version is rolled out, who is answered by which, and what is there to tell of it."""
 
 from collections import Counter
-from dataclasses import replace
-from datetime import timedelta
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from typing import Any
 
+import anyio
+import httpx
+import orjson
+import pandas as pd
 import pytest
 
 from mlops_assets.errors import RolloutError
@@ -17,7 +22,7 @@ from mlops_assets.registry.rollout_look import follow, look, one_round
 from mlops_assets.rollout.plan import steps
 from mlops_assets.serving.marks import Marks, entered_in, tried_in
 from mlops_assets.specs.durations import utc_now
-from mlops_assets_tests.fleets import constant
+from mlops_assets_tests.fleets import Listening, constant
 from mlops_assets_tests.rollouts import Trial, rollout_rules
 
 ROW = {"dataframe_records": [{"x": 1.0}]}
@@ -41,6 +46,27 @@ def ask(inside: Any, count: int = 1) -> Counter[str]:
         assert answer.json()["predictions"] == [float(answer.json()["version"])]
         versions[answer.json()["version"]] += 1
     return versions
+
+
+@dataclass
+class Front:
+    """What answers usual requests, as a client sees it, and which requests it passed on."""
+
+    client: httpx.Client
+    passed_on: list[str]
+
+    def ask(self, rows: Any = ROW, **headers: str) -> Any:
+        sent = {name.replace("_", "-"): value for name, value in headers.items()}
+        return self.client.post("/models/m/invocations", json=rows, headers=sent)
+
+
+@pytest.fixture
+def front(inside: Any) -> Iterator[Front]:
+    with (
+        Listening(inside) as listening,
+        httpx.Client(base_url=listening.url, trust_env=False) as client,
+    ):
+        yield Front(client, listening.passed_on)
 
 
 def problems(inside: Any) -> list[tuple[str, str | None]]:
@@ -145,9 +171,43 @@ def test_where_the_challenger_fails_the_champion_answers_and_the_rollout_is_reve
     ]
 
 
-def test_the_shadow_answers_nobody_and_is_compared_request_by_request(inside: Any, own_fleet: Any) -> None:
+def steep(fleet: Any) -> str:
+    """Register a version of ``m`` that has no finite answer for large numbers; return its number."""
+    frame = pd.DataFrame({"x": [0.0, 1.0, 2.0], "y": [0.0, 1e30, 2e30]})
+    return str(fleet.add(replace(constant("m", 0.0), frame=frame)).version)
+
+
+@pytest.mark.parametrize(
+    ("champion_fails", "status", "failures"),
+    [(False, 200, ["challenger"]), (True, 422, ["champion", "shadow"])],
+)
+def test_where_it_fails_at_once_each_failure_is_logged_once(
+    inside: Any, own_fleet: Any, front: Front, champion_fails: bool, status: int, failures: list[str]
+) -> None:
+    champion, challenger = steep(own_fleet) if champion_fails else "1", steep(own_fleet)
+    strategy = (
+        {"strategy": "shadow", "shadow": timedelta(0)} if champion_fails else {"strategy": "blue_green"}
+    )
+    trial = Trial(own_fleet, rollout_rules(canary=(), **strategy))
+    trial.promote(champion)
+    trial.begin(challenger)
+    inside.settle()
+
+    answers = [front.ask({"instances": [[1e20]]}) for _ in range(5)]
+
+    assert [(each.status_code, each.json()["version"]) for each in answers] == [(status, champion)] * 5
+    assert inside.gateway.shadow.drain(20)
+    ever = datetime.min, datetime.max
+    assert inside.log.errors("m", *ever) == 5 * len(failures)
+
+
+def test_the_shadow_answers_nobody_and_is_compared_request_by_request(
+    inside: Any, own_fleet: Any, front: Front
+) -> None:
     trial = begun(inside, own_fleet, strategy="shadow", shadow=timedelta(0), canary=())
-    assert ask(inside, 400) == {"1": 400}
+    assert ask(inside, 200) == {"1": 200}
+    assert {front.ask().json()["version"] for _ in range(200)} == {"1"}
+    assert front.passed_on == []
     assert inside.gateway.shadow.drain(20)
 
     seen = look(trial.rollouts, trial.rollouts.running("m"), trial.log, utc_now())
@@ -182,6 +242,45 @@ def test_a_person_sees_one_version_throughout(inside: Any, own_fleet: Any) -> No
     later = {person: version_for(inside, person) for person in people}
     assert all(later[person] == "2" for person in people if first[person] == "2")
     assert sum(version == "2" for version in later.values()) > sum(v == "2" for v in first.values())
+
+
+def test_a_person_sees_the_same_version_whoever_answers(inside: Any, own_fleet: Any, front: Front) -> None:
+    begun(inside, own_fleet)
+    people = [f"person {number}" for number in range(30)]
+    at_once = {person: front.ask(x_mlops_entity=person).json()["version"] for person in people}
+    assert at_once == {person: version_for(inside, person) for person in people}
+    assert front.passed_on == []
+
+
+def test_requests_that_come_together_are_each_sent_their_way(inside: Any, own_fleet: Any) -> None:
+    begun(inside, own_fleet, canary=(50,))
+    replies: dict[str, Any] = {}
+    turn = inside.gateway.front()
+
+    def take(person: str, row: Any) -> None:
+        scope = {"headers": [(b"x-mlops-entity", person.encode())]}
+        target = turn.target(b"/models/m/invocations", scope)
+        assert turn.take(target, scope, orjson.dumps(row), lambda reply: replies.update({person: reply}))
+
+    async def one_turn() -> None:
+        for number in range(40):
+            take(f"person {number}", {"instances": [[float(number)]] * (1 + number % 3)})
+        take("nobody", {"instances": [["wrong"]]})
+        await anyio.lowlevel.checkpoint()
+
+    anyio.run(one_turn)
+    assert replies.pop("nobody") is None
+    versions = set()
+    for person, reply in replies.items():
+        answer, number = orjson.loads(reply), int(person.split()[1])
+        assert answer["version"] == version_for(inside, person)
+        assert answer["predictions"] == [float(answer["version"])] * (1 + number % 3)
+        found = [inside.log.find(each) for each in answer["prediction_ids"]]
+        assert {(each.inputs["x"], each.entity, each.version) for each in found} == {
+            (float(number), person, answer["version"])
+        }
+        versions.add(answer["version"])
+    assert versions == {"1", "2"}
 
 
 def version_for(inside: Any, person: str) -> str:

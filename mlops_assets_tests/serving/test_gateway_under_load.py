@@ -29,7 +29,7 @@ from mlops_assets.gateway_client import GatewayClient
 from mlops_assets.gateway_process import running_gateway, start_gateway
 from mlops_assets.prediction_log.log import PredictionLog
 from mlops_assets.serving.bodies import Intake
-from mlops_assets.serving.inference import answer_rows
+from mlops_assets.serving.inference import answer_each
 from mlops_assets.specs.model_spec import Column
 
 ASK = {"instances": [{"x": 1.0}, {"x": 2.0}]}
@@ -251,9 +251,9 @@ def test_overload_is_a_503_and_passes(
     def slow_answer(*arguments: Any, **options: Any) -> Any:
         begun.release()
         assert release.wait(_PATIENCE)
-        return answer_rows(*arguments, **options)
+        return answer_each(*arguments, **options)
 
-    monkeypatch.setattr("mlops_assets.serving.app.answer_rows", slow_answer)
+    monkeypatch.setattr("mlops_assets.serving.arms.answer_each", slow_answer)
     own_fleet.promote("m", "1")
 
     async def ask(inside: Any) -> None:

@@ -1,0 +1,277 @@
+"""Usual requests, decoded straight into rows.
+
+Nearly all requests are right and look alike, and to read them value by value takes a hundred times as long as
+the model. So they are decoded as a whole, of which :mod:`~mlops_assets.serving.matrices` and
+:mod:`~mlops_assets.serving.frames` make what the model takes. What does not fit, be it wrong or only unusual,
+is left to :mod:`mlops_assets.serving.rows`, which knows every form and says what is wrong. A request that is
+read here would be read there with the same result.
+"""
+
+import re
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cached_property
+from operator import itemgetter
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import msgspec
+
+from mlops_assets.serving.answer_form import PLAIN, AnswerForm, answer_form
+from mlops_assets.serving.rows import MAX_ROWS, Logged
+from mlops_assets.specs.durations import naive_utc
+from mlops_assets.specs.model_spec import ColumnType
+from mlops_assets.training.package import Manifest
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+
+_FLOATS = frozenset({"FP64", "FP32", "FP16"})
+_TEXT, _WHOLE = frozenset({"BYTES"}), frozenset({"INT64"})
+_DATATYPES: dict[ColumnType, frozenset[str]] = {
+    "number": _FLOATS,
+    "integer": _FLOATS | _WHOLE,
+    "boolean": frozenset({"BOOL"}),
+    "string": _TEXT,
+    "datetime": _TEXT,
+}
+_LAYOUTS_REMEMBERED = 64
+_TIME = re.compile(r"\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d(\.\d{1,6})?)?(Z|[+-]\d\d:\d\d)?)?", re.ASCII)
+
+_Value = int | float | bool | str | None
+_TEXTS = frozenset({str, type(None)})
+Values: TypeAlias = "np.ndarray[Any, Any] | pd.DataFrame"
+"""What a model predicts from: its inputs as numbers, float64, in the signature's order, missing ones NaN; or
+a frame of its raw columns in their declared types."""
+
+RowsSent = Sequence[Sequence[Any]]
+
+
+class Layout:
+    """How the columns of a request lie in its rows.
+
+    Args:
+        columns: In the order in which they were sent.
+        inputs: Columns that the model takes, in its order.
+
+    Attributes:
+        places: Where each column stands in a row.
+        by_name: The columns, sorted.
+        sorted: Sorts what belongs to the columns in the same way.
+    """
+
+    def __init__(self, columns: tuple[str, ...], inputs: tuple[str, ...]) -> None:
+        self.places = {name: place for place, name in enumerate(columns)}
+        self.by_name = tuple(sorted(columns))
+        self.sorted = self._picking(self.by_name)
+        self._inputs = None if columns == inputs else self._picking(inputs)
+
+    def inputs_of(self, rows: Iterable[Sequence[Any]]) -> list[Sequence[Any]]:
+        """Return of each row what the model takes, in its order."""
+        return list(rows) if self._inputs is None else [self._inputs(row) for row in rows]
+
+    def _picking(self, names: Sequence[str]) -> Callable[[Sequence[Any]], Sequence[Any]]:
+        """Return what picks some columns' values from those of all."""
+        places = [self.places[name] for name in names]
+        if len(places) == 1:
+            (place,) = places
+            return lambda values: (values[place],)
+        return itemgetter(*places)
+
+
+@dataclass(frozen=True, eq=False)
+class Decoded:
+    """A request's rows, of which hardly a value has been looked at.
+
+    Attributes:
+        layout: How the columns lie in the rows.
+        rows: The rows as they were sent.
+        times: When each row's event happened, naive UTC, if the request tells.
+        form: What is asked of the answer.
+    """
+
+    layout: Layout
+    rows: RowsSent
+    times: Sequence[datetime] | None
+    form: AnswerForm
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def column(self, name: str) -> list[Any] | None:
+        """Return a column as it was sent, or None if it was not."""
+        place = self.layout.places.get(name)
+        return None if place is None else [row[place] for row in self.rows]
+
+    @cached_property
+    def logged(self) -> Logged:
+        """The columns by name, for the log."""
+        return self.layout.by_name, self.layout.sorted([*zip(*self.rows, strict=True)])
+
+
+@dataclass(frozen=True, eq=False)
+class Checked(Decoded):
+    """A request's rows, each value of which is right.
+
+    Attributes:
+        values: What the model predicts from.
+    """
+
+    values: Values
+
+
+class Reader(ABC):
+    """Reads the usual requests of one version.
+
+    Args:
+        manifest: Declares the inputs.
+    """
+
+    def __init__(self, manifest: Manifest) -> None:
+        self._names = tuple(column.name for column in manifest.inputs)
+        self._time = manifest.time_column
+        self._entity = manifest.entity.column if manifest.entity else None
+        self._datatypes = {
+            self._time: _TEXT,
+            **({self._entity: _TEXT | _WHOLE} if self._entity else {}),
+            **{column.name: _DATATYPES[column.type] for column in manifest.inputs},
+        }
+        self._layouts: dict[tuple[str, ...], Layout] = {}
+
+    @abstractmethod
+    def values(self, layout: Layout, rows: RowsSent) -> "Values | None":
+        """Return what the model predicts from; None if a row does not fit, whichever.
+
+        Args:
+            layout: How the columns lie in the rows.
+            rows: The rows of one request, or of several that have the same layout.
+        """
+
+    def read_mlflow(self, content: bytes) -> Checked | None:
+        """Return a request in one of MLflow's forms, or None if it has to be read otherwise."""
+        return self._checked(self.decode_mlflow(content))
+
+    def read_oip(self, sent: bytes | dict[str, Any]) -> Checked | None:
+        """Return a request of the Open Inference Protocol, or None if it has to be read otherwise.
+
+        Args:
+            sent: The body, or what it is once every tensor has its data.
+
+        Raises:
+            Refusal: 400: what is asked of the answer is not what the protocol says.
+        """
+        return self._checked(self.decode_oip(sent))
+
+    def decode_mlflow(self, content: bytes) -> Decoded | None:
+        """Return what :meth:`read_mlflow` does, before values are looked at."""
+        try:
+            body = _mlflow.decode(content)
+        except (msgspec.MsgspecError, RecursionError):
+            return None
+        given = [(name, form) for name in _FORMS if (form := getattr(body, name)) is not msgspec.UNSET]
+        if len(given) != 1 or not given[0][1]:
+            return None
+        name, form = given[0]
+        if name == "dataframe_split":
+            return self._decoded(form.columns, form.data)
+        if name == "dataframe_records":
+            columns = tuple(form[0])
+            rows = [tuple(record.values()) for record in form if tuple(record) == columns]
+            return self._decoded(columns, rows) if len(rows) == len(form) else None
+        return self._decoded(self._names, form)
+
+    def decode_oip(self, sent: bytes | dict[str, Any]) -> Decoded | None:
+        """Return what :meth:`read_oip` does, before values are looked at."""
+        try:
+            body = _oip.decode(sent) if isinstance(sent, bytes) else msgspec.convert(sent, _OipBody)
+        except (msgspec.MsgspecError, RecursionError):
+            return None
+        if not body.inputs:
+            return None
+        count = len(body.inputs[0].data)
+        for tensor in body.inputs:
+            if tensor.shape not in ((count,), (count, 1)) or len(tensor.data) != count:
+                return None
+            if tensor.datatype not in self._datatypes.get(tensor.name, ()):
+                return None
+            # What is to be a number is looked at later, all tensors at once.
+            if tensor.datatype in _TEXT and not _TEXTS.issuperset(map(type, tensor.data)):
+                return None
+            if tensor.name == self._entity and tensor.datatype in _WHOLE and not _are_whole(tensor.data):
+                return None
+        columns = tuple(tensor.name for tensor in body.inputs)
+        rows = list(zip(*(tensor.data for tensor in body.inputs), strict=True))
+        form = answer_form(body.id, body.outputs, body.parameters)
+        return self._decoded(columns, rows, form)
+
+    def _checked(self, found: Decoded | None) -> Checked | None:
+        if found is None or (values := self.values(found.layout, found.rows)) is None:
+            return None
+        return Checked(found.layout, found.rows, found.times, found.form, values)
+
+    def _decoded(self, columns: tuple[str, ...], rows: RowsSent, form: AnswerForm = PLAIN) -> Decoded | None:
+        layout = self._layouts.get(columns) or self._find_layout(columns)
+        if layout is None or not 0 < len(rows) <= MAX_ROWS:
+            return None
+        if {*map(len, rows)} != {len(columns)}:
+            return None
+        if (place := layout.places.get(self._time)) is None:
+            return Decoded(layout, rows, None, form)
+        times = _times([row[place] for row in rows])
+        return None if times is None else Decoded(layout, rows, times, form)
+
+    def _find_layout(self, columns: tuple[str, ...]) -> Layout | None:
+        more = {self._time, self._entity}.difference(self._names)
+        if len({*columns}) < len(columns) or {*columns}.difference(more) != {*self._names}:
+            return None
+        layout = Layout(columns, self._names)
+        if len(self._layouts) < _LAYOUTS_REMEMBERED:
+            self._layouts[columns] = layout
+        return layout
+
+
+def _are_whole(values: Iterable[Any]) -> bool:
+    return all(value is None or (type(value) is int and -(2**63) <= value < 2**63) for value in values)
+
+
+def _times(values: Sequence[Any]) -> list[datetime] | None:
+    """Return times that are written in the usual way."""
+    if not all(isinstance(value, str) and _TIME.fullmatch(value) for value in values):
+        return None
+    try:
+        return [naive_utc(datetime.fromisoformat(value)) for value in values]
+    except ValueError:
+        return None
+
+
+class _Split(msgspec.Struct):
+    columns: tuple[str, ...]
+    data: list[list[_Value]]
+
+
+class _MlflowBody(msgspec.Struct):
+    dataframe_split: _Split | msgspec.UnsetType = msgspec.UNSET
+    dataframe_records: list[dict[str, _Value]] | msgspec.UnsetType = msgspec.UNSET
+    inputs: list[list[_Value]] | msgspec.UnsetType = msgspec.UNSET
+    instances: list[list[_Value]] | msgspec.UnsetType = msgspec.UNSET
+
+
+class _Tensor(msgspec.Struct):
+    name: str
+    shape: tuple[int, ...]
+    datatype: str
+    data: list[_Value]
+
+
+class _OipBody(msgspec.Struct):
+    inputs: list[_Tensor]
+    id: str | None = None
+    outputs: Any = None
+    parameters: Any = None
+
+
+_FORMS = _MlflowBody.__struct_fields__
+_mlflow = msgspec.json.Decoder(_MlflowBody)
+_oip = msgspec.json.Decoder(_OipBody)
