@@ -97,6 +97,7 @@ def _tried(trial: Trial, url: str, rows: Any, folder: Path, asked: argparse.Name
             rows,
             examples=asked.examples,
             seed=seed,
+            phases="coverage,fuzzing",
             **trial.options,
         )
         cases, seed = cases + found.cases, seed + 1

@@ -54,7 +54,7 @@ def run(
     hidden: Collection[str] = (),
     key: str | None = None,
     seed: int = 1,
-    phases: str = "coverage,fuzzing",
+    phases: str = "fuzzing",
 ) -> Found:
     """Have schemathesis try a gateway.
 

@@ -13,13 +13,13 @@ from mlops_assets_tests.serving.peers import dataplane
 from mlops_assets_tests.serving.schemathesis_run import Found, right_rows, run
 from mlops_assets_tests.serving.test_gateway_access import Keys
 
-EXAMPLES = 6  # of each operation; benchmarks/openapi_true.py draws thousands
+EXAMPLES = 12  # of each operation; benchmarks/openapi_true.py draws thousands
 
 
 def require_nothing(found: Found, least: int) -> None:
     assert not found.findings, found.report
     assert found.cases >= least, found.report
-    assert found.statuses[200] > least / 20, found.statuses
+    assert found.statuses[200] > 50, found.statuses  # else the requests were not deep
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +29,8 @@ def rows(trainings: Any) -> dict[str, list[dict[str, Any]]]:
 
 @pytest.mark.slow
 def test_it_is_as_it_says(served: Served, rows: Any, tmp_path: Path) -> None:
-    found = run(f"{served.url}/openapi.json", served.url, tmp_path, rows, examples=EXAMPLES)
+    phases = "coverage,fuzzing"  # also each member left out, of another type, and at its limits
+    found = run(f"{served.url}/openapi.json", served.url, tmp_path, rows, examples=EXAMPLES, phases=phases)
     require_nothing(found, least=500)
 
 
@@ -38,7 +39,7 @@ def test_it_is_as_the_protocol_says(served: Served, rows: Any, tmp_path: Path) -
     document = tmp_path / "dataplane.json"
     document.write_text(json.dumps(dataplane()))
     found = run(str(document), served.url, tmp_path / "run", rows, examples=EXAMPLES)
-    require_nothing(found, least=200)
+    require_nothing(found, least=50)
 
 
 @pytest.fixture(scope="module")
@@ -60,4 +61,4 @@ def test_who_may_call_one_model_learns_nothing_of_another(closed: tuple[Served, 
     rows = {"guarded": right_rows(guarded()), "iris": right_rows(iris())}
     document = f"{running.url}/openapi.json"
     found = run(document, running.url, tmp_path, rows, examples=EXAMPLES, hidden=["iris"], key=key)
-    require_nothing(found, least=500)
+    require_nothing(found, least=100)
