@@ -52,7 +52,17 @@ class Addresses:
 
 def main() -> None:
     """Take all screenshots."""
-    with _home() as home, up(home) as addresses, browsing() as page:
+    chromium = shutil.which("chromium") or shutil.which("chromium-browser")
+    if chromium is None:
+        sys.exit("chromium is not installed")
+    with _home() as home, up(home) as addresses, sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=chromium,
+            args=["--no-sandbox", "--disable-gpu", "--disable-background-networking"],
+        )
+        context = browser.new_context(viewport={"width": 1500, "height": 1180}, timezone_id="UTC")
+        context.add_init_script(_CHOICES)
+        page = context.new_page()
         gates(page, addresses)
         monitoring(page, addresses)
         # The demo may end with a refusal; the newest version passed every gate and will again.
@@ -61,6 +71,7 @@ def main() -> None:
         lineage(page, addresses)
         registry(page, addresses, newest.version)
         fleet(page, addresses)
+        browser.close()
 
 
 def lineage(page: Page, addresses: Addresses) -> None:
@@ -71,8 +82,8 @@ def lineage(page: Page, addresses: Addresses) -> None:
     page.get_by_text("monitoring_report").first.wait_for()
     page.get_by_text("Latest materialization").wait_for()
     page.get_by_text("2 / 2 Passed").nth(1).wait_for()
-    settle(page)
-    save(page.screenshot(), "lineage")
+    _settle(page)
+    _save(page.screenshot(), "lineage")
 
 
 def gates(page: Page, addresses: Addresses) -> None:
@@ -80,8 +91,8 @@ def gates(page: Page, addresses: Addresses) -> None:
     page.set_viewport_size({"width": 1400, "height": 968})
     page.goto(f"{addresses.dagster}/assets/{_MODEL}/evaluation?view=checks&checkDetail=champion_comparison")
     page.get_by_text("confidence of a gain").first.wait_for()
-    settle(page)
-    save(page.screenshot(), "gates")
+    _settle(page)
+    _save(page.screenshot(), "gates")
 
 
 def monitoring(page: Page, addresses: Addresses) -> None:
@@ -90,8 +101,8 @@ def monitoring(page: Page, addresses: Addresses) -> None:
     page.goto(f"{addresses.dagster}/assets/{_MODEL}/monitoring_report")
     page.get_by_role("row").filter(has_text="history").get_by_text("[Show Markdown]").click()
     page.get_by_alt_text("history").wait_for()
-    settle(page)
-    save(page.screenshot(), "monitoring")
+    _settle(page)
+    _save(page.screenshot(), "monitoring")
 
 
 def registry(page: Page, addresses: Addresses, version: str) -> None:
@@ -102,8 +113,8 @@ def registry(page: Page, addresses: Addresses, version: str) -> None:
     page.goto(f"{addresses.mlflow}/#/models/{_MODEL}/versions/{version}")
     page.get_by_role("button", name="Close").click()
     page.get_by_text("mlops.as_of").wait_for()
-    settle(page)
-    save(page.screenshot(), "registry")
+    _settle(page)
+    _save(page.screenshot(), "registry")
 
 
 def fleet(page: Page, addresses: Addresses) -> None:
@@ -116,7 +127,7 @@ def fleet(page: Page, addresses: Addresses) -> None:
     page.set_viewport_size({"width": 1100, "height": 600})
     page.goto(f"{addresses.gateway}/fleet")
     page.get_by_text(_MODEL).wait_for()
-    save(_around(page, page.locator("body")), "fleet")
+    _save(_around(page, page.locator("body")), "fleet")
 
 
 def _around(page: Page, *shown: Locator) -> bytes:
@@ -129,33 +140,15 @@ def _around(page: Page, *shown: Locator) -> bytes:
     return page.screenshot(clip={"x": left, "y": top, "width": right - left, "height": bottom - top})
 
 
-def settle(page: Page) -> None:
+def _settle(page: Page) -> None:
     """Let what is still on its way arrive; the UIs poll, so the network is never idle."""
     page.wait_for_timeout(2500)
 
 
-def save(picture: bytes, name: str) -> None:
-    """Write a picture beside this script."""
+def _save(picture: bytes, name: str) -> None:
     path = _HERE / f"{name}.png"
     Image.open(io.BytesIO(picture)).convert("RGB").save(path, optimize=True)
     print(f"{path.name}: {path.stat().st_size // 1024} kB", flush=True)
-
-
-@contextmanager
-def browsing() -> Iterator[Page]:
-    """Yield a page of a headless browser."""
-    chromium = shutil.which("chromium") or shutil.which("chromium-browser")
-    if chromium is None:
-        sys.exit("chromium is not installed")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=chromium,
-            args=["--no-sandbox", "--disable-gpu", "--disable-background-networking"],
-        )
-        context = browser.new_context(viewport={"width": 1500, "height": 1180}, timezone_id="UTC")
-        context.add_init_script(_CHOICES)
-        yield context.new_page()
-        browser.close()
 
 
 @contextmanager
