@@ -128,6 +128,8 @@ class Front:
         resident = table.find(target.model, target.version)
         if resident is None or resident.reader is None or not resident.package.uses_onnx:
             return False
+        if not resident.package.is_warm:
+            return False
         if table.rollout(target.model, target.version) is not None:
             return False
         try:

@@ -168,6 +168,7 @@ def _log(
 def _predict(resident: Resident, rows: "Rows | np.ndarray[Any, Any]") -> "np.ndarray[Any, Any]":
     import numpy as np
 
+    resident.package.used_at = time.monotonic()
     try:
         if isinstance(rows, Rows):
             predicted = resident.package.predict(rows.frame)

@@ -54,6 +54,11 @@ class Resident:
         """What becomes of columns in the prediction log that are not kept as they are."""
         return treatments_of(self.package.manifest)
 
+    @property
+    def memory(self) -> int | None:
+        """Bytes of memory that it takes; None while it is not in memory, or where that was not measured."""
+        return self.package.memory if self.package.is_warm else None
+
     @cached_property
     def takes(self) -> tuple[Any, ...]:
         """How requests are read for it: what was read for a version with the same is right for this one."""
