@@ -67,11 +67,11 @@ def make_fleet(root: Path, models: int) -> None:
         fleet.promote(training.model, fleet.add(training).version)
 
 
-def start_gateway(root: Path, models: int) -> Start:
-    """Start a gateway, ask every model once, and stop it."""
+def start_gateway(root: Path, models: int, *options: str) -> Start:
+    """Start a gateway with further options, ask every model once, and stop it."""
     began = time.perf_counter()
     with subprocess.Popen(
-        [sys.executable, "-m", "mlops_assets.serving", "--port", "0"],
+        [sys.executable, "-m", "mlops_assets.serving", "--port", "0", *options],
         env=os.environ | {"MLOPS_HOME": str(root)},
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,

@@ -16,13 +16,24 @@ import socket
 import sys
 import time
 from collections import deque
+from collections.abc import Iterator
 from itertools import cycle
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import urlparse
 
 _CONNECTIONS = 128
 _PATIENCE_SECONDS = 5.0
 _LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
+
+
+class Answer(NamedTuple):
+    """An answer, and when it was due, asked for and there, in seconds of ``time.monotonic()``."""
+
+    due: float
+    asked: float
+    came: float
+    status: int
+    content: bytes
 
 
 class _Connection:
@@ -31,14 +42,14 @@ class _Connection:
     def __init__(self, host: str, port: int) -> None:
         self.socket = socket.create_connection((host, port))
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self.due, self._received = 0.0, b""
+        self._due, self._asked, self._received = 0.0, 0.0, b""
 
     def ask(self, request: bytes, due: float) -> None:
-        self.due, self._received = due, b""
+        self._due, self._asked, self._received = due, time.monotonic(), b""
         self.socket.sendall(request)
 
-    def answered(self) -> int | None:
-        """Take what is there; return the status if that is the whole answer."""
+    def answered(self) -> Answer | None:
+        """Take what is there; return the answer if that is all of it."""
         received = self.socket.recv(1 << 20)
         if not received:
             raise SystemExit("the server closed a connection")
@@ -47,11 +58,12 @@ class _Connection:
         length = _LENGTH.search(self._received, 0, head) if head >= 0 else None
         if length is None or len(self._received) < head + 4 + int(length[1]):
             return None
-        return int(self._received[9:12])
+        status, content = int(self._received[9:12]), self._received[head + 4 :]
+        return Answer(self._due, self._asked, time.monotonic(), status, content)
 
 
-def main(url: str, asked_for: dict[str, Any], rate: float, seconds: float) -> dict[str, float]:
-    """Ask for so many seconds; return what is printed."""
+def answers(url: str, asked_for: dict[str, Any], rate: float, seconds: float) -> Iterator[Answer]:
+    """Ask for so many seconds; yield each answer as it comes."""
     address = urlparse(url)
     host, port = address.hostname or "127.0.0.1", address.port or 80
     requests = cycle(_requests(host, asked_for))
@@ -61,25 +73,33 @@ def main(url: str, asked_for: dict[str, Any], rate: float, seconds: float) -> di
     for file in by_file:
         ready.register(file, select.EPOLLIN)
 
-    free, waiting, latencies, refused = connections, deque[float](), list[float](), 0
-    total, asked, began = int(rate * seconds), 0, time.perf_counter()
-    while len(latencies) < total and (now := time.perf_counter() - began) < seconds + _PATIENCE_SECONDS:
-        while asked < total and asked / rate <= now:
-            waiting.append(asked / rate)
+    free, waiting = connections, deque[float]()
+    total, asked, answered, began = int(rate * seconds), 0, 0, time.monotonic()
+    while answered < total and (now := time.monotonic()) < began + seconds + _PATIENCE_SECONDS:
+        while asked < total and began + asked / rate <= now:
+            waiting.append(began + asked / rate)
             asked += 1
         while waiting and free:
             free.pop().ask(next(requests), waiting.popleft())
         for file, _ in ready.poll(0):
             connection = by_file[file]
-            if (status := connection.answered()) is not None:
-                latencies.append(time.perf_counter() - began - connection.due)
-                refused += status != 200
+            if (answer := connection.answered()) is not None:
+                answered += 1
                 free.append(connection)
+                yield answer
+
+
+def main(url: str, asked_for: dict[str, Any], rate: float, seconds: float) -> dict[str, float]:
+    """Ask for so many seconds; return what is printed."""
+    latencies, refused = list[float](), 0
+    for answer in answers(url, asked_for, rate, seconds):
+        latencies.append(answer.came - answer.due)
+        refused += answer.status != 200
     if not latencies:
         raise SystemExit("the server answered nothing")
     latencies.sort()
     shares = {f"p{share}": latencies[int(len(latencies) * share / 100)] * 1000 for share in (50, 99)}
-    return {"asked": total, "answered": len(latencies), "refused": refused, **shares}
+    return {"asked": int(rate * seconds), "answered": len(latencies), "refused": refused, **shares}
 
 
 def _requests(host: str, asked_for: dict[str, Any]) -> list[bytes]:

@@ -48,6 +48,7 @@ from mlops_assets.serving.kept import Kept
 from mlops_assets.serving.marks import Marks
 from mlops_assets.serving.meters import Meters
 from mlops_assets.serving.proving import Prover
+from mlops_assets.serving.residency import Residency
 from mlops_assets.serving.routing import Router
 from mlops_assets.specs.model_spec import Column
 from mlops_assets.specs.policy_file import load_policy
@@ -377,6 +378,7 @@ def in_process(
     may_have_changed: Callable[[], bool] | None = None,
     kept: Kept | None = None,
     registry: RegistryReader | None = None,
+    residency: Residency | None = None,
     **options: Any,
 ) -> Iterator[InProcess]:
     meters = Meters()
@@ -387,11 +389,12 @@ def in_process(
         lambda problem: meters.incidents.labels(problem.kind, problem.model or "").inc(),
         may_have_changed,
         kept,
+        **({"load_with": residency.load, "publish": residency.settle} if residency else {}),
     )
     folder = log_path or fleet.home.prediction_log
     recorder = Recorder(SegmentWriter(folder, "test"), secret_for(fleet.home.root))
     try:
-        gateway = Gateway(router, recorder, meters, **options)
+        gateway = Gateway(router, recorder, meters, residency=residency, **options)
         yield InProcess(fleet, router, recorder, PredictionLog(folder), meters, gateway)
     finally:
         recorder.close()

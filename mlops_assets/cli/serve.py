@@ -17,6 +17,14 @@ def add_to(app: typer.Typer) -> None:
         workers: Annotated[
             int, typer.Option(help="Processes that share the port and change versions together.", min=1)
         ] = 1,
+        most_models: Annotated[
+            int | None,
+            typer.Option(
+                help="Versions in memory at once; others are loaded when they are asked for.",
+                envvar="MLOPS_MOST_MODELS",
+                min=1,
+            ),
+        ] = None,
         allow_anonymous: Annotated[
             bool, typer.Option("--allow-anonymous", help="Let callers without a key or token in, too.")
         ] = False,
@@ -44,6 +52,7 @@ def add_to(app: typer.Typer) -> None:
             host,
             port,
             workers=workers,
+            most_models=most_models,
             allow_anonymous=allow_anonymous,
             on_ready=announce,
         )

@@ -21,6 +21,12 @@ def main() -> None:
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=8080)
     parser.add_argument("--workers", type=int, default=1, help="processes that share the port")
+    parser.add_argument(
+        "--most-models",
+        type=int,
+        default=os.environ.get("MLOPS_MOST_MODELS"),
+        help="versions in memory at once",
+    )
     parser.add_argument("--allow-anonymous", action="store_true", help="let callers without a credential in")
     parser.add_argument("--parent", type=int, help="process id; stop when that process has ended")
     arguments = parser.parse_args()
@@ -35,6 +41,7 @@ def main() -> None:
             arguments.host,
             arguments.port,
             workers=arguments.workers,
+            most_models=arguments.most_models,
             allow_anonymous=arguments.allow_anonymous,
             on_ready=announce,
         )

@@ -34,6 +34,7 @@ from mlops_assets.serving.predictions import Predictions, Question
 from mlops_assets.serving.problems import Problem
 from mlops_assets.serving.protocols import PREDICTION_PATHS, Protocol
 from mlops_assets.serving.refusal import Refusal
+from mlops_assets.serving.residency import Residency
 from mlops_assets.serving.shadow import Shadow
 from mlops_assets.serving.table import LiveRollout, Resident, Routes
 from mlops_assets.specs.durations import utc_now
@@ -54,6 +55,7 @@ class Gateway:
         access: Tells who may call; whoever calls may if none is given.
         serve_unlogged: Whether answers leave though the prediction log fails.
         everyone: Tells what this and all other workers have counted; there are no others if None.
+        residency: Has versions in memory that were not when they are asked for.
     """
 
     def __init__(
@@ -67,6 +69,7 @@ class Gateway:
         access: Access | None = None,
         serve_unlogged: bool = False,
         everyone: Everyone | None = None,
+        residency: Residency | None = None,
     ) -> None:
         self._router, self._recorder, self._meters = router, recorder, meters
         self._most_requests, self._requests = most_requests, 0
@@ -74,6 +77,7 @@ class Gateway:
         self._arms = Arms(recorder, meters)
         self._threads = anyio.CapacityLimiter(_THREADS)
         self._predictions = Predictions(self._arms, self._threads)
+        self._residency = residency or Residency()
         self._log_problem: Problem | None = None
         self._access = access or Access.embedded()
         self._information = Information(router, meters, everyone or self._alone, self._access)
@@ -155,6 +159,8 @@ class Gateway:
         resident, rollout = self._resolve(request)
         if (refused := request.scope.get(REFUSED)) is not None:
             raise refused
+        for answering in (resident, *([rollout.challenger] if rollout else [])):
+            await self._residency.require(self._router.table, answering)
         sent = await self._received(request)
         question = Question(
             protocol,
@@ -202,7 +208,9 @@ class Gateway:
             for name, route in self._router.table.routes.items()
             for version, resident in route.loaded.items()
         }
-        return Counts.of(self._meters, [*of_log, *self._access.problems], figures=figures)
+        return Counts.of(
+            self._meters, [*of_log, *self._access.problems, *self._residency.problems], figures=figures
+        )
 
     async def _alone(self, figures: bool) -> Counts:
         return self.counts(figures)

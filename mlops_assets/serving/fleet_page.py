@@ -11,8 +11,8 @@ from mlops_assets.serving.meters import RECENT, Traffic
 from mlops_assets.serving.table import Route, Table
 
 RELOAD_SECONDS = 5
-_EMPTY = '<tbody><tr><td colspan="11">No model serves yet.</td></tr></tbody>'
-_FIGURES = ("rows", "errors", "refused", "turned_away", "p50_ms", "p99_ms")
+_EMPTY = '<tbody><tr><td colspan="12">No model serves yet.</td></tr></tbody>'
+_FIGURES = ("rows", "errors", "refused", "turned_away", "p50_ms", "p99_ms", "memory_mb")
 
 _PAGE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8">
@@ -44,11 +44,11 @@ thead th {{ color: var(--quiet); }}
 <caption>Since {since} UTC, when this gateway started; the platform's own probes are left out.
 Errors: valid requests that the model failed on. Refused: requests that were wrong themselves.
 Turned away: overload, or a log that cannot be written. Latency: each version's last {recent} answered
-requests.</caption>
+requests. MB: what resident memory grew by when the version was loaded, in one worker.</caption>
 <thead><tr><th scope="col">model</th><th scope="col">version</th><th scope="col">role</th>
 <th scope="col" class="n">rows served</th><th scope="col" class="n">errors</th>
 <th scope="col" class="n">refused</th><th scope="col" class="n">turned away</th>
-<th scope="col" class="n">p50 ms</th><th scope="col" class="n">p99 ms</th>
+<th scope="col" class="n">p50 ms</th><th scope="col" class="n">p99 ms</th><th scope="col" class="n">MB</th>
 <th scope="col">runtime</th><th scope="col">state</th></tr></thead>
 {rows}</table></div>
 <p>{switch}</p>
@@ -92,6 +92,7 @@ def _version(route: Route, version: str, had: Traffic) -> dict[str, Any]:
         "turned_away": had.turned_away,
         "p50_ms": had.latency_ms(0.5),
         "p99_ms": had.latency_ms(0.99),
+        "memory_mb": resident.memory / 1e6 if resident and resident.memory is not None else None,
         "runtime": resident.package.manifest.runtime if resident else None,
     }
 
@@ -174,7 +175,7 @@ def _text(value: str | None) -> str:
 
 def _number(value: float | None, key: str) -> str:
     bad = " bad" if key in ("errors", "turned_away") and value else ""
-    shown = "–" if value is None else f"{value:,.1f}" if key.endswith("_ms") else f"{value:,}"
+    shown = "–" if value is None else f"{value:,.1f}" if isinstance(value, float) else f"{value:,}"
     return f'<td class="n{bad}">{shown}</td>'
 
 

@@ -40,7 +40,8 @@ class FollowedRoutes:
     Args:
         channel: To the supervisor.
         generation: Which table holds.
-        load: Proves and loads a version.
+        load: Proves and loads a version; told whether that was done on this machine before.
+        prepared: Told each table that may hold soon.
 
     Attributes:
         may_serve: Set once the supervisor has this worker accept connections, or is gone.
@@ -51,9 +52,11 @@ class FollowedRoutes:
         self,
         channel: Channel[ToWorker],
         generation: SharedGeneration,
-        load: Callable[[Version], Resident],
+        load: Callable[[Version, bool], Resident],
+        prepared: Callable[[Table], None],
     ) -> None:
         self._channel, self._generation, self._load = channel, generation, load
+        self._when_prepared = prepared
         self.may_serve = threading.Event()
         self.counting: Callable[[bool], Counts] | None = None
         self._tables: dict[int, Table] = {}
@@ -104,7 +107,9 @@ class FollowedRoutes:
     def _heed(self, message: ToWorker) -> None:
         if isinstance(message, Load):
             version = message.version
-            self._loaded(version).add_done_callback(lambda done: self._tell_loaded(version, done))
+            self._loaded(version, message.known).add_done_callback(
+                lambda done: self._tell_loaded(version, done)
+            )
         elif isinstance(message, Prepare):
             # Apart, since it may have to load what a worker that was started anew does not have yet.
             threading.Thread(target=self._prepare, args=[message], name="prepare", daemon=True).start()
@@ -114,13 +119,13 @@ class FollowedRoutes:
             with suppress(RuntimeError):  # it has just ended
                 self._loop.call_soon_threadsafe(self._heed_in_loop, message)
 
-    def _loaded(self, version: Version) -> Future[Resident]:
+    def _loaded(self, version: Version, known: bool) -> Future[Resident]:
         """Return the loading of a version, begun or done; one that failed is begun again."""
         with self._lock:
-            known = self._loads.get(version)
-            if known is None or (known.done() and known.exception() is not None):
-                known = self._loads[version] = self._loaders.submit(self._load, version)
-            return known
+            loading = self._loads.get(version)
+            if loading is None or (loading.done() and loading.exception() is not None):
+                loading = self._loads[version] = self._loaders.submit(self._load, version, known)
+            return loading
 
     def _tell_loaded(self, version: Version, done: Future[Resident]) -> None:
         error = done.exception()
@@ -129,7 +134,7 @@ class FollowedRoutes:
 
     def _prepare(self, message: Prepare) -> None:
         said, generation = message.said, message.generation
-        loading = {version: self._loaded(version) for version in said.versions}
+        loading = {version: self._loaded(version, known=True) for version in said.versions}
         try:
             residents = {version: future.result() for version, future in loading.items()}
         except Exception as error:
@@ -145,8 +150,9 @@ class FollowedRoutes:
             self._newest, self._said = generation, said.versions
             holds = self._generation.now
             kept = {number: table for number, table in self._tables.items() if number >= holds}
-            self._tables = {**kept, generation: said.table(residents)}
+            self._tables = {**kept, generation: (table := said.table(residents))}
         self._channel.send(Prepared(generation))
+        self._when_prepared(table)
 
     def _heed_in_loop(self, message: Report | ToldAll) -> None:
         if isinstance(message, ToldAll):

@@ -176,6 +176,7 @@ def _log(
 def _predict(resident: Resident, values: Values) -> "np.ndarray[Any, Any]":
     import numpy as np
 
+    resident.package.used_at = time.monotonic()
     try:
         if isinstance(values, np.ndarray):
             predicted = resident.package.predict_values(values)

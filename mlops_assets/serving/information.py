@@ -123,6 +123,8 @@ class Information:
                     "previous_champion": route.previous,
                     "drill": route.drilled,
                     "candidate": package.digest,
+                    "in_memory": package.is_warm,
+                    "memory_bytes": resident.memory,
                     "classes": package.manifest.classes,
                 },
             }
@@ -166,6 +168,12 @@ class Information:
         self._meters.show(
             {name: len(route.loaded) for name, route in table.routes.items()},
             [(problem.kind, problem.model) for problem in (*table.problems, *counts.problems)],
+            {
+                (name, version): resident.memory
+                for name, route in table.routes.items()
+                for version, resident in route.loaded.items()
+                if resident.memory is not None
+            },
         )
         return Response(counts.text(self._meters), media_type="text/plain; version=0.0.4")
 

@@ -102,6 +102,11 @@ class Kept:
             raise RegistryError(f"{version.candidate[:80]!r} is no digest of a package")
         return self._package(version.candidate)
 
+    def folder_of(self, candidate: str) -> Path | None:
+        """Return where the package of a candidate is kept, or None."""
+        folder = self._package(candidate)
+        return folder if folder.is_dir() else None
+
     def read_statement(self, run_id: str, path: str) -> bytes | None:
         """Return evidence that was kept, or None."""
         return read_file(self._folder, path) if _EVIDENCE.fullmatch(path) else None

@@ -1,6 +1,7 @@
 """Prove a registered version, load it, and let it predict before anybody asks it."""
 
 import tempfile
+import threading
 from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,6 +10,7 @@ from mlops_assets.errors import PackageError
 from mlops_assets.registry.port import ModelVersion, RegistryReader
 from mlops_assets.registry.proof import carried_release
 from mlops_assets.serving.kept import Kept
+from mlops_assets.serving.process_memory import resident_bytes
 from mlops_assets.serving.proving import Prover
 from mlops_assets.serving.table import Resident
 from mlops_assets.training.package import PackagedModel, prediction_columns
@@ -20,6 +22,8 @@ if TYPE_CHECKING:
     Array = np.ndarray[Any, Any]
 
 _REHEARSAL_TOLERANCE = 1e-5
+_MEASURING_SECONDS = 0.5
+_measuring = threading.Lock()
 
 
 def load(
@@ -61,15 +65,37 @@ def load(
             _require_registered(package, registered)
             evidence = prover.evidence(registry, registered, package.digest)
             if warm:
-                package.warm()
-                _rehearse(package)
+                awaken(package)
         except PackageError as error:
             raise PackageError(str(error).replace(str(copy), f"{model} version {version}")) from error
         if kept is not None:
             release = carried_release(registered, prover.verifier)
             proven_with = [evidence.digest, *([release.evidence] if release else [])]
             kept.keep(registry, registered, proven_with, copy)
+            package.folder = kept.folder_of(package.digest) or copy
     return Resident(model, version, package, evidence)
+
+
+def awaken(package: PackagedModel) -> None:
+    """Load what predictions need, and compare a few with those the package was signed with.
+
+    What it takes is measured as the growth of the process's resident memory. A load that has to wait for long
+    for another one to be measured goes without.
+
+    Raises:
+        PackageError: It predicts otherwise than where it was trained, or its files were altered.
+        Exception: Whatever its estimator raises when it is loaded or predicts.
+    """
+    alone = _measuring.acquire(timeout=_MEASURING_SECONDS)
+    try:
+        before = resident_bytes()
+        package.warm()
+        _rehearse(package)
+        if alone:
+            package.memory = max(0, resident_bytes() - before)
+    finally:
+        if alone:
+            _measuring.release()
 
 
 def _require_registered(package: PackagedModel, registered: ModelVersion) -> None:

@@ -124,6 +124,12 @@ class Meters(Collector):
             ("model",),
             registry=self._registry,
         )
+        self._memory = Gauge(
+            "mlops_gateway_model_bytes",
+            "What a version in memory takes of it, in one worker: growth of the resident memory on load.",
+            ("model", "version"),
+            registry=self._registry,
+        )
         self._problems = Gauge(
             "mlops_gateway_problems",
             "Problems there are now.",
@@ -201,15 +207,23 @@ class Meters(Collector):
             score.add_metric((model, version), seen.score)
         yield from (outside, anomalous, score)
 
-    def show(self, resident: Mapping[str, int], problems: Iterable[tuple[str, str | None]]) -> None:
+    def show(
+        self,
+        resident: Mapping[str, int],
+        problems: Iterable[tuple[str, str | None]],
+        memory: Mapping[tuple[str, str], int],
+    ) -> None:
         """Set what is as it is now.
 
         Args:
             resident: Loaded versions by model.
             problems: Kind and model of each problem.
+            memory: Bytes by model and version, of those that are in memory.
         """
-        for gauge in (self._resident, self._problems):
+        for gauge in (self._resident, self._problems, self._memory):
             gauge.clear()
+        for labels, taken in memory.items():
+            self._memory.labels(*labels).set(taken)
         for model, versions in resident.items():
             self._resident.labels(model).set(versions)
         for kind, concerned in problems:

@@ -27,6 +27,7 @@ from mlops_assets.serving.kept import Kept
 from mlops_assets.serving.marks import Marks, entered_in, tried_in
 from mlops_assets.serving.meters import Meters
 from mlops_assets.serving.proving import Prover, last_good
+from mlops_assets.serving.residency import Residency
 from mlops_assets.serving.routing import Router
 from mlops_assets.serving.sqlite_watch import change_detector
 from mlops_assets.serving.supervisor import Supervisor
@@ -43,6 +44,7 @@ def run_gateway(
     port: int,
     *,
     workers: int = 1,
+    most_models: int | None = None,
     allow_anonymous: bool = False,
     on_ready: Callable[[str], None] = lambda url: None,
 ) -> None:
@@ -53,6 +55,7 @@ def run_gateway(
         host: Address to listen on.
         port: Port; 0 for a free one.
         workers: Processes that share the port and answer by the same routes.
+        most_models: Versions in memory at once; the others are loaded when they are asked for.
         allow_anonymous: Whether whoever shows no credential may call, too.
         on_ready: Told the URL once the gateway answers and has tried what the registry names.
 
@@ -63,6 +66,8 @@ def run_gateway(
     """
     if workers < 1:
         raise EndpointError(f"--workers must be at least 1, not {workers}")
+    if most_models is not None and most_models < 1:
+        raise EndpointError(f"--most-models must be at least 1, not {most_models}")
     serves_unlogged()
     listener = _listen(host, port)
     # One thread per worker for numerics: requests are what is parallel here.
@@ -78,18 +83,31 @@ def run_gateway(
             ending.enter_context(announced(home.gateway_address, url))
             on_ready(url)
 
-        serve(home, host, listener, allow_anonymous, announce)
+        serve(home, host, listener, allow_anonymous, most_models, announce)
 
 
 def _serve_alone(
-    home: Home, host: str, listener: socket.socket, allow_anonymous: bool, announce: Callable[[], None]
+    home: Home,
+    host: str,
+    listener: socket.socket,
+    allow_anonymous: bool,
+    most_models: int | None,
+    announce: Callable[[], None],
 ) -> None:
     """Answer in this process."""
     meters = Meters()
     access = declared_access(home, host, allow_anonymous=allow_anonymous, on_problem=meters.note)
-    router = _router(home, meters)
+    residency = Residency(most_models, meters.note)
+    router = _router(home, meters, load_with=residency.load, publish=residency.settle)
     recorder = Recorder.for_home(home, "gateway")
-    gateway = Gateway(router, recorder, meters, access=access, serve_unlogged=serves_unlogged())
+    gateway = Gateway(
+        router,
+        recorder,
+        meters,
+        access=access,
+        serve_unlogged=serves_unlogged(),
+        residency=residency,
+    )
     exit_cleanly_on_signals()
     with ExitStack() as ending:
         ending.callback(recorder.close)
@@ -104,6 +122,7 @@ def _supervise(
     host: str,
     listener: socket.socket,
     allow_anonymous: bool,
+    most_models: int | None,
     announce: Callable[[], None],
 ) -> None:
     """Have worker processes answer, all by the same routes."""
@@ -111,7 +130,7 @@ def _supervise(
     declared_access(home, host, allow_anonymous=allow_anonymous)
     Recorder.for_home(home, "supervisor").close()
     meters = Meters()
-    supervisor = Supervisor(workers, host, listener, allow_anonymous, meters)
+    supervisor = Supervisor(home, workers, host, listener, allow_anonymous, most_models, meters)
     router = _router(home, meters, load_with=supervisor.load, publish=supervisor.publish)
     stopped = _stop_on_signals()
     supervisor.start()

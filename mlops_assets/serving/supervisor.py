@@ -6,6 +6,7 @@ that each request reads once. From that moment all answer by the new routes, and
 """
 
 import logging
+import os
 import socket
 import subprocess
 import sys
@@ -17,6 +18,7 @@ from itertools import count
 
 import msgspec
 
+from mlops_assets.home import Home
 from mlops_assets.registry.port import RegistryReader
 from mlops_assets.serving.counts import Counts
 from mlops_assets.serving.kept import Kept
@@ -80,18 +82,27 @@ class Supervisor:
     """Keeps worker processes running, and has all of them answer by the same routes.
 
     Args:
+        home: Where they serve from.
         workers: How many.
         host: Address that they listen on.
         listener: The socket they share.
         allow_anonymous: Whether whoever shows no credential may call, too.
+        most_models: Versions in a worker's memory at once; as many as there are if None.
         meters: What is counted of the gateway as a whole.
     """
 
     def __init__(
-        self, workers: int, host: str, listener: socket.socket, allow_anonymous: bool, meters: Meters
+        self,
+        home: Home,
+        workers: int,
+        host: str,
+        listener: socket.socket,
+        allow_anonymous: bool,
+        most_models: int | None,
+        meters: Meters,
     ) -> None:
-        self._count, self._host, self._listener = workers, host, listener
-        self._allow_anonymous, self._meters = allow_anonymous, meters
+        self._home, self._count, self._host, self._listener = home, workers, host, listener
+        self._allow_anonymous, self._most_models, self._meters = allow_anonymous, most_models, meters
         self._generation = SharedGeneration.made()
         self._newest, self._said = 0, SaidTable.of(Table())
         self._changed = threading.Condition()
@@ -136,9 +147,14 @@ class Supervisor:
             NotLoaded: A worker could not load it.
         """
         resident = load(registry, prover, model, version, kept, warm=False)
-        meant = Version.of(resident)
-        self._have_loaded(meant, first=True)
-        self._have_loaded(meant)
+        meant = Load(Version.of(resident), known=kept is None)
+        try:
+            self._have_loaded(meant, first=True)
+            self._have_loaded(meant)
+        except NotLoaded:
+            if kept is not None:
+                kept.discard(model, version)  # only what was loaded once counts as known
+            raise
         return resident
 
     def publish(self, table: Table) -> None:
@@ -174,7 +190,8 @@ class Supervisor:
                 self._ended.pop(worker.number, None)
         self._changed.notify_all()
 
-    def _have_loaded(self, meant: Version, *, first: bool = False) -> None:
+    def _have_loaded(self, asked_for: Load, *, first: bool = False) -> None:
+        meant = asked_for.version
         with self._changed:
             self._changed.wait_for(self._serving, _STARTING_SECONDS)
             asked = self._serving()[:1] if first else self._serving()
@@ -182,7 +199,7 @@ class Supervisor:
                 raise _not_loaded(meant, "no worker process serves", passing=True)
             for worker in asked:
                 worker.loaded.pop(meant, None)
-                worker.channel.send(Load(meant))
+                worker.channel.send(asked_for)
             self._changed.wait_for(lambda: all(meant in w.loaded or not w.lives for w in asked))
             for worker in asked:
                 problem = worker.loaded.pop(meant, None)
@@ -241,9 +258,10 @@ class Supervisor:
                 ours.close()
                 return None
             files = (self._listener.fileno(), theirs.fileno(), self._generation.file)
-            begin = Begin(number, self._count, self._host, self._allow_anonymous, *files)
+            begin = Begin(number, self._count, self._host, self._allow_anonymous, self._most_models, *files)
             process = subprocess.Popen(
                 [sys.executable, "-m", "mlops_assets.serving.worker", msgspec.json.encode(begin).decode()],
+                env=os.environ | self._home.environment(),
                 pass_fds=files,
                 stdout=sys.stderr.fileno(),  # what models print
                 start_new_session=True,  # who presses Ctrl-C stops the supervisor, which stops them in order

@@ -62,6 +62,11 @@ class Resident:
         """What becomes of columns in the prediction log that are not kept as they are."""
         return treatments_of(self.package.manifest)
 
+    @property
+    def memory(self) -> int | None:
+        """Bytes of memory that it takes; None while it is not in memory, or where that was not measured."""
+        return self.package.memory if self.package.is_warm else None
+
     @cached_property
     def takes(self) -> str:
         """How requests are read for it: what was read for a version with the same is right for this one."""
@@ -99,7 +104,8 @@ class LiveRollout:
 
 def are_quick(champion: Resident, rollout: LiveRollout | None) -> bool:
     """Return whether requests to a champion can be answered quickly, whoever does."""
-    return champion.is_quick and (rollout is None or rollout.challenger.is_quick)
+    answering = [champion] if rollout is None else [champion, rollout.challenger]
+    return all(version.is_quick and version.package.is_warm for version in answering)
 
 
 @dataclass(frozen=True)

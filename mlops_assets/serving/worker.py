@@ -12,7 +12,7 @@ import signal
 import socket
 import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import msgspec
 import uvicorn
@@ -30,11 +30,14 @@ from mlops_assets.serving.kept import Kept
 from mlops_assets.serving.loading import load
 from mlops_assets.serving.meters import Meters
 from mlops_assets.serving.proving import Prover, last_good
+from mlops_assets.serving.residency import Residency
 from mlops_assets.serving.shared_generation import SharedGeneration
 from mlops_assets.serving.table import Resident
 from mlops_assets.serving.uvicorn_settings import exit_cleanly_on_signals, http_config, serves_unlogged
 from mlops_assets.serving.worker_messages import AT_WORKER, Begin, Channel, Version
 from mlops_assets.specs.policy_file import current_policy
+
+log = logging.getLogger("mlops_assets.gateway")
 
 
 def main() -> None:
@@ -54,10 +57,12 @@ def main() -> None:
         workers=begin.workers,
         on_problem=meters.note,
     )
+    residency = Residency(begin.most_models, meters.note)
     routes = FollowedRoutes(
         Channel(socket.socket(fileno=begin.channel), AT_WORKER),
         SharedGeneration(begin.generation),
-        _loader(home),
+        _loader(home, residency),
+        residency.settle,
     )
     threading.Thread(target=_follow, args=[routes], name="routes", daemon=True).start()
     routes.may_serve.wait()
@@ -69,6 +74,7 @@ def main() -> None:
         access=access,
         serve_unlogged=serves_unlogged(),
         everyone=routes.everyone,
+        residency=residency,
     )
     routes.counting = gateway.counts
     access.start()
@@ -84,38 +90,28 @@ def _follow(routes: FollowedRoutes) -> None:
     os.kill(os.getpid(), signal.SIGTERM)  # the supervisor is gone
 
 
-def _loader(home: Home) -> Callable[[Version], Resident]:
+def _loader(home: Home, residency: Residency) -> Callable[[Version, bool], Resident]:
     """Return what proves and loads a version as a gateway does, also while the registry is down."""
     prover = Prover(Verifier.for_home(home.root), last_good(current_policy))
-    readers = (Kept(home.kept), registry_reader(home))
-    return lambda version: load_from(readers, prover, version)
+    kept, registry = Kept(home.kept), registry_reader(home)
 
+    def loaded(reader: RegistryReader, version: Version, warm: bool) -> Resident:
+        resident = load(reader, prover, version.model, version.version, warm=warm)
+        if (found := resident.package.digest) != version.candidate:
+            said = f"{version.model} version {version.version} is package {found[:12]} here"
+            raise PackageError(f"{said}, and not {version.candidate[:12]}")
+        residency.note(resident)
+        return resident
 
-def load_from(readers: Sequence[RegistryReader], prover: Prover, version: Version) -> Resident:
-    """Return a version as the first reader has it that has the package which is meant.
-
-    Raises:
-        Exception: As :func:`~mlops_assets.serving.loading.load` with the last reader.
-    """
-    *others, last = readers
-    for reader in others:
+    def load_one(version: Version, known: bool) -> Resident:
+        warm = residency.has_room or not known
         try:
-            return _loaded(reader, prover, version)
+            return loaded(kept, version, warm)
         except Exception as error:
-            logging.getLogger("mlops_assets.gateway").info(
-                "what was kept of %s version %s is not used: %s", version.model, version.version, error
-            )
-    return _loaded(last, prover, version)
+            log.info("what was kept of %s version %s is not used: %s", version.model, version.version, error)
+        return loaded(registry, version, warm)
 
-
-def _loaded(reader: RegistryReader, prover: Prover, version: Version) -> Resident:
-    resident = load(reader, prover, version.model, version.version)
-    if resident.package.digest != version.candidate:
-        raise PackageError(
-            f"{version.model} version {version.version} is package {resident.package.digest[:12]} here, "
-            f"and not {version.candidate[:12]}"
-        )
-    return resident
+    return load_one
 
 
 if __name__ == "__main__":

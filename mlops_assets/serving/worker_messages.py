@@ -110,6 +110,7 @@ class Begin(msgspec.Struct, frozen=True):
         workers: How many there are.
         host: Address that they listen on.
         allow_anonymous: Whether whoever shows no credential may call, too.
+        most_models: Versions in memory at once; as many as there are if None.
         listener: Descriptor of the socket they share.
         channel: Descriptor of the socket to the supervisor.
         generation: Descriptor of the generation of the routes.
@@ -119,6 +120,7 @@ class Begin(msgspec.Struct, frozen=True):
     workers: int
     host: str
     allow_anonymous: bool
+    most_models: int | None
     listener: int
     channel: int
     generation: int
@@ -129,9 +131,15 @@ class Hello(msgspec.Struct, tag=True, frozen=True):
 
 
 class Load(msgspec.Struct, tag=True, frozen=True):
-    """To a worker: load a version aside."""
+    """To a worker: load a version aside.
+
+    Attributes:
+        version: Which.
+        known: Whether it was loaded on this machine before.
+    """
 
     version: Version
+    known: bool
 
 
 class Loaded(msgspec.Struct, tag=True, frozen=True):

@@ -131,11 +131,17 @@ class PackagedModel:
     Args:
         folder: The package's folder.
         manifest: Its manifest, already verified.
+
+    Attributes:
+        used_at: When it predicted last, by whatever clock whoever needs this goes by.
+        memory: Bytes that loading it took, where that was measured.
     """
 
     def __init__(self, folder: Path, manifest: Manifest) -> None:
         self.folder = folder
         self.manifest = manifest
+        self.used_at = 0.0
+        self.memory: int | None = None
 
     @property
     def digest(self) -> str:
@@ -232,6 +238,16 @@ class PackagedModel:
         """Load what the first prediction would load."""
         _ = self.view
         _ = self._session if self.uses_onnx else self.estimator
+
+    @property
+    def is_warm(self) -> bool:
+        """Whether it is loaded, so that a prediction does not have to wait for that."""
+        return ("_session" if self.uses_onnx else "estimator") in vars(self)
+
+    def cool(self) -> None:
+        """Let go of what :meth:`warm` loads; a prediction loads it again, from the bytes that were signed."""
+        for loaded in ("_session", "estimator"):
+            vars(self).pop(loaded, None)
 
     def predict(self, rows: "pd.DataFrame") -> "np.ndarray[Any, Any]":
         """Return predictions for raw rows, as served.

@@ -145,7 +145,7 @@ def test_the_page_shows_the_figures_and_is_accessible(inside: Any) -> None:
     head, *lines = page.rows
     assert head == [
         *("model", "version", "role", "rows served", "errors", "refused", "turned away"),
-        *("p50 ms", "p99 ms", "runtime", "state"),
+        *("p50 ms", "p99 ms", "MB", "runtime", "state"),
     ]
     assert [line[:7] for line in lines[:1]] == [["m", "4", "champion", "2", "1", "0", "0"]]
     assert lines[0][-1] == "serving"
