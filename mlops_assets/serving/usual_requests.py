@@ -199,7 +199,7 @@ class Reader(ABC):
             # What is to be a number is looked at later, all tensors at once.
             if tensor.datatype in _TEXT and not _TEXTS.issuperset(map(type, tensor.data)):
                 return None
-            if tensor.name == self._entity and tensor.datatype in _WHOLE and not _are_whole(tensor.data):
+            if tensor.datatype in _WHOLE and not _are_whole(tensor.data):
                 return None
         columns = tuple(tensor.name for tensor in body.inputs)
         rows = list(zip(*(tensor.data for tensor in body.inputs), strict=True))
