@@ -263,6 +263,7 @@ class _Tensor(msgspec.Struct):
     shape: tuple[int, ...]
     datatype: str
     data: list[_Value]
+    parameters: dict[str, Any] | None = None
 
 
 class _OipBody(msgspec.Struct):
