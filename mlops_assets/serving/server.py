@@ -91,6 +91,7 @@ def run_gateway(
     config = uvicorn.Config(
         gateway.app(),
         http=answered_by(gateway.front()),
+        ws="none",  # there are none, and their library takes time to import
         access_log=False,
         log_config=None,
         timeout_keep_alive=_KEEP_ALIVE_SECONDS,
