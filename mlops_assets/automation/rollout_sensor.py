@@ -6,11 +6,11 @@ from datetime import datetime, timedelta
 
 import dagster as dg
 
-from mlops_assets.governance.traffic import Traffic
 from mlops_assets.registry.promotion import Move
 from mlops_assets.registry.rollout_look import Look, Turn, one_round
 from mlops_assets.resources import Platform
 from mlops_assets.specs.durations import utc_now
+from mlops_assets.stages.stage import markdown_table
 
 ACTOR = "rollout sensor"
 # While nothing happens the history gets a point that often; each step gets one anyway.
@@ -63,8 +63,7 @@ def _tell(context: dg.SensorEvaluationContext, turn: Turn) -> None:
 
 def _said(turn: Turn) -> str:
     if turn.failure or turn.look is None:
-        ended = turn.moved.reason if isinstance(turn.moved, Traffic) else ""
-        return f"{turn.model}: {turn.failure or ended}"
+        return f"{turn.model}: {turn.failure}"
     decision = turn.look.decision
     return f"{turn.model} version {turn.look.traffic.challenger}: {decision.action}, {decision.reason}"
 
@@ -76,7 +75,7 @@ def _events(turn: Turn, look: Look) -> Iterator[dg.AssetObservation | dg.AssetMa
         "challenger_percent": dg.MetadataValue.int(_percent_now(turn, look)),
         "step": dg.MetadataValue.text(str(look.step)),
         "decision": dg.MetadataValue.text(f"{look.decision.action}: {look.decision.reason}"),
-        "bounds": dg.MetadataValue.md(bounds_table(look)),
+        "bounds": markdown_table(look.bounds),
     }
     for arm, units in look.units.items():
         metadata[f"units_{arm.replace(' ', '_')}"] = dg.MetadataValue.int(units)
@@ -100,18 +99,6 @@ def _percent_now(turn: Turn, look: Look) -> int:
     if isinstance(turn.moved, Move):
         return 100
     return look.traffic.percent if turn.moved is None else turn.moved.percent
-
-
-def bounds_table(look: Look) -> str:
-    """Return what each guard tells as a table in Markdown."""
-    lines = ["| guard | worse by at least | at most | units | harm above | harmless below |", "|-|-|-|-|-|-|"]
-    for f in look.findings:
-        name = f"{f.guard} of {f.of}" if f.of else f.guard
-        lines.append(
-            f"| {name} | {f.low:+.4f} | {f.high:+.4f} | {f.units:,} | {f.tolerance:g} | {f.margin:g}"
-            f"{'' if f.required else ' (not waited for)'} |"
-        )
-    return "\n".join(lines)
 
 
 def _read(cursor: str | None) -> dict[str, datetime]:

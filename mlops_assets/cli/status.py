@@ -89,25 +89,15 @@ def _show_rollout(platform: "Platform", model: str) -> None:
     seen = _rollout_of(platform, model)
     if seen is None:
         return
-    traffic = seen.traffic
+    traffic, bounds = seen.traffic, seen.bounds
     table(
-        ["guard", "worse by at least", "at most", "units", "reverted above", "goes on below"],
-        [
-            [
-                f"{found.guard} of {found.of}" if found.of else found.guard,
-                f"{found.low:+.4f}",
-                f"{found.high:+.4f}",
-                f"{found.units:,}",
-                f"{found.tolerance:g}",
-                f"{found.margin:g}{'' if found.required else ' (not waited for)'}",
-            ]
-            for found in seen.findings
-        ],
+        list(bounds[0]) if bounds else [],
+        [list(row.values()) for row in bounds],
         title=f"Rollout of version {traffic.challenger} beside {traffic.champion}, {traffic.state}: step "
         f"{traffic.step + 1} of {len(seen.plan)}, {seen.step}, since {traffic.step_begun:%Y-%m-%d %H:%M} UTC",
     )
-    units = ", ".join(f"{count:,} units with {arm}" for arm, count in seen.units.items())
-    say(f"{units}; {seen.decision.action}: {seen.decision.reason}")
+    units = "".join(f"{count:,} units with {arm}; " for arm, count in seen.units.items())
+    say(f"{units}{seen.decision.action}: {seen.decision.reason}")
 
 
 _COLUMNS = [

@@ -2,19 +2,14 @@
 
 from collections.abc import Iterator
 from datetime import datetime, timedelta
+from typing import ClassVar
 
-from pydantic import ValidationError
-
-from mlops_assets.errors import EvidenceError
-from mlops_assets.governance.envelope import seal, unseal
-from mlops_assets.governance.evidence import Objection, Statement
-from mlops_assets.governance.signatures import Signer, Verifier
+from mlops_assets.governance.evidence import Objection
+from mlops_assets.governance.statement import Sealed
 from mlops_assets.specs.durations import format_duration
 
-_KIND = "drill/1"
 
-
-class Drill(Statement):
+class Drill(Sealed):
     """A rehearsal of the way back.
 
     Attributes:
@@ -28,6 +23,8 @@ class Drill(Statement):
         actor: Who asked for it.
     """
 
+    kind: ClassVar[str] = "drill/1"
+
     model: str
     champion: str
     way_back: str
@@ -36,23 +33,6 @@ class Drill(Statement):
     failure: str = ""
     at: datetime
     actor: str
-
-    def sealed(self, signer: Signer) -> str:
-        """Return it signed."""
-        return seal(_KIND, self.plain(), signer).decode()
-
-    @classmethod
-    def unsealed(cls, content: str, verifier: Verifier) -> "Drill":
-        """Return what :meth:`sealed` made.
-
-        Raises:
-            EvidenceError: It is not signed with the platform key, or is of another form.
-        """
-        value = unseal(_KIND, content.encode(), verifier)
-        try:
-            return cls.model_validate(value)
-        except ValidationError as error:
-            raise EvidenceError("is of another form than this version of the platform writes") from error
 
 
 def drill_objections(

@@ -6,25 +6,22 @@ today's policy. So a policy that has become stricter counts from the moment it i
 be measured again where the figures are good enough.
 """
 
-import json
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import ValidationError
 
 from mlops_assets import digests
 from mlops_assets.errors import EvidenceError
-from mlops_assets.governance.envelope import digest, seal, unseal
-from mlops_assets.governance.signatures import Signer, Verifier
+from mlops_assets.governance.statement import Sealed, Statement
 from mlops_assets.specs.gate_rules import EVIDENT, GateRules
 from mlops_assets.specs.policy import Risk, Rules
 from mlops_assets.specs.strictness import loosenings
 from mlops_assets.verdict import Measurement, Verdict, judge
 
-_KIND = "evidence/1"
 _OF_ITS_DAY = ("champion_comparison", "feature_verification")
 _CLOCKS_DIFFER = timedelta(minutes=5)
 
@@ -57,16 +54,6 @@ class Objection:
 
     def __str__(self) -> str:
         return self.message
-
-
-class Statement(BaseModel):
-    """Base of what is signed: immutable JSON, in which unknown keys are errors."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="strings")
-
-    def plain(self) -> Any:
-        """Return it as plain JSON, in which NaN, which JSON does not know, is a word."""
-        return json.loads(self.model_dump_json())
 
 
 class Subject(Statement):
@@ -108,7 +95,7 @@ def learnt_from(data: str, features: str) -> str:
     return digests.of_json([data, features])
 
 
-class GateRecord(Statement):
+class GateRecord(Sealed):
     """What one gate measured about one subject, and under which rules.
 
     Attributes:
@@ -121,6 +108,8 @@ class GateRecord(Statement):
         run: The Dagster run.
         by: Who started that run, by all names they are known by.
     """
+
+    kind: ClassVar[str] = "gate/1"
 
     model: str
     subject: str
@@ -148,7 +137,7 @@ class GateRecord(Statement):
             raise EvidenceError(f"gate {self.gate} was judged under rules of another form") from error
 
 
-class Evidence(Statement):
+class Evidence(Sealed):
     """All that speaks for one candidate.
 
     Attributes:
@@ -163,6 +152,8 @@ class Evidence(Statement):
         facts: What else an auditor asks for: windows, times, the commit, the MLflow and Dagster runs.
     """
 
+    kind: ClassVar[str] = "evidence/1"
+
     subject: Subject
     risk: Risk
     owner: str
@@ -172,11 +163,6 @@ class Evidence(Statement):
     made_at: datetime
     spec: dict[str, Any] = {}
     facts: dict[str, str] = {}
-
-    @property
-    def digest(self) -> str:
-        """The digest by which it is known."""
-        return digest(_KIND, self.plain())
 
     @property
     def policy(self) -> str:
@@ -202,23 +188,6 @@ class Evidence(Statement):
         for record in self.gates:
             found[record.gate] = judge(record.measurement, self.rules.gates.of(record.gate))
         return found
-
-    def sealed(self, signer: Signer) -> bytes:
-        """Return it signed."""
-        return seal(_KIND, self.plain(), signer)
-
-    @classmethod
-    def unsealed(cls, content: bytes, verifier: Verifier) -> "Evidence":
-        """Return what :meth:`sealed` made.
-
-        Raises:
-            EvidenceError: It is not signed with the platform key, or is of another form.
-        """
-        value = unseal(_KIND, content, verifier)
-        try:
-            return cls.model_validate(value)
-        except ValidationError as error:
-            raise EvidenceError("is of another form than this version of the platform writes") from error
 
 
 def rules_digest(rules: Rules) -> str:

@@ -6,15 +6,10 @@ not select it and posted by anyone through the web API.
 
 from pathlib import Path
 
-from pydantic import ValidationError
-
 from mlops_assets.errors import EvidenceError
-from mlops_assets.governance.envelope import seal, unseal
 from mlops_assets.governance.evidence import GateRecord
 from mlops_assets.governance.signatures import Signer, Verifier
 from mlops_assets.home import write_atomically
-
-_KIND = "gate/1"
 
 
 class Ledger:
@@ -31,7 +26,7 @@ class Ledger:
 
     def file(self, record: GateRecord) -> None:
         """File a record; a later one of the gate on the same subject takes its place."""
-        content = seal(_KIND, record.plain(), self._signer)
+        content = record.sealed(self._signer).encode()
         write_atomically(self._path(record.model, record.subject, record.gate), content)
 
     def find(self, model: str, subject: str, gate: str) -> GateRecord | None:
@@ -46,11 +41,9 @@ class Ledger:
         except FileNotFoundError:
             return None
         try:
-            record = GateRecord.model_validate(unseal(_KIND, content, self._verifier))
+            record = GateRecord.unsealed(content, self._verifier)
         except EvidenceError as error:
             raise EvidenceError(f"the record of gate {gate} on {subject[:12]} {error}") from error
-        except ValidationError as error:
-            raise EvidenceError(f"the record of gate {gate} on {subject[:12]} is of another form") from error
         if (record.model, record.subject, record.gate) != (model, subject, gate):
             raise EvidenceError(f"the record of gate {gate} on {subject[:12]} is about something else")
         return record

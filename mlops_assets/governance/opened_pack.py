@@ -11,10 +11,9 @@ from pydantic import BaseModel, TypeAdapter
 from mlops_assets.errors import EvidenceError
 from mlops_assets.governance.approvals import Decision
 from mlops_assets.governance.audit_proof import Stretch
-from mlops_assets.governance.envelope import unseal
 from mlops_assets.governance.environment import Environment
 from mlops_assets.governance.evidence import Evidence
-from mlops_assets.governance.pack import MANIFEST, PACK, PackManifest
+from mlops_assets.governance.pack import MANIFEST, PackManifest
 from mlops_assets.governance.release import Release
 from mlops_assets.governance.signatures import Verifier
 from mlops_assets.specs.approver import Approver
@@ -75,7 +74,7 @@ class OpenedPack:
         """What the pack is."""
         content = self.file(MANIFEST)
         try:
-            return PackManifest.model_validate(unseal(PACK, content, self.verifier))
+            return PackManifest.unsealed(content, self.verifier)
         except EvidenceError as error:
             raise EvidenceError(f"{MANIFEST} {error}") from error
 
@@ -157,7 +156,7 @@ class OpenedPack:
 
     def _release(self, name: str) -> Release:
         try:
-            return Release.unsealed(self.files[name].decode(), self.verifier)
+            return Release.unsealed(self.files[name], self.verifier)
         except EvidenceError as error:
             raise EvidenceError(f"{name} {error}") from error
 

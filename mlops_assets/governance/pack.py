@@ -6,16 +6,15 @@ tables, bill of materials, lineage) follows from that. The same record gives the
 
 import uuid
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, ClassVar
 
 from mlops_assets import digests
 from mlops_assets.errors import EvidenceError
 from mlops_assets.governance.archive import archived
 from mlops_assets.governance.card_facts import CardFacts
 from mlops_assets.governance.documents import data_sheet, model_card
-from mlops_assets.governance.envelope import seal
 from mlops_assets.governance.environment import Environment
-from mlops_assets.governance.evidence import Evidence, Statement
+from mlops_assets.governance.evidence import Evidence
 from mlops_assets.governance.lineage_events import lineage_events
 from mlops_assets.governance.measured_tables import (
     FIGURES,
@@ -30,6 +29,7 @@ from mlops_assets.governance.recorded import Recorded
 from mlops_assets.governance.sbom import sbom
 from mlops_assets.governance.signatures import Signer
 from mlops_assets.governance.ssh_signatures import NAMESPACE
+from mlops_assets.governance.statement import Sealed
 from mlops_assets.governance.version_facts import version_facts
 from mlops_assets.specs.approver import Approver
 from mlops_assets.specs.secrets import holds_secret
@@ -39,7 +39,7 @@ PACK = "pack/1"
 MANIFEST = "manifest.json"
 
 
-class PackManifest(Statement):
+class PackManifest(Sealed):
     """What a pack is, and the digest of every other file in it: the one thing that is signed anew.
 
     Attributes:
@@ -51,6 +51,8 @@ class PackManifest(Statement):
         platform: Version of the platform that made it.
         files: SHA-256 of each file, by name.
     """
+
+    kind: ClassVar[str] = PACK
 
     model: str
     version: str
@@ -80,7 +82,7 @@ def make_pack(recorded: Recorded, signer: Signer) -> bytes:
         platform=__version__,
         files={name: digests.of_bytes(content) for name, content in files.items()},
     )
-    return archived({**files, MANIFEST: seal(PACK, manifest.plain(), signer)})
+    return archived({**files, MANIFEST: manifest.sealed(signer).encode()})
 
 
 def _files(recorded: Recorded) -> Iterator[tuple[str, bytes]]:

@@ -7,26 +7,20 @@ another: so an alias that was moved by hand, be it to a version that once served
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime
-from typing import Literal
+from typing import ClassVar, Literal
 
-from pydantic import ValidationError
-
-from mlops_assets.errors import EvidenceError
 from mlops_assets.governance.approvals import ApprovalState, SignedDecision, judge_approvals
 from mlops_assets.governance.drill import Drill, drill_objections
-from mlops_assets.governance.envelope import seal, unseal
-from mlops_assets.governance.evidence import Evidence, GateRecord, Objection, Statement
+from mlops_assets.governance.evidence import Evidence, GateRecord, Objection
 from mlops_assets.governance.rollout_proof import RolloutProof, rollout_objections
-from mlops_assets.governance.signatures import Signer, Verifier
+from mlops_assets.governance.statement import Sealed
 from mlops_assets.specs.approver import Approver
 from mlops_assets.specs.gate_rules import AT_THE_ENDPOINT
 from mlops_assets.specs.policy import ApprovalRules, Rules
 from mlops_assets.verdict import judge
 
-_KIND = "release/1"
 
-
-class Release(Statement):
+class Release(Sealed):
     """What was decided about a model's endpoint.
 
     Attributes:
@@ -53,6 +47,8 @@ class Release(Statement):
         renews: Serial of the release by which the version came to serve, if this one only renews it.
     """
 
+    kind: ClassVar[str] = "release/1"
+
     model: str
     version: str
     candidate: str
@@ -78,23 +74,6 @@ class Release(Statement):
     def moved(self) -> int:
         """Serial of the release by which the version came to serve."""
         return self.serial if self.renews is None else self.renews
-
-    def sealed(self, signer: Signer) -> str:
-        """Return it signed."""
-        return seal(_KIND, self.plain(), signer).decode()
-
-    @classmethod
-    def unsealed(cls, content: str, verifier: Verifier) -> "Release":
-        """Return what :meth:`sealed` made.
-
-        Raises:
-            EvidenceError: It is not signed with the platform key, or is of another form.
-        """
-        value = unseal(_KIND, content.encode(), verifier)
-        try:
-            return cls.model_validate(value)
-        except ValidationError as error:
-            raise EvidenceError("is of another form than this version of the platform writes") from error
 
 
 def release_objections(

@@ -7,7 +7,9 @@ again.
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 
-from mlops_assets.governance.evidence import Objection, Statement
+from mlops_assets.governance.evidence import Objection
+from mlops_assets.governance.statement import Statement
+from mlops_assets.rollout.decision import guard_name
 from mlops_assets.rollout.plan import Step, steps
 from mlops_assets.specs.rollout_rules import GuardRules, RolloutRules
 
@@ -32,7 +34,7 @@ class LookedAt(Statement):
     @property
     def name(self) -> str:
         """The guard with what it is about."""
-        return f"{self.guard} of {self.of}" if self.of else self.guard
+        return guard_name(self.guard, self.of)
 
 
 class PassedStep(Statement):

@@ -6,22 +6,15 @@ of a rollout is a new record with a greater serial; releases and traffic records
 together, so that whatever was decided last holds, and an older one that is put back holds nothing.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
-from pydantic import Field, ValidationError
+from pydantic import Field
 
-from mlops_assets.errors import EvidenceError
-from mlops_assets.governance.envelope import seal, unseal
-from mlops_assets.governance.evidence import Evidence, Objection, Statement
-from mlops_assets.governance.release import Release, release_objections
+from mlops_assets.governance.release import Release
 from mlops_assets.governance.rollout_proof import LookedAt, PassedStep
-from mlops_assets.governance.signatures import Signer, Verifier
-from mlops_assets.specs.approver import Approver
-from mlops_assets.specs.policy import Rules
-
-_KIND = "traffic/1"
+from mlops_assets.governance.statement import Sealed, Statement
 
 State = Literal["running", "held", "ended"]
 
@@ -35,7 +28,7 @@ class Yardsticks(Statement):
     loss_scale: float | None = None
 
 
-class Traffic(Statement):
+class Traffic(Sealed):
     """How a challenger takes part.
 
     Attributes:
@@ -58,6 +51,8 @@ class Traffic(Statement):
         reason: Why.
         run: The Dagster run, if it was one.
     """
+
+    kind: ClassVar[str] = "traffic/1"
 
     terms: Release
     serial: int
@@ -97,48 +92,26 @@ class Traffic(Statement):
         """What draws the entities of this rollout, other ones than those of the last."""
         return f"{self.model}/{self.rollout}"
 
+    def passed_with(
+        self, looked: Sequence[LookedAt], units: Mapping[str, int], ended: datetime
+    ) -> tuple[PassedStep, ...]:
+        """Return the steps that are behind it once the present one ends.
+
+        Args:
+            looked: What the guards told at its end.
+            units: Units seen in it, by arm.
+            ended: When it ended, naive UTC.
+        """
+        present = PassedStep(
+            percent=self.percent,
+            paired=self.paired,
+            begun=self.step_begun,
+            ended=ended,
+            units=dict(units),
+            looked=tuple(looked),
+        )
+        return (*self.passed, present)
+
     def runs_at(self, now: datetime) -> bool:
         """Return whether the challenger takes part at a time."""
         return self.state != "ended" and now < self.until
-
-    def sealed(self, signer: Signer) -> str:
-        """Return it signed."""
-        return seal(_KIND, self.plain(), signer).decode()
-
-    @classmethod
-    def unsealed(cls, content: str, verifier: Verifier) -> "Traffic":
-        """Return what :meth:`sealed` made.
-
-        Raises:
-            EvidenceError: It is not signed with the platform key, or is of another form.
-        """
-        value = unseal(_KIND, content.encode(), verifier)
-        try:
-            return cls.model_validate(value)
-        except ValidationError as error:
-            raise EvidenceError("is of another form than this version of the platform writes") from error
-
-
-def traffic_objections(
-    traffic: Traffic,
-    evidence: Evidence,
-    *,
-    model: str,
-    version: str,
-    candidate: str,
-    mlflow_run: str,
-    rules: Rules,
-    approvers: Sequence[Approver],
-) -> Iterator[Objection]:
-    """Yield why a traffic record does not let a challenger answer; see :func:`release_objections`."""
-    yield from release_objections(
-        traffic.terms,
-        evidence,
-        model=model,
-        version=version,
-        candidate=candidate,
-        mlflow_run=mlflow_run,
-        rules=rules,
-        approvers=approvers,
-        on_trial=True,
-    )

@@ -2,13 +2,15 @@
 
 import re
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import datetime
+from typing import Generic, TypeVar
 
 from mlops_assets.errors import EvidenceError
 from mlops_assets.governance.evidence import Evidence, Kind, Objection, objections
 from mlops_assets.governance.release import Release, release_objections
 from mlops_assets.governance.signatures import Signer, Verifier
-from mlops_assets.governance.traffic import Traffic, traffic_objections
+from mlops_assets.governance.traffic import Traffic
 from mlops_assets.registry.port import (
     EVIDENCE_TAG,
     RELEASE_TAG,
@@ -22,6 +24,8 @@ from mlops_assets.specs.policy import Rules
 
 _LAPSED = ("expired", "other_policy")
 _DIGEST = re.compile("[0-9a-f]{64}")
+
+_Signed = TypeVar("_Signed", Release, Traffic)
 
 
 class Refused(EvidenceError):
@@ -38,7 +42,7 @@ class Refused(EvidenceError):
 
 def write_evidence(registry: Registry, run_id: str, evidence: Evidence, signer: Signer) -> None:
     """Keep a candidate's evidence beside its package."""
-    registry.write_statement(run_id, f"evidence/{evidence.digest}.json", evidence.sealed(signer))
+    registry.write_statement(run_id, f"evidence/{evidence.digest}.json", evidence.sealed(signer).encode())
 
 
 def read_evidence(
@@ -75,58 +79,53 @@ def read_evidence(
     return evidence
 
 
-def read_release(version: ModelVersion, verifier: Verifier) -> Release | None:
-    """Return the release a version carries, or None.
+@dataclass(frozen=True)
+class _SignedTag(Generic[_Signed]):
+    """A tag of a version that holds a signed statement about it.
 
-    Raises:
-        Refused: It carries one that the platform did not sign, or that is for another version.
+    Args:
+        tag: Its name.
+        called: What the statement is called.
+        kind: What it is.
+        terms: Tells the release that it is, or rests on.
     """
-    content = version.tags.get(RELEASE_TAG)
-    if not content:
-        return None
-    try:
-        release = Release.unsealed(content, verifier)
-    except EvidenceError as error:
-        raise refused(version, "bad_signature", f"its release {error}") from error
-    if (release.model, release.version) != (version.model, version.version):
-        said = f"its release is for {release.model} version {release.version}"
-        raise refused(version, "other_candidate", said)
-    return release
+
+    tag: str
+    called: str
+    kind: type[_Signed]
+    terms: Callable[[_Signed], Release]
+
+    def read(self, version: ModelVersion, verifier: Verifier) -> _Signed | None:
+        """Return what a version carries, or None.
+
+        Raises:
+            Refused: It carries one that the platform did not sign, or that is for another version.
+        """
+        content = version.tags.get(self.tag)
+        if not content:
+            return None
+        try:
+            found = self.kind.unsealed(content, verifier)
+        except EvidenceError as error:
+            raise refused(version, "bad_signature", f"its {self.called} {error}") from error
+        terms = self.terms(found)
+        if (terms.model, terms.version) != (version.model, version.version):
+            said = f"its {self.called} is for {terms.model} version {terms.version}"
+            raise refused(version, "other_candidate", said)
+        return found
+
+    def carried(self, version: ModelVersion, verifier: Verifier) -> _Signed | None:
+        """Return what a version carries if it is one of ours; see :meth:`read`."""
+        try:
+            return self.read(version, verifier)
+        except Refused:
+            return None
 
 
-def carried_release(version: ModelVersion, verifier: Verifier) -> Release | None:
-    """Return the release a version carries if it is one of ours; see :func:`read_release`."""
-    try:
-        return read_release(version, verifier)
-    except Refused:
-        return None
-
-
-def read_traffic(version: ModelVersion, verifier: Verifier) -> Traffic | None:
-    """Return the traffic record a version carries, or None.
-
-    Raises:
-        Refused: It carries one that the platform did not sign, or that is for another version.
-    """
-    content = version.tags.get(TRAFFIC_TAG)
-    if not content:
-        return None
-    try:
-        traffic = Traffic.unsealed(content, verifier)
-    except EvidenceError as error:
-        raise refused(version, "bad_signature", f"its traffic record {error}") from error
-    if (traffic.model, traffic.challenger) != (version.model, version.version):
-        said = f"its traffic record is for {traffic.model} version {traffic.challenger}"
-        raise refused(version, "other_candidate", said)
-    return traffic
-
-
-def carried_traffic(version: ModelVersion, verifier: Verifier) -> Traffic | None:
-    """Return the traffic record a version carries if it is one of ours; see :func:`read_traffic`."""
-    try:
-        return read_traffic(version, verifier)
-    except Refused:
-        return None
+_release = _SignedTag(RELEASE_TAG, "release", Release, lambda release: release)
+_traffic = _SignedTag(TRAFFIC_TAG, "traffic record", Traffic, lambda traffic: traffic.terms)
+read_release, carried_release = _release.read, _release.carried
+read_traffic, carried_traffic = _traffic.read, _traffic.carried
 
 
 def require_evidence(
@@ -201,36 +200,36 @@ def require_release(
     release = read_release(version, verifier)
     if release is None:
         raise refused(version, "out_of_band", "it was never released; its alias was moved out of band")
-    found = release_objections(
-        release,
-        evidence,
-        model=version.model,
-        version=version.version,
-        candidate=candidate,
-        mlflow_run=version.run_id,
-        rules=rules,
-        approvers=approvers,
-    )
-    if reasons := tuple(found):
-        raise Refused(_name(version), reasons)
+    require_terms(release, version, candidate, evidence, rules, approvers)
     return release
 
 
-def require_traffic(
-    traffic: Traffic,
+def require_terms(
+    terms: Release,
     version: ModelVersion,
     candidate: str,
     evidence: Evidence,
     rules: Rules,
     approvers: Sequence[Approver],
+    *,
+    on_trial: bool = False,
 ) -> None:
-    """Require that a challenger may answer callers, as a traffic record says; see :func:`require_release`.
+    """Require that a version may answer callers by the terms of a release; see :func:`require_release`.
+
+    Args:
+        terms: The release, its signature verified.
+        version: The version.
+        candidate: Digest of the package at hand, computed from its bytes.
+        evidence: Its evidence, verified.
+        rules: What today's policy demands of it.
+        approvers: Who may approve, by today's policy.
+        on_trial: Whether the version is on its way only; see :func:`release_objections`.
 
     Raises:
-        Refused: What it rests on would not let the version serve.
+        Refused: They would not let the version serve.
     """
-    found = traffic_objections(
-        traffic,
+    found = release_objections(
+        terms,
         evidence,
         model=version.model,
         version=version.version,
@@ -238,6 +237,7 @@ def require_traffic(
         mlflow_run=version.run_id,
         rules=rules,
         approvers=approvers,
+        on_trial=on_trial,
     )
     if reasons := tuple(found):
         raise Refused(_name(version), reasons)

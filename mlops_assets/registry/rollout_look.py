@@ -5,9 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from mlops_assets.errors import MlopsError
-from mlops_assets.governance.evidence import Evidence
 from mlops_assets.governance.rollout_proof import LookedAt
-from mlops_assets.governance.traffic import Traffic
+from mlops_assets.governance.traffic import Traffic, Yardsticks
 from mlops_assets.prediction_log.log import PredictionLog
 from mlops_assets.prediction_log.records import kpi
 from mlops_assets.registry.promotion import Move
@@ -47,9 +46,19 @@ class Look:
         )
 
     @property
-    def harm(self) -> bool:
-        """Whether the challenger is shown to do harm."""
-        return any(finding.harm for finding in self.findings)
+    def bounds(self) -> list[dict[str, str]]:
+        """What each guard tells, as rows of a table."""
+        return [
+            {
+                "guard": found.name,
+                "worse by at least": f"{found.low:+.4f}",
+                "at most": f"{found.high:+.4f}",
+                "units": f"{found.units:,}",
+                "reverted above": f"{found.tolerance:g}",
+                "goes on below": f"{found.margin:g}{'' if found.required else ' (not waited for)'}",
+            }
+            for found in self.findings
+        ]
 
 
 def look(rollouts: Rollouts, traffic: Traffic, log: PredictionLog, now: datetime) -> Look:
@@ -67,9 +76,13 @@ def look(rollouts: Rollouts, traffic: Traffic, log: PredictionLog, now: datetime
         StorageError: The log cannot be read.
     """
     evidence = rollouts.evidence(traffic)
-    rules, scale = evidence.rules.rollout, _scale(traffic, evidence)
-    figure = _spec(evidence).monitoring.kpi
+    rules = evidence.rules.rollout
     plan, step = steps(rules), Step(traffic.percent, traffic.paired)
+    # Before the log, which may be damaged: nobody who said no has to wait for that.
+    if (rejected := rollouts.rejection(traffic)) is not None:
+        return Look(traffic, step, plan, (), {}, Decision("revert", f"it was {rejected}"))
+    spec = ModelSpec.model_validate(evidence.spec)
+    scale, figure = _scale(spec, traffic.yardsticks), spec.monitoring.kpi
     answers = log.rollout(
         traffic.model,
         traffic.challenger,
@@ -147,17 +160,13 @@ def one_round(rollouts: Rollouts, log: PredictionLog, *, actor: str) -> Iterator
             traffic = rollouts.mend(model)
             if traffic is None:
                 continue
-            if (rejected := rollouts.rejection(traffic)) is not None:
-                yield Turn(model, None, rollouts.end(traffic, f"it was {rejected}", actor=actor))
-                continue
             found = look(rollouts, traffic, log, utc_now())
             yield Turn(model, found, follow(rollouts, found, actor=actor))
         except MlopsError as error:
             yield Turn(model, found, None, str(error))
 
 
-def _scale(traffic: Traffic, evidence: Evidence) -> Scale:
-    spec, by = _spec(evidence), traffic.yardsticks
+def _scale(spec: ModelSpec, by: Yardsticks) -> Scale:
     figure = spec.monitoring.kpi
     return Scale(
         task=spec.task,
@@ -168,7 +177,3 @@ def _scale(traffic: Traffic, evidence: Evidence) -> Scale:
         groups=tuple(dict.fromkeys((*spec.evaluation.slices, *spec.evaluation.groups))),
         kpi=(figure.worst, figure.best) if figure is not None else None,
     )
-
-
-def _spec(evidence: Evidence) -> ModelSpec:
-    return ModelSpec.model_validate(evidence.spec)

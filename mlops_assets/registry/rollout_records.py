@@ -1,6 +1,6 @@
 """What is on record about rollouts: which runs, by which steps it came so far, and on what it rests."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from mlops_assets.errors import RolloutError
 from mlops_assets.governance.evidence import Evidence
@@ -20,6 +20,8 @@ class RolloutRecords:
     """
 
     authority: Authority
+    # Each look asks for the same again; the digest names what it says, and another tick reads anew.
+    _read: dict[str, Evidence] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def running(self, model: str) -> Traffic | None:
         """Return the record that holds for a model's rollout, or None if none runs."""
@@ -48,14 +50,13 @@ class RolloutRecords:
         return sorted(open_ones | tried)
 
     def records(self, traffic: Traffic) -> list[Traffic]:
-        """Return all records of a rollout, oldest first."""
+        """Return all records of a rollout, oldest first; the given one too if it is not entered yet."""
         authority = self.authority
         entries = authority.audit.newest_first((ROLLOUT,), traffic.model)
         found = (traffic_in(entry, authority.verifier) for entry in entries)
-        known = {each.serial: each for each in found if each and each.rollout == traffic.rollout}
-        return (
-            [known[serial] for serial in sorted({**known, traffic.serial: traffic})] if known else [traffic]
-        )
+        entered = {each.serial: each for each in found if each and each.rollout == traffic.rollout}
+        known = {**entered, traffic.serial: traffic}
+        return [known[serial] for serial in sorted(known)]
 
     def evidence(self, traffic: Traffic) -> Evidence:
         """Return the evidence that a rollout rests on.
@@ -64,10 +65,11 @@ class RolloutRecords:
             Refused: It is gone or not signed.
             RegistryError: The registry cannot be reached.
         """
-        authority = self.authority
-        return read_evidence(
-            authority.registry, self.version(traffic), authority.verifier, traffic.terms.evidence
-        )
+        authority, named = self.authority, traffic.terms.evidence
+        if named not in self._read:
+            version = self.version(traffic)
+            self._read[named] = read_evidence(authority.registry, version, authority.verifier, named)
+        return self._read[named]
 
     def rejection(self, traffic: Traffic) -> str | None:
         """Return who has rejected a challenger since its rollout began, or None.

@@ -7,19 +7,18 @@ step's end is a promotion, whose one commit point is the alias ``champion``.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 
 from mlops_assets.errors import RolloutError
 from mlops_assets.governance.evidence import GateRecord
 from mlops_assets.governance.release import Release
 from mlops_assets.governance.rollout_proof import LookedAt, PassedStep, RolloutProof
-from mlops_assets.governance.traffic import Traffic, Yardsticks
+from mlops_assets.governance.traffic import State, Traffic, Yardsticks
 from mlops_assets.registry.port import CHALLENGER, TRAFFIC_TAG, ModelVersion
 from mlops_assets.registry.promotion import Move
 from mlops_assets.registry.proof import (
     carried_traffic,
     require_evidence,
-    require_traffic,
+    require_terms,
 )
 from mlops_assets.registry.releases import ROLLOUT, latest_traffic
 from mlops_assets.registry.rollout_records import RolloutRecords
@@ -68,11 +67,11 @@ class Rollouts(RolloutRecords):
             RegistryError: The registry cannot be reached or refuses.
         """
         model, authority = version.model, self.authority
-        running = self.running(model)
+        running = self.mend(model)
         if running is not None and running.challenger == version.version:
             return running
-        champion, held = authority.champion(model), authority.release(model)
-        if champion is None or held is None:
+        held = authority.release(model)
+        if held is None:
             raise RolloutError(f"{model} has no champion, so there is nothing to compare version "
                                f"{version.version} with")  # fmt: skip
         now = utc_now()
@@ -99,7 +98,7 @@ class Rollouts(RolloutRecords):
             mlflow_run=version.run_id,
             serial=serial,
             action="promote",
-            replaced=champion.version,
+            replaced=held.version,
             endpoint=tuple(endpoint),
             at=now,
             actor=actor,
@@ -127,9 +126,8 @@ class Rollouts(RolloutRecords):
             reason=reason,
             run=run,
         )
-        require_traffic(
-            traffic, version, version.candidate, evidence, rules, authority.decisions.policy.approvers
-        )
+        approvers = authority.decisions.policy.approvers
+        require_terms(terms, version, version.candidate, evidence, rules, approvers, on_trial=True)
         authority.registry.set_alias(model, CHALLENGER, version.version)
         self._put(traffic)
         return traffic
@@ -160,9 +158,9 @@ class Rollouts(RolloutRecords):
             RegistryError: The registry cannot be reached or refuses.
         """
         plan, now = steps(self.evidence(traffic).rules.rollout), utc_now()
-        passed = (*traffic.passed, _passed(traffic, looked, units, now))
+        passed = traffic.passed_with(looked, units, now)
         if traffic.step + 1 >= len(plan):
-            return self._finish(traffic, RolloutProof(rollout=traffic.rollout, passed=passed), actor, reason)
+            return self._finish(traffic, passed, actor, reason)
         following: Step = plan[traffic.step + 1]
         changes = {
             "step": traffic.step + 1,
@@ -188,21 +186,16 @@ class Rollouts(RolloutRecords):
             Refused: Where people have to consent nobody may do that; nor once it is shown to do harm.
             RegistryError: The registry cannot be reached or refuses.
         """
-        last = _passed(traffic, looked, units, utc_now())
-        proof = RolloutProof(
-            rollout=traffic.rollout, passed=(*traffic.passed, last), hastened=f"{actor}: {reason}"
-        )
-        return self._finish(traffic, proof, actor, reason)
+        passed = traffic.passed_with(looked, units, utc_now())
+        return self._finish(traffic, passed, actor, reason, hastened=f"{actor}: {reason}")
 
     def hold(self, traffic: Traffic, *, actor: str, reason: str) -> Traffic:
         """Have a rollout take no further step; it is reverted on harm all the same."""
-        return traffic if traffic.state == "held" else self._change(traffic, actor, reason, state="held")
+        return self._set_state(traffic, "held", actor, reason)
 
     def resume(self, traffic: Traffic, *, actor: str, reason: str) -> Traffic:
         """Have a rollout that was held go on."""
-        return (
-            traffic if traffic.state == "running" else self._change(traffic, actor, reason, state="running")
-        )
+        return self._set_state(traffic, "running", actor, reason)
 
     def end(
         self, traffic: Traffic, reason: str, *, actor: str, looked: Sequence[LookedAt] = (), run: str = ""
@@ -248,7 +241,12 @@ class Rollouts(RolloutRecords):
             self.authority.registry.set_alias(model, CHALLENGER, running.challenger)
         return running
 
-    def _finish(self, traffic: Traffic, proof: RolloutProof, actor: str, reason: str) -> Move:
+    def _set_state(self, traffic: Traffic, state: State, actor: str, reason: str) -> Traffic:
+        return traffic if traffic.state == state else self._change(traffic, actor, reason, state=state)
+
+    def _finish(
+        self, traffic: Traffic, passed: tuple[PassedStep, ...], actor: str, reason: str, hastened: str = ""
+    ) -> Move:
         self._require_latest(traffic)
         rules = self.authority.decisions.policy.tiers[self.evidence(traffic).risk]
         return self.authority.promote(
@@ -258,7 +256,7 @@ class Rollouts(RolloutRecords):
             actor=actor,
             run=traffic.run,
             reason=reason,
-            rollout=proof,
+            rollout=RolloutProof(rollout=traffic.rollout, passed=passed, hastened=hastened),
             # Approvals may grow too old on a long way that they were given for.
             approved_at=traffic.terms.at,
         )
@@ -328,16 +326,3 @@ class Rollouts(RolloutRecords):
     def _next_serial(self, model: str) -> int:
         authority = self.authority
         return next_serial(authority.registry, authority.audit, authority.verifier, model)
-
-
-def _passed(
-    traffic: Traffic, looked: Sequence[LookedAt], units: Mapping[str, int], now: datetime
-) -> PassedStep:
-    return PassedStep(
-        percent=traffic.percent,
-        paired=traffic.paired,
-        begun=traffic.step_begun,
-        ended=now,
-        units=dict(units),
-        looked=tuple(looked),
-    )

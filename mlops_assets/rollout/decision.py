@@ -29,9 +29,6 @@ class Guard:
     rules: GuardRules
     differences: Differences
 
-    def __str__(self) -> str:
-        return f"{self.name} of {self.of}" if self.of else self.name
-
 
 @dataclass(frozen=True)
 class Finding:
@@ -59,6 +56,11 @@ class Finding:
     required: bool
 
     @property
+    def name(self) -> str:
+        """The guard with what it is about."""
+        return guard_name(self.guard, self.of)
+
+    @property
     def harm(self) -> bool:
         """Whether the challenger is shown to do harm."""
         return self.low > self.tolerance
@@ -69,8 +71,12 @@ class Finding:
         return self.high < self.margin
 
     def __str__(self) -> str:
-        guard = f"{self.guard} of {self.of}" if self.of else self.guard
-        return f"{guard} worse by {self.low:+.4f} to {self.high:+.4f} ({self.units:,} units)"
+        return f"{self.name} worse by {self.low:+.4f} to {self.high:+.4f} ({self.units:,} units)"
+
+
+def guard_name(guard: str, of: str) -> str:
+    """Return what a guard is called together with the group or range it is about, if there is one."""
+    return f"{guard} of {of}" if of else guard
 
 
 @dataclass(frozen=True)

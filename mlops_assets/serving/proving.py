@@ -16,7 +16,7 @@ from mlops_assets.registry.proof import (
     require_evidence,
     require_good,
     require_release,
-    require_traffic,
+    require_terms,
 )
 from mlops_assets.specs.durations import utc_now
 from mlops_assets.specs.policy_file import Policy
@@ -77,7 +77,7 @@ class Prover:
         evidence: Evidence,
         traffic: Traffic,
     ) -> None:
-        """Require that a challenger may answer callers as a traffic record says; see :func:`require_traffic`.
+        """Require that a challenger may answer callers as a traffic record says; see :func:`require_terms`.
 
         Args:
             registry: Where other evidence is, if the record rests on other than the version was loaded with.
@@ -95,7 +95,7 @@ class Prover:
         policy = self.policy()
         rules = policy.tiers[evidence.risk]
         require_good(evidence, version, candidate, self.verifier, rules, utc_now())
-        require_traffic(traffic, version, candidate, evidence, rules, policy.approvers)
+        require_terms(traffic.terms, version, candidate, evidence, rules, policy.approvers, on_trial=True)
 
     def _evidence(
         self, registry: RegistryReader, version: ModelVersion, candidate: str, named: str | None = None

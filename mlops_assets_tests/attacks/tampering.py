@@ -137,7 +137,7 @@ def evidence_is_forged(estate: Estate, n: int, m: int) -> None:
         kept[name] = kept[name].replace(b"0.09", b"0.01")
     else:
         digest, _ = packages()[estate.runs[run]]
-        kept[name] = estate.vouched(digest, 0.0, "limited", 0).sealed(STRANGER)
+        kept[name] = estate.vouched(digest, 0.0, "limited", 0).sealed(STRANGER).encode()
 
 
 # --- the audit database -------------------------------------------------------------------------------------

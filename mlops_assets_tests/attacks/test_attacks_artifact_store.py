@@ -371,7 +371,7 @@ def test_the_evidence_edited(target: Watched, canary: Path) -> None:
 
 def test_the_evidence_signed_with_another_key(target: Watched, canary: Path, tmp_path: Path) -> None:
     good = target.production.evidence(NEW)
-    target.production.evidence_file(NEW).write_bytes(good.sealed(Signer.for_home(tmp_path / "stranger")))
+    target.production.evidence_file(NEW).write_text(good.sealed(Signer.for_home(tmp_path / "stranger")))
     refuses(target, canary, "evidence_refused", "its evidence is not signed with the platform key")
 
 

@@ -362,12 +362,12 @@ def test_a_statement_of_one_kind_passed_off_as_another(watched: Watched) -> None
     evidence = watched.production.evidence("3")
     release = release_of(evidence, "3")
     with pytest.raises(EvidenceError, match="states 'release/1'"):
-        Evidence.unsealed(release.sealed(signer).encode(), signer.verifier)
+        Evidence.unsealed(release.sealed(signer), signer.verifier)
     renamed = release.sealed(signer).replace('"kind":"release/1"', '"kind":"evidence/1"')
     with pytest.raises(EvidenceError, match="is not signed with the platform key"):
-        Evidence.unsealed(renamed.encode(), signer.verifier)
+        Evidence.unsealed(renamed, signer.verifier)
     with pytest.raises(EvidenceError, match="states 'evidence/1'"):
-        Release.unsealed(evidence.sealed(signer).decode(), signer.verifier)
+        Release.unsealed(evidence.sealed(signer), signer.verifier)
 
 
 @pytest.mark.parametrize("mode", some(0o644, 0o640, 0o604, 0o660))

@@ -128,7 +128,7 @@ class Platform:
         value: dict[str, Any] = {
             "version": release.release.version if release else "1",
             "evidence": evidence,
-            "sealed_evidence": evidence.sealed(self.signer),
+            "sealed_evidence": evidence.sealed(self.signer).encode(),
             "package": self.package(MANIFEST, ENVIRONMENT),
             "release": release,
             "columns": COLUMNS,

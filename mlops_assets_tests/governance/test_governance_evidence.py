@@ -163,7 +163,7 @@ def test_evidence_that_another_key_signed_is_refused(signer: Signer, tmp_path: A
 
 @given(st.data())
 def test_a_change_of_any_byte_is_found(signer: Signer, data: st.DataObject) -> None:
-    sealed = bytearray(SEALED.setdefault("bytes", evidence_of(subject_of()).sealed(signer)))
+    sealed = bytearray(SEALED.setdefault("bytes", evidence_of(subject_of()).sealed(signer).encode()))
     place = data.draw(st.integers(0, len(sealed) - 1))
     sealed[place] = data.draw(st.integers(0, 255).filter(lambda byte: byte != sealed[place]))
     try:

@@ -150,7 +150,7 @@ def test_evidence_of_another_version_is_found_even_if_the_platform_signed_it(
     whole: Files, platform: Platform
 ) -> None:
     other = small_evidence(made_at=utc_now() - timedelta(days=1))
-    swapped = {**whole, "evidence.json": other.sealed(platform.signer)}
+    swapped = {**whole, "evidence.json": other.sealed(platform.signer).encode()}
     assert failed(swapped, platform).keys() >= {"files", "evidence", "release"}
     assert failed(signed_anew(swapped, platform.signer), platform).keys() >= {"evidence", "release"}
     named = signed_anew(swapped, platform.signer, evidence=other.digest)

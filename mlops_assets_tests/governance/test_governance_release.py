@@ -82,4 +82,4 @@ def test_what_was_sealed_is_read_again(signer: Signer) -> None:
 
 def test_evidence_is_no_release(signer: Signer) -> None:
     with pytest.raises(EvidenceError, match="states 'evidence/1', not 'release/1'"):
-        Release.unsealed(EVIDENCE.sealed(signer).decode(), signer.verifier)
+        Release.unsealed(EVIDENCE.sealed(signer), signer.verifier)

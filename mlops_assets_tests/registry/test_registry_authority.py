@@ -383,6 +383,7 @@ def test_a_rejection_ends_the_way_of_a_version_that_was_approved(platform: Platf
     assert isinstance(turn.moved, Traffic)
     assert (turn.moved.state, rollouts.running(platform.model)) == ("ended", None)
     assert "rejected by Grace" in turn.moved.reason
+    assert turn.reverted
     assert platform.champion == "1"
 
 

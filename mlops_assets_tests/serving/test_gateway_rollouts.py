@@ -13,7 +13,7 @@ from mlops_assets.governance.rollout_proof import PassedStep, RolloutProof
 from mlops_assets.registry.port import TRAFFIC_TAG
 from mlops_assets.registry.promotion import Move
 from mlops_assets.registry.proof import Refused
-from mlops_assets.registry.rollout_look import follow, look
+from mlops_assets.registry.rollout_look import follow, look, one_round
 from mlops_assets.rollout.plan import steps
 from mlops_assets.serving.marks import Marks, entered_in, tried_in
 from mlops_assets.specs.durations import utc_now
@@ -260,3 +260,31 @@ def test_what_was_ended_while_somebody_looked_goes_no_further(inside: Any, own_f
     with pytest.raises(RolloutError, match="the rollout of m was changed meanwhile by ann; look again"):
         trial.rollouts.advance(seen, (), {"challenger": 60}, actor="sensor", reason="no harm")
     assert trial.rollouts.running("m") is None
+
+
+def test_a_record_that_a_kill_kept_out_of_the_audit_chain_can_be_looked_at(
+    own_fleet: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trial = Trial(own_fleet)
+    trial.promote("1")
+    begun_by = trial.begin("2")
+    with monkeypatch.context() as killed:
+        killed.setattr(trial.audit, "append", lambda *_, **__: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            trial.rollouts.hold(begun_by, actor="tests", reason="wait for Monday")
+
+    held = trial.rollouts.running("m")
+    assert [record.state for record in trial.rollouts.records(held)] == ["running", "held"]
+    assert look(trial.rollouts, held, trial.log, utc_now()).traffic.state == "held"
+
+
+def test_a_round_reads_what_a_rollout_rests_on_once(own_fleet: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    trial, read = Trial(own_fleet), []
+    trial.promote("1")
+    trial.begin("2")
+    reading = trial.fleet.registry.read_statement
+    monkeypatch.setattr(
+        trial.fleet.registry, "read_statement", lambda run, path: read.append(path) or reading(run, path)
+    )
+    (turn,) = one_round(trial.rollouts, trial.log, actor="sensor")
+    assert (turn.look.decision.action, len(read)) == ("wait", 1)
