@@ -28,6 +28,7 @@ from mlops_assets.serving.discretion import ENTITY_HEADER, message_logged
 from mlops_assets.serving.feedback import take_feedback
 from mlops_assets.serving.front import REFUSED, Front
 from mlops_assets.serving.information import Everyone, Information
+from mlops_assets.serving.lines import Lines
 from mlops_assets.serving.meters import DENIED, Meters
 from mlops_assets.serving.permission import permitted
 from mlops_assets.serving.predictions import Predictions, Question
@@ -77,6 +78,7 @@ class Gateway:
         self._arms = Arms(recorder, meters)
         self._threads = anyio.CapacityLimiter(_THREADS)
         self._predictions = Predictions(self._arms, self._threads)
+        self._lines = Lines(self._arms, self._threads)
         self._residency = residency or Residency()
         self._log_problem: Problem | None = None
         self._access = access or Access.embedded()
@@ -91,7 +93,9 @@ class Gateway:
 
     def front(self) -> Front:
         """Return what answers usual requests before they reach the application."""
-        return Front(lambda: self._router.table, self._arms, self._meters, self._access)
+        return Front(
+            lambda: self._router.table, self._arms, self._meters, self._access, self._lines, self._has_room
+        )
 
     def app(self) -> Starlette:
         """Return the ASGI application, which answers any request; it starts and stops the router."""
@@ -195,9 +199,12 @@ class Gateway:
         finally:
             self._requests -= 1
 
+    def _has_room(self) -> bool:
+        return self._requests + len(self._lines) < self._most_requests
+
     def _require_room(self) -> None:
-        if self._requests >= self._most_requests:
-            raise Refusal(503, f"{self._requests} requests are being answered; try again in a second")
+        if not self._has_room():
+            raise Refusal(503, f"{self._most_requests} requests are being answered; try again in a second")
 
     def counts(self, figures: bool) -> Counts:
         """Return what was counted here; see :meth:`Counts.of`. To be called from the event loop."""

@@ -3,6 +3,7 @@
 For each request uvicorn starts a task, in which an application receives and sends messages; that takes
 longer than to predict. What the front answers needs none of it: one call, one write. Requests are parsed
 by httptools whoever answers them, and those that the front leaves alone reach uvicorn as if it had read them.
+While the front takes its time, uvicorn holds the request as if its application did, and so keeps the order.
 """
 
 from asyncio import TimerHandle
@@ -10,9 +11,9 @@ from functools import lru_cache
 from typing import Any, ClassVar
 
 from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
-from mlops_assets.serving.front import Front, Target
+from mlops_assets.serving.front import Front, Taken, Target
 
 # Many clients send a request's head and body apart, but together. One that takes longer is slow, and
 # uvicorn and the application limit how slow one may be, and how much may be on its way.
@@ -42,7 +43,9 @@ class _Connection(HttpToolsProtocol):
     _head_bytes: int | None = None  # of a head that has not ended, in packets that it did not end in
     _target: Target | None = None  # of the request that is held
     _body = b""
-    _is_taken = False  # by the front, which will reply
+    _is_taken = False  # by the front, which will reply in this turn
+    _is_late = False  # by the front, which will reply in another
+    _late: RequestResponseCycle | None = None  # what stands at uvicorn for the request that is late
     _stays = True  # after the answer
     _impatience: TimerHandle | None = None
     _ends = False  # with the next answer
@@ -110,7 +113,9 @@ class _Connection(HttpToolsProtocol):
             self.parser.should_keep_alive() and self.parser.get_http_version() != "1.0" and not self._ends
         )
         self._is_taken = True
-        if not self.front.take(self._target, self.scope, self._body, self._reply):
+        taken = self.front.take(self._target, self.scope, self._body, self._reply)
+        if taken is not Taken.NOW:
+            self._is_late = taken is Taken.LATER
             self._reply(None)
         elif not self._stays:
             self.front.answer()  # now, since the parser forgets it
@@ -128,18 +133,39 @@ class _Connection(HttpToolsProtocol):
     def _reply(self, content: bytes | None) -> None:
         """Answer the request that is held, or have uvicorn do it."""
         self._is_taken = False
+        if (late := self._late) is not None:
+            self._late = None
+            self._reply_late(late, content)
+            return
         if content is None:
             self._pass_on()
             super().on_message_complete()
             return
         self._let_go()
+        self._write(content, stays=self._stays)
+
+    def _reply_late(self, cycle: RequestResponseCycle, content: bytes | None) -> None:
+        if content is None:
+            super()._start_asgi_task(cycle, self.app)
+            return
+        cycle.response_complete = True
+        self._write(content, stays=cycle.keep_alive)
+
+    def _write(self, content: bytes, *, stays: bool) -> None:
         if self.transport.is_closing():
             return
-        head = _head(tuple(self.server_state.default_headers), self._stays)
+        head = _head(tuple(self.server_state.default_headers), stays)
         self.transport.write(b"%b%d\r\n\r\n%b" % (head, len(content), content))
-        if not self._stays:
+        if not stays:
             self.transport.close()
         self.on_response_complete()
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        """Have uvicorn's application answer a request, unless the front will."""
+        if self._is_late:
+            self._is_late, self._late = False, cycle
+        else:
+            super()._start_asgi_task(cycle, app)
 
     def _settle(self) -> None:
         """Have done with the request that is held, if one is."""

@@ -1,8 +1,9 @@
-"""The gateway's front: usual requests are answered at once, all others by the application behind it.
+"""The gateway's front: usual requests are answered here, all others by the application behind it.
 
-A usual request is a right one, of a few rows, for a model whose ONNX form takes numbers. It needs no thread
-and no routing: to decode, predict and log it takes less than to hand it to anybody. Of what is unusual, be it
-wrong or only rare, nothing is said here, so that one place knows what is wrong and how that is told.
+A usual request is a right one, of a few rows. If it is for a model whose ONNX form takes numbers it needs no
+thread: to decode, predict and log it takes less than to hand it to anybody. Others wait in line for theirs
+(:mod:`~mlops_assets.serving.lines`). Of what is unusual, be it wrong or only rare, nothing is said here, so
+that one place knows what is wrong and how that is told.
 """
 
 import asyncio
@@ -10,7 +11,9 @@ import logging
 import time
 from collections import defaultdict
 from collections.abc import Callable, MutableMapping
+from contextlib import ExitStack
 from dataclasses import dataclass
+from enum import Enum, auto
 from functools import lru_cache
 from typing import Any
 from urllib.parse import unquote
@@ -19,17 +22,18 @@ import httptools
 from msgspec import Struct
 from starlette.routing import compile_path
 
-from mlops_assets.serving.access import Access
+from mlops_assets.serving.access import CALLER, Access
 from mlops_assets.serving.arms import Arms, Outcome
 from mlops_assets.serving.batches import Asked
 from mlops_assets.serving.binary_tensors import HEADER
 from mlops_assets.serving.callers import PREDICT
 from mlops_assets.serving.discretion import ENTITY_HEADER, entities_of
 from mlops_assets.serving.inference import Answer
+from mlops_assets.serving.lines import Lines
 from mlops_assets.serving.meters import Meters
 from mlops_assets.serving.protocols import PREDICTION_PATHS, Protocol, usual_rows
 from mlops_assets.serving.refusal import Refusal
-from mlops_assets.serving.table import LiveRollout, Resident, Table, are_quick
+from mlops_assets.serving.table import LiveRollout, Resident, Table, are_quick, are_warm
 from mlops_assets.serving.usual_requests import Decoded, Layout
 
 Scope = MutableMapping[str, Any]
@@ -69,6 +73,15 @@ class Target:
     version: str | None
 
 
+class Taken(Enum):
+    """When a request that was taken is answered."""
+
+    NOW = auto()
+    """Before the loop's next turn, or as soon as :meth:`Front.answer` is called."""
+    LATER = auto()
+    """When its model has worked on it."""
+
+
 class _Waiting(Struct, frozen=True, gc=False):
     """A request that was taken, and whom to tell its answer."""
 
@@ -82,7 +95,7 @@ class _Waiting(Struct, frozen=True, gc=False):
 
 
 class Front:
-    """Answers usual requests; all that came in one turn of the event loop together.
+    """Answers usual requests; to quick models all that came in one turn of the event loop together.
 
     One prediction for twenty rows takes hardly longer than for one, and so does one write to the log. Nobody
     waits for it: what is answered together was there together.
@@ -92,10 +105,21 @@ class Front:
         arms: Answers.
         meters: What is counted.
         access: Tells who may ask.
+        lines: Where requests to other models wait.
+        has_room: Tells whether one more may wait.
     """
 
-    def __init__(self, table: Callable[[], Table], arms: Arms, meters: Meters, access: Access) -> None:
+    def __init__(
+        self,
+        table: Callable[[], Table],
+        arms: Arms,
+        meters: Meters,
+        access: Access,
+        lines: Lines,
+        has_room: Callable[[], bool],
+    ) -> None:
         self._table, self._arms, self._meters, self._access = table, arms, meters, access
+        self._lines, self._has_room = lines, has_room
         self._waiting: list[_Waiting] = []
         self._rows = 0
 
@@ -108,30 +132,45 @@ class Front:
                 scope.setdefault(_NAMED, value.decode("latin-1"))  # the first counts, as everywhere
         return _target(url) if len(url) <= _LONGEST_REMEMBERED else None
 
-    def take(self, target: Target, scope: Scope, body: bytes, reply: Reply) -> bool:
-        """Take a request if it is usual; return whether it was taken.
+    def take(self, target: Target, scope: Scope, body: bytes, reply: Reply) -> Taken | None:
+        """Take a request if it is usual, and return when it is answered; None if it was not taken.
 
         Args:
             target: What its head asks for.
             scope: Its head.
             body: Its body, which is whole.
-            reply: Told the JSON that answers it, which is logged and counted then, before the loop's next
-                turn; or None if it turns out to be unusual.
+            reply: Told the JSON that answers it, which is logged and counted then; or None if it turns out
+                to be unusual.
         """
         started = time.perf_counter()
         try:
             waiting = self._usual(target, scope, body, reply, started)
         except Refusal:  # the application behind tells
-            return False
+            return None
         if waiting is None:
-            return False
+            return None
+        if not are_quick(waiting.champion, waiting.rollout):
+            return self._line_up(waiting)
         if not self._waiting:
             asyncio.get_running_loop().call_soon(self.answer)
         self._waiting.append(waiting)
         self._rows += len(waiting.rows)
         if self._rows >= _MOST_ROWS:
             self.answer()
-        return True
+        return Taken.NOW
+
+    def _line_up(self, request: _Waiting) -> Taken | None:
+        if not self._has_room():
+            return None
+        running = ExitStack()
+        running.enter_context(self._access.running(request.scope[CALLER]))
+
+        def tell(outcome: Outcome | None) -> None:
+            running.close()
+            self._tell(request, outcome)
+
+        self._lines.add(request.champion, request.rollout, request.rows, request.asked, tell)
+        return Taken.LATER
 
     def _usual(
         self, target: Target, scope: Scope, body: bytes, reply: Reply, started: float
@@ -146,7 +185,7 @@ class Front:
         table = self._table()
         model = target.model if target.model is not None else caller.view(table).only_model
         champion, rollout = table.find(model, target.version), table.rollout(model, target.version)
-        if champion is None or not are_quick(champion, rollout):
+        if champion is None or not are_warm(champion, rollout):
             return None
         if (rows := usual_rows(target.protocol, body, champion, rollout)) is None:
             return None
@@ -155,7 +194,7 @@ class Front:
         return _Waiting(target, champion, rollout, rows, asked, scope, reply)
 
     def answer(self) -> None:
-        """Answer the requests that were taken."""
+        """Answer the requests that are to be answered now."""
         waiting, self._waiting, self._rows = self._waiting, [], 0
         alike: defaultdict[tuple[Resident, LiveRollout | None, Layout], list[_Waiting]] = defaultdict(list)
         for each in waiting:

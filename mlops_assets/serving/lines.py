@@ -7,7 +7,9 @@ otherwise the first of them would go alone, and the others wait for it.
 """
 
 import asyncio
+import logging
 from collections import deque
+from collections.abc import Callable
 from typing import NamedTuple
 
 import anyio
@@ -26,10 +28,13 @@ _MOMENT, _LONGEST_MOMENT_SECONDS = 0.125, 0.01
 _Key = tuple[Resident, LiveRollout | None, Layout]
 
 
+log = logging.getLogger("mlops_assets.gateway")
+
+
 class _Waiting(NamedTuple):
     rows: Decoded
     asked: Asked
-    outcome: "asyncio.Future[Outcome | None]"
+    tell: Callable[[Outcome | None], None]
 
 
 class Lines:
@@ -44,22 +49,39 @@ class Lines:
         self._arms, self._threads = arms, threads
         self._lines: dict[_Key, deque[_Waiting]] = {}
         self._working: set[asyncio.Task[None]] = set()
+        self._requests = 0
 
-    async def answer(
-        self, champion: Resident, rollout: LiveRollout | None, rows: Decoded, asked: Asked
-    ) -> Outcome | None:
-        """Return the outcome of a request; see :meth:`Arms.answer_decoded`."""
-        loop = asyncio.get_running_loop()
-        waiting = _Waiting(rows, asked, loop.create_future())
+    def __len__(self) -> int:
+        """Return how many requests wait or are worked on."""
+        return self._requests
+
+    def add(
+        self,
+        champion: Resident,
+        rollout: LiveRollout | None,
+        rows: Decoded,
+        asked: Asked,
+        tell: Callable[[Outcome | None], None],
+    ) -> None:
+        """Take a request in.
+
+        Args:
+            champion: The version that serves by right, or was asked for.
+            rollout: How its traffic is split; None if it is not.
+            rows: The request's rows.
+            asked: What else is known of it.
+            tell: Told the outcome, as of :meth:`Arms.answer_decoded`; None, too, if that failed unforeseen.
+        """
         key = champion, rollout, rows.layout
+        waiting = _Waiting(rows, asked, tell)
+        self._requests += 1
         if (line := self._lines.get(key)) is not None:
             line.append(waiting)
         else:
             self._lines[key] = deque([waiting])
-            working = loop.create_task(self._work(key))
+            working = asyncio.get_running_loop().create_task(self._work(key))
             self._working.add(working)
             working.add_done_callback(self._working.discard)
-        return await waiting.outcome
 
     async def _work(self, key: _Key) -> None:
         """Work on a line until nobody waits in it."""
@@ -72,18 +94,16 @@ class Lines:
                     outcomes = await anyio.to_thread.run_sync(
                         self._arms.answer_decoded, *key, requests, limiter=self._threads
                     )
-                except Exception as error:
-                    for each in together:
-                        if not each.outcome.done():
-                            each.outcome.set_exception(error)
-                    continue
+                except Exception:
+                    log.exception("%s version %s: usual requests failed", key[0].model, key[0].version)
+                    outcomes = [None] * len(together)
+                self._requests -= len(together)
                 for each, outcome in zip(together, outcomes, strict=True):
-                    if not each.outcome.done():  # whoever waited may have gone
-                        each.outcome.set_result(outcome)
+                    each.tell(outcome)
                 if len(together) > 1:
                     await asyncio.sleep(min(_MOMENT * (loop.time() - began), _LONGEST_MOMENT_SECONDS))
         finally:
-            del self._lines[key]
+            self._requests -= len(self._lines.pop(key))
 
 
 def _first(line: deque[_Waiting]) -> list[_Waiting]:

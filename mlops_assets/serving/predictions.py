@@ -1,8 +1,4 @@
-"""Predictions for requests that the front leaves alone.
-
-Where the model takes its time, small requests are answered together (:mod:`~mlops_assets.serving.lines`). All
-others, be they large, wrong or rare, are each read and answered in a thread.
-"""
+"""Predictions for requests that the front leaves alone: each, be it large, wrong or rare, in a thread."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -10,22 +6,17 @@ from typing import TYPE_CHECKING
 import anyio
 import anyio.to_thread
 
-from mlops_assets.serving.answer_form import AnswerForm
-from mlops_assets.serving.arms import Arms, Outcome
+from mlops_assets.serving.arms import Arms
 from mlops_assets.serving.batches import Asked, Batch
 from mlops_assets.serving.bodies import Answered, Sent
 from mlops_assets.serving.discretion import entities_of
 from mlops_assets.serving.inference import Answer
-from mlops_assets.serving.lines import Lines
-from mlops_assets.serving.protocols import Protocol, usual_rows
-from mlops_assets.serving.table import LiveRollout, Resident, are_quick
+from mlops_assets.serving.protocols import Protocol
+from mlops_assets.serving.table import LiveRollout, Resident
 
 if TYPE_CHECKING:
     from mlops_assets.serving.rows import Rows
-    from mlops_assets.serving.usual_requests import Checked, Decoded
-
-# To decode more takes longer than the event loop may be held up.
-_MOST_BYTES_IN_LINE = 2**16
+    from mlops_assets.serving.usual_requests import Checked
 
 
 @dataclass(frozen=True)
@@ -52,7 +43,7 @@ class Question:
     caller: str
     entity: str | None
 
-    def asked(self, rows: "Rows | Decoded") -> Asked:
+    def asked(self, rows: "Rows | Checked") -> Asked:
         """Return what is known besides the rows.
 
         Raises:
@@ -96,7 +87,6 @@ class Predictions:
 
     def __init__(self, arms: Arms, threads: anyio.CapacityLimiter) -> None:
         self._arms, self._threads = arms, threads
-        self._lines = Lines(arms, threads)
 
     async def answer(self, question: Question) -> Predicted:
         """Return the answer.
@@ -105,40 +95,14 @@ class Predictions:
             Refusal: It is wrong, or the model has no answer.
             StorageError: The log cannot be written; nothing is answered.
         """
-        predicted = await self._in_line(question)
-        if predicted is None:
-            predicted = await anyio.to_thread.run_sync(self._alone, question, limiter=self._threads)
-        return predicted
+        return await anyio.to_thread.run_sync(self._answered, question, limiter=self._threads)
 
-    async def _in_line(self, question: Question) -> Predicted | None:
-        """Return the answer to a usual request to a model that takes its time, None to any other."""
-        champion, rollout, content = question.champion, question.rollout, question.sent.content
-        if question.probe or question.sent.json_length is not None or len(content) > _MOST_BYTES_IN_LINE:
-            return None
-        if are_quick(champion, rollout):  # then it has been found to be unusual
-            return None
-        if (rows := usual_rows(question.protocol, content, champion, rollout)) is None:
-            return None
-        outcome = await self._lines.answer(champion, rollout, rows, question.asked(rows))
-        return None if outcome is None else _predicted(question, rows.form, len(rows), outcome)
-
-    def _alone(self, question: Question) -> Predicted:
+    def _answered(self, question: Question) -> Predicted:
         champion, rollout = question.champion, question.rollout
         rows, form = question.protocol.read(question.sent, champion)
         batch = Batch.of(rows, question.asked(rows))
         alike = rollout is None or rollout.takes_same_as(champion)
-        (outcome,) = self._arms.answer(champion, rollout, batch, None if alike else question.read)
-        return _predicted(question, form, len(rows), outcome)
-
-
-def _predicted(question: Question, form: AnswerForm, rows: int, outcome: Outcome) -> Predicted:
-    """Return what an outcome is for the client.
-
-    Raises:
-        Refusal: There is no answer.
-        StorageError: Likewise.
-    """
-    resident, answer = outcome
-    if not isinstance(answer, Answer):
-        raise answer
-    return Predicted(resident, rows, question.protocol.answered(form, resident, answer))
+        ((resident, answer),) = self._arms.answer(champion, rollout, batch, None if alike else question.read)
+        if not isinstance(answer, Answer):
+            raise answer
+        return Predicted(resident, len(rows), question.protocol.answered(form, resident, answer))

@@ -104,8 +104,12 @@ class LiveRollout:
 
 def are_quick(champion: Resident, rollout: LiveRollout | None) -> bool:
     """Return whether requests to a champion can be answered quickly, whoever does."""
-    answering = [champion] if rollout is None else [champion, rollout.challenger]
-    return all(version.is_quick and version.package.is_warm for version in answering)
+    return champion.is_quick and (rollout is None or rollout.challenger.is_quick)
+
+
+def are_warm(champion: Resident, rollout: LiveRollout | None) -> bool:
+    """Return whether all that may answer requests to a champion are in memory."""
+    return champion.package.is_warm and (rollout is None or rollout.challenger.package.is_warm)
 
 
 @dataclass(frozen=True)

@@ -1,21 +1,20 @@
 """What clients see on the wire: each request is answered once and in its turn, however its bytes arrive."""
 
-import socket
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
-from typing import Any, NamedTuple
+from typing import Any
 
 import orjson
 import pytest
 
 from mlops_assets.serving import connections
 from mlops_assets_tests.fleets import Listening
+from mlops_assets_tests.serving.wires import PATIENCE, Wire, until
+from mlops_assets_tests.serving.wires import request as post
 
 NAMES = ("sepal_length", "sepal_width", "petal_length", "petal_width")
 PATH = "/v2/models/iris/infer"
-_PATIENCE = 30.0
 
 
 def content(name: str = "a request", **more: Any) -> bytes:
@@ -24,10 +23,7 @@ def content(name: str = "a request", **more: Any) -> bytes:
 
 
 def request(body: bytes, *fields: str, path: str = PATH, method: str = "POST", version: str = "1.1") -> bytes:
-    lines = [f"{method} {path} HTTP/{version}", "host: gateway", *fields]
-    if not any(field.startswith(("content-length", "transfer-encoding")) for field in fields):
-        lines.append(f"content-length: {len(body)}")
-    return "\r\n".join([*lines, "", ""]).encode() + body
+    return post(path, body, *fields, method=method, version=version)
 
 
 def usual(name: str = "a request", *fields: str) -> bytes:
@@ -36,54 +32,6 @@ def usual(name: str = "a request", *fields: str) -> bytes:
 
 def unusual(name: str = "a request", *fields: str) -> bytes:
     return request(content(name, outputs=[{"name": "label"}]), *fields)
-
-
-class Answer(NamedTuple):
-    status: int
-    headers: dict[str, str]
-    body: bytes
-
-    @property
-    def id(self) -> Any:
-        return orjson.loads(self.body)["id"]
-
-
-class Wire:
-    """A connection whose bytes the test sends itself."""
-
-    def __init__(self, address: tuple[str, int], receive_buffer: int | None = None) -> None:
-        self.socket = socket.socket()
-        if receive_buffer is not None:
-            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
-        self.socket.settimeout(_PATIENCE)
-        self.socket.connect(address)
-        # Small pieces are to arrive as they are sent.
-        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self._file = self.socket.makefile("rb")
-
-    def __enter__(self) -> "Wire":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._file.close()
-        self.socket.close()
-
-    def send(self, *pieces: bytes) -> "Wire":
-        for piece in pieces:
-            self.socket.sendall(piece)
-        return self
-
-    def receive(self, *, head_only: bool = False) -> Answer:
-        status = int(self._file.readline().split()[1])
-        lines = iter(lambda: self._file.readline().strip().decode(), "")
-        headers = dict(line.lower().split(": ", 1) for line in lines)
-        length = 0 if head_only else int(headers.get("content-length", 0))
-        return Answer(status, headers, self._file.read(length))
-
-    @property
-    def is_closed(self) -> bool:
-        """Whether the gateway closed it; waits until there is something to see."""
-        return self._file.read(1) == b""
 
 
 @pytest.fixture(scope="module")
@@ -103,12 +51,6 @@ def gateway(inside: Any) -> Iterator[Listening]:
 def wire(gateway: Listening) -> Iterator[Wire]:
     with Wire(gateway.address) as opened:
         yield opened
-
-
-def until(reached: Callable[[], bool]) -> None:
-    given_up = time.monotonic() + _PATIENCE
-    while not reached():
-        assert time.monotonic() < given_up
 
 
 def is_held(gateway: Listening) -> bool:
@@ -292,7 +234,7 @@ def test_nobody_is_answered_who_does_not_read(inside: Any) -> None:
             return bool(gateway.passed_on)
 
         until(waits_for_a_reader)
-        wire.socket.settimeout(_PATIENCE)
+        wire.socket.settimeout(PATIENCE)
         with ThreadPoolExecutor(1) as pool:
             rest = pool.submit(wire.send, sending[sent:])
             names = [wire.receive().id for _ in range(count)]

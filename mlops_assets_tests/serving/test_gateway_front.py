@@ -76,6 +76,13 @@ def test_a_usual_request_is_answered_at_once_and_alike(watched: Watched, path: s
     assert front.headers["content-type"] == behind.headers["content-type"]
 
 
+def test_so_is_one_to_a_model_that_takes_its_time(watched: Watched) -> None:
+    front, behind, passed = watched.post(INFER, oip(VISITS))
+
+    assert not passed
+    assert without_ids(front) == without_ids(behind)
+
+
 @pytest.mark.parametrize("path", PATHS)
 def test_it_is_logged_and_counted_alike(watched: Watched, path: str) -> None:
     answers = watched.post(path, body(path, [FLOWER]))[:2]
@@ -99,7 +106,6 @@ UNUSUAL: dict[str, tuple[str, Any, dict[str, str]]] = {
     "another version": ("/v2/models/iris/versions/9/infer", body(PATHS[0], [FLOWER]), {}),
     "a model's name with a slash": ("/v2/models/a%2Firis/infer", body(PATHS[0], [FLOWER]), {}),
     "another model": ("/v2/models/irises/infer", body(PATHS[0], [FLOWER]), {}),
-    "text and features": (INFER, oip(VISITS), {}),
     "an output of several": (PATHS[0], body(PATHS[0], [FLOWER], outputs=[{"name": "label"}]), {}),
     "an unknown output": (PATHS[0], body(PATHS[0], [FLOWER], outputs=[{"name": "score"}]), {}),
     "an answer in bytes": (PATHS[0], body(PATHS[0], [FLOWER], parameters={"binary_data_output": True}), {}),
