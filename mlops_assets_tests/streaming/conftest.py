@@ -1,7 +1,7 @@
 """What the tests of streams share: a model and a log to answer with, without registry or broker."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import cache
 from pathlib import Path
@@ -28,15 +28,16 @@ class Desk:
 
     folder: Path
     champion: Resident
+    recorder: Recorder = field(init=False)
 
     @property
     def log(self) -> PredictionLog:
         return PredictionLog(self.folder / "log")
 
     def responder(self) -> Responder:
-        recorder = Recorder(SegmentWriter(self.folder / "log", "test"), b"secret")
+        self.recorder = Recorder(SegmentWriter(self.folder / "log", "test"), b"secret")
         offsets = LoggedOffsets(self.folder / "streams", "small")
-        return Responder("small", lambda: self.champion, recorder, self.log, offsets)
+        return Responder("small", lambda: self.champion, self.recorder, self.log, offsets)
 
 
 @pytest.fixture(scope="session")

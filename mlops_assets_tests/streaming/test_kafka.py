@@ -111,14 +111,15 @@ def test_killed_before_it_answers_what_it_has_logged(
 @pytest.mark.parametrize(
     ("source", "brokers", "says"),
     [
-        ("nowhere", None, "there is no topic 'nowhere'"),
+        ("nowhere", None, "there is no topic 'nowhere' at 127.0.0.1"),
         ("nowhere", "127.0.0.1:1", "Kafka at 127.0.0.1:1: "),
+        ("nowhere to", None, "'nowhere to' is read; answers and what is rejected need topics of their own"),
     ],
 )
-def test_what_is_not_there_is_said_in_a_line(
+def test_what_cannot_be_done_is_said_in_a_line(
     consume: Consume, broker: Broker, source: str, brokers: str | None, says: str
 ) -> None:
-    ended = consume(source, source, brokers=brokers or broker.address).wait()
+    ended = consume(source, "nowhere to", brokers=brokers or broker.address).wait()
     assert ended.code == 2
     assert ended.err.startswith(f"mlops-assets: {says}")
     assert ended.err.count("\n") == 1, ended.err

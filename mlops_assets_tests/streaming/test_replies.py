@@ -97,7 +97,7 @@ def test_two_who_have_the_same_messages_log_each_once(desk: Desk) -> None:
 
 def test_nothing_is_replied_that_cannot_be_logged(desk: Desk) -> None:
     responder = desk.responder()
-    responder.recorder.close()
+    desk.recorder.close()
     with pytest.raises(StorageError):
         responder.replies(messages({"a": 1, "b": 1}))
 
