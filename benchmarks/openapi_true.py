@@ -37,7 +37,6 @@ from mlops_assets_tests.fleets import (  # noqa: E402
 )
 from mlops_assets_tests.serving.peers import dataplane  # noqa: E402
 from mlops_assets_tests.serving.schemathesis_run import right_rows, run  # noqa: E402
-from mlops_assets_tests.serving.test_gateway_access import Keys  # noqa: E402
 
 
 @dataclass(frozen=True)
@@ -75,7 +74,7 @@ def main() -> int:
             found += _tried(Trial("its own description", own, {}), running.url, rows, folder, asked)
             protocol = Trial("the protocol's description", str(described), {})
             found += _tried(protocol, running.url, rows, folder, asked)
-            key = Keys(fleet.home).add("somebody", "guarded")
+            key = fleet.key("somebody", "guarded")
             scoped = {"key": key, "hidden": [*rows.keys() - {"guarded"}]}
             found += _tried(
                 Trial("its own, with a scoped key", own, scoped), running.url, rows, folder, asked

@@ -39,6 +39,7 @@ from mlops_assets.serving.kept import Kept
 from mlops_assets.serving.meters import Meters
 from mlops_assets.serving.proving import Prover
 from mlops_assets.serving.routing import Router
+from mlops_assets.serving.settings import Settings
 from mlops_assets.serving.supervisor import Supervisor
 from mlops_assets.serving.table import Table
 from mlops_assets.specs.policy_file import load_policy
@@ -102,7 +103,7 @@ def _in_one_process(fleet: Fleet) -> Iterator[tuple[str, Swap]]:
 def _in_two_workers(fleet: Fleet) -> Iterator[tuple[str, Swap]]:
     """Two workers of a supervisor in this process, which publishes tables."""
     listener = socket.create_server(("127.0.0.1", 0), backlog=2048)
-    supervisor = Supervisor(fleet.home, 2, "127.0.0.1", listener, False, None, Meters())
+    supervisor = Supervisor(fleet.home, Settings("127.0.0.1", workers=2), listener, Meters())
     fleet.home.prepare()
     kept = Kept(fleet.home.kept)
     prover = Prover(fleet.signer.verifier, load_policy)

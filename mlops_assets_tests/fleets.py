@@ -8,6 +8,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -42,7 +43,9 @@ from mlops_assets.registry.port import (
 from mlops_assets.registry.promotion import promote
 from mlops_assets.registry.proof import read_evidence, read_release, write_evidence
 from mlops_assets.registry.training_run import log_training
+from mlops_assets.serving.api_keys import KeyOwner, change_keys, new_key
 from mlops_assets.serving.app import Gateway
+from mlops_assets.serving.callers import RIGHTS
 from mlops_assets.serving.connections import answered_by
 from mlops_assets.serving.kept import Kept
 from mlops_assets.serving.marks import Marks
@@ -195,6 +198,13 @@ class Fleet:
         if alias == CHAMPION:
             self.release(model, version)
         self.registry.set_alias(model, alias, version)
+
+    def key(self, caller: str, *models: str) -> str:
+        """Return an API key with which a caller may do anything with some models; it closes the gateway."""
+        key, stored = new_key(datetime.now(UTC), None)
+        owner = KeyOwner(caller, models, rights=RIGHTS, keys=(stored,))
+        change_keys(self.home.api_keys, lambda file: file.adding(owner))
+        return key
 
     def hand_over(self, model: str, version: str) -> None:
         """Promote a version as the platform does, with the way back in place."""

@@ -252,11 +252,14 @@ def start_gateways_warm(path: str) -> None:
             return self.returncode
 
         def terminate(self) -> None:
-            os.kill(self.pid, signal.SIGTERM)
+            self._send(signal.SIGTERM)
 
         def kill(self) -> None:
+            self._send(signal.SIGKILL)
+
+        def _send(self, number: signal.Signals) -> None:
             with suppress(ProcessLookupError):  # it has ended
-                os.kill(self.pid, signal.SIGKILL)
+                os.kill(self.pid, number)
 
     gateway_process.subprocess = SimpleNamespace(**{**vars(subprocess), "Popen": Warm})  # type: ignore
 

@@ -63,7 +63,9 @@ def drill_job() -> dg.JobDefinition:
             url = platform.gateway_url
             if url is None:
                 raise EndpointError("no gateway is running, so there is nothing to rehearse on")
-            drills = list(rehearse(platform, GatewayClient(url), with_way_back(platform), actor="schedule"))
+            drills = list(
+                rehearse(platform, platform.gateway_at(url), with_way_back(platform), actor="schedule")
+            )
         failed = [drill for drill in drills if not drill.passed]
         for drill in failed:
             context.log.error("%s: %s", drill.model, drill.failure)

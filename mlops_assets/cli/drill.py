@@ -26,7 +26,6 @@ def add_to(app: typer.Typer) -> None:
         from mlops_assets.actor import os_user
         from mlops_assets.automation.drills import rehearse, with_way_back
         from mlops_assets.errors import RolloutError, did_you_mean
-        from mlops_assets.gateway_client import GatewayClient
         from mlops_assets.gateway_process import running_gateway
         from mlops_assets.home import Home
         from mlops_assets.resources import Platform
@@ -39,7 +38,7 @@ def add_to(app: typer.Typer) -> None:
                 hint = did_you_mean(model, known)
                 raise RolloutError(f"{model} has no previous champion, so there is no way back{hint}")
         url = platform.gateway_url
-        with nullcontext(GatewayClient(url)) if url else running_gateway(home) as gateway:
+        with nullcontext(platform.gateway_at(url)) if url else running_gateway(home) as gateway:
             drills = list(rehearse(platform, gateway, models or known, actor=os_user()))
         if json:
             print_json({"drills": [drill.plain() for drill in drills]})

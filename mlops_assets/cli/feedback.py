@@ -58,7 +58,6 @@ def add_to(app: typer.Typer) -> None:
 @contextmanager
 def _gateway(home: "Home") -> "Iterator[GatewayClient]":
     """Yield the gateway of a home, or a temporary one if none runs."""
-    from mlops_assets.gateway_client import GatewayClient
     from mlops_assets.gateway_process import running_gateway
     from mlops_assets.resources import Platform
 
@@ -68,7 +67,7 @@ def _gateway(home: "Home") -> "Iterator[GatewayClient]":
         with running_gateway(home) as temporary:
             yield temporary
         return
-    client = GatewayClient(url)
+    client = platform.gateway_at(url)
     try:
         yield client
     finally:

@@ -10,6 +10,8 @@ from mlops_assets.home import storage_failure
 _PASSWORD = re.compile(r"(?<=://)[^/@\s]*@")
 _UNREACHABLE = ("Max retries exceeded", "Connection refused", "timed out", "Name or service not known")
 
+_SPOILED = ("file is not a database", "database disk image is malformed")
+
 
 @contextmanager
 def registry_errors(uri: str, *passed: type[Exception]) -> Iterator[None]:
@@ -34,4 +36,6 @@ def _reason(error: Exception) -> str:
         return "cannot be reached; start it or correct MLFLOW_TRACKING_URI"
     if "unable to open database file" in text:
         return "the database file cannot be opened; check MLOPS_HOME and its permissions"
+    if any(sign in text for sign in _SPOILED):
+        return "the database file is damaged or is none; put it back from a backup"
     return _PASSWORD.sub("", " ".join(text.split()))[:300]

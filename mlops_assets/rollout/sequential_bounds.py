@@ -183,10 +183,10 @@ def greatest(shown: Callable[[int], bool], known: int = LEAST) -> int:
         shown: Tells that of a place.
         known: A place of which it is known, such as the least.
     """
-    step = 1
-    while known + step < _MOST and shown(known + step):
-        known, step = known + step, 2 * step
-    possible = min(known + step, _MOST)
+    start, step = known, 1
+    while start + step < _MOST and shown(start + step):
+        known, step = start + step, 2 * step
+    possible = min(start + step, _MOST)
     while possible - known > 1:
         middle = (known + possible) // 2
         if shown(middle):

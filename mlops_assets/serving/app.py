@@ -203,10 +203,14 @@ class Gateway:
         """Return what was counted here; see :meth:`Counts.of`. To be called from the event loop."""
         self._look_at_log()
         of_log = [self._log_problem] if self._log_problem else []
-        self._meters.plausibility = {
-            (name, version): resident.plausibility
+        loaded = {
+            (name, version): resident
             for name, route in self._router.table.routes.items()
             for version, resident in route.loaded.items()
+        }
+        self._meters.plausibility = {key: resident.plausibility for key, resident in loaded.items()}
+        self._meters.memory = {
+            key: resident.memory for key, resident in loaded.items() if resident.memory is not None
         }
         return Counts.of(
             self._meters, [*of_log, *self._access.problems, *self._residency.problems], figures=figures

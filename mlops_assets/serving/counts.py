@@ -9,15 +9,14 @@ from prometheus_client import generate_latest
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
-from mlops_assets.serving.meters import Meters, Traffic
+from mlops_assets.serving.meters import MODEL_BYTES, Meters, Traffic
 from mlops_assets.serving.problems import Problem
 
-_COUNTED = ("counter", "histogram")
 _Sample = tuple[str, tuple[tuple[str, str], ...]]
 
 
 class Family(msgspec.Struct):
-    """A counter or a histogram, with all its labels.
+    """A metric that adds up over workers, with all its labels.
 
     Attributes:
         name: Its name.
@@ -74,7 +73,7 @@ class Counts(msgspec.Struct):
 
     Attributes:
         since: When counting began, naive UTC.
-        families: Counters and histograms.
+        families: What adds up.
         requests: What clients had of each version.
         problems: What is wrong now, besides what the routes tell.
     """
@@ -95,7 +94,7 @@ class Counts(msgspec.Struct):
         """
         if not figures:
             return cls(meters.since, [], [], list(problems))
-        families = [Family.of(metric) for metric in meters.metrics() if metric.type in _COUNTED]
+        families = [Family.of(metric) for metric in meters.metrics() if _adds_up(metric)]
         return cls(meters.since, families, Requests.all_of(meters.traffic), list(problems))
 
     @classmethod
@@ -116,8 +115,12 @@ class Counts(msgspec.Struct):
 
     def text(self, meters: Meters) -> bytes:
         """Return the counters, with what some meters show as it is now, in Prometheus' text form."""
-        now = [metric for metric in meters.metrics() if metric.type not in _COUNTED]
+        now = [metric for metric in meters.metrics() if not _adds_up(metric)]
         return generate_latest(_Shown([*(family.metric() for family in self.families), *now]))
+
+
+def _adds_up(metric: Metric) -> bool:
+    return metric.type in ("counter", "histogram") or metric.name == MODEL_BYTES
 
 
 class _Shown(Collector):

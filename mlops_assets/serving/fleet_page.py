@@ -31,20 +31,22 @@ body {{ font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 76re
 a {{ color: inherit; }}
 .wide {{ overflow-x: auto; }}
 table {{ border-collapse: collapse; width: 100%; }}
-caption {{ text-align: left; color: var(--quiet); padding-bottom: .5rem; }}
+.quiet, caption {{ color: var(--quiet); }}
+caption {{ text-align: left; padding-bottom: .5rem; }}
 th, td {{ text-align: left; padding: .35rem .7rem; border-bottom: 1px solid var(--line);
   white-space: nowrap; }}
-thead th {{ color: var(--quiet); }}
+thead th {{ color: var(--quiet); white-space: normal; vertical-align: bottom; }}
 .n {{ text-align: right; font-variant-numeric: tabular-nums; }}
 .good {{ color: var(--good); }} .bad {{ color: var(--bad); font-weight: 600; }}
 </style></head><body><main>
 <h1>Fleet</h1>
 {problems}
-<div class="wide" role="region" aria-label="Versions" tabindex="0"><table>
-<caption>Since {since} UTC, when this gateway started; the platform's own probes are left out.
-Errors: valid requests that the model failed on. Refused: requests that were wrong themselves.
+<p class="quiet">Since {since} UTC, when this gateway started; the platform's own probes are left
+out. Errors: valid requests that the model failed on. Refused: requests that were wrong themselves.
 Turned away: overload, or a log that cannot be written. Latency: each version's last {recent} answered
-requests. MB: what resident memory grew by when the version was loaded, in one worker.</caption>
+requests. MB: what resident memory grew by when the version was loaded, in one worker.</p>
+<div class="wide" role="region" aria-label="Versions" tabindex="0"><table>
+<caption>Versions that are loaded or have answered</caption>
 <thead><tr><th scope="col">model</th><th scope="col">version</th><th scope="col">role</th>
 <th scope="col" class="n">rows served</th><th scope="col" class="n">errors</th>
 <th scope="col" class="n">refused</th><th scope="col" class="n">turned away</th>

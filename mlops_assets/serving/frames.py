@@ -1,18 +1,26 @@
 """The usual requests of any model, as a frame."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from mlops_assets.serving.matrices import Numbers
+from mlops_assets.serving.plausibility import require_allowed
 from mlops_assets.serving.refusal import Refusal
-from mlops_assets.serving.rows import rows_of
+from mlops_assets.serving.rows import typed
 from mlops_assets.serving.usual_requests import Layout, Reader, RowsSent
+from mlops_assets.specs.model_spec import Column
+from mlops_assets.training.envelope import NUMBERS
 from mlops_assets.training.package import Manifest
 
 if TYPE_CHECKING:
     import pandas as pd
 
+_TEXTS = frozenset({str, type(None)})
+
 
 class FrameReader(Reader):
     """Reads the usual requests of a version that takes whatever a spec can declare.
+
+    A column at a time pandas takes as long as for all of them; so numbers become one matrix first.
 
     Args:
         manifest: Declares the inputs.
@@ -20,12 +28,41 @@ class FrameReader(Reader):
 
     def __init__(self, manifest: Manifest) -> None:
         super().__init__(manifest)
-        self._manifest = manifest
+        numbers = [column for column in manifest.inputs if column.type in NUMBERS]
+        self._number_names = [column.name for column in numbers]
+        self._numbers = Numbers(numbers)
+        self._others = {column.name: column for column in manifest.inputs if column not in numbers}
+        self._time_column = Column(name=manifest.time_column, type="datetime")
 
     def values(self, layout: Layout, rows: RowsSent) -> "pd.DataFrame | None":
         """Return rows as a frame; see :class:`Reader`."""
-        columns = dict(zip(layout.places, map(list, zip(*rows, strict=True)), strict=True))
+        import pandas as pd
+
+        others = self._others
+        if self._time_column.name in layout.places:
+            others = {self._time_column.name: self._time_column, **others}
+        matrix = self._numbers.matrix(layout.picked(self._number_names, rows))
+        if matrix is None:
+            return None
+        frame = pd.DataFrame(matrix, columns=self._number_names)
         try:
-            return rows_of(columns, self._manifest).frame
+            for name, column in others.items():
+                place = layout.places[name]
+                frame[name] = _as_declared([row[place] for row in rows], column)
+            require_allowed(frame, [*self._others.values()])
         except Refusal:
             return None
+        return frame
+
+
+def _as_declared(values: list[Any], column: Column) -> "pd.Series[Any]":
+    """Return values as a column of its declared type.
+
+    Raises:
+        Refusal: One is not of it.
+    """
+    import pandas as pd
+
+    if column.type == "string" and column.nullable and _TEXTS.issuperset(map(type, values)):
+        return pd.Series(values, dtype="str")
+    return typed(values, column)

@@ -168,12 +168,6 @@ class Information:
         self._meters.show(
             {name: len(route.loaded) for name, route in table.routes.items()},
             [(problem.kind, problem.model) for problem in (*table.problems, *counts.problems)],
-            {
-                (name, version): resident.memory
-                for name, route in table.routes.items()
-                for version, resident in route.loaded.items()
-                if resident.memory is not None
-            },
         )
         return Response(counts.text(self._meters), media_type="text/plain; version=0.0.4")
 

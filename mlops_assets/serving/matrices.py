@@ -30,22 +30,42 @@ class MatrixReader(Reader):
 
     def __init__(self, manifest: Manifest) -> None:
         super().__init__(manifest)
-        self._fits = _checks(manifest.inputs)
-        self._truths = [column.type == "boolean" for column in manifest.inputs]
-        self._any_truths = any(self._truths)
+        self._numbers = Numbers(manifest.inputs)
 
     def values(self, layout: Layout, rows: RowsSent) -> "Array | None":
         """Return rows as a matrix; see :class:`Reader`."""
+        return self._numbers.matrix(layout.inputs_of(rows))
+
+
+class Numbers:
+    """Columns that hold numbers, and what is right in them.
+
+    Args:
+        columns: The columns, each a number, an integer or a boolean.
+    """
+
+    def __init__(self, columns: Sequence[Column]) -> None:
+        self._truths = [column.type == "boolean" for column in columns]
+        self._any_truths = any(self._truths)
+        self._whole = [place for place, column in enumerate(columns) if column.type == "integer"]
+        self._required = [place for place, column in enumerate(columns) if not column.nullable]
+        self._refused = Declared(columns, refusing=True)
+
+    def matrix(self, rows: RowsSent) -> "Array | None":
+        """Return rows as float64, missing values as NaN; None if one does not fit, whichever.
+
+        Args:
+            rows: The columns' values, by row and in the columns' order.
+        """
         import numpy as np
 
-        numbers = layout.inputs_of(rows)
-        if not self._are_numbers(numbers):
+        if not self._are_numbers(rows):
             return None
         try:
-            values = np.array(numbers, dtype="float64")
+            values = np.array(rows, dtype="float64")
         except OverflowError:  # a whole number that is larger than any float
             return None
-        return values if self._fits(values) else None
+        return values if self._fit(values) else None
 
     def _are_numbers(self, rows: RowsSent) -> bool:
         """Return whether rows hold numbers, and truth values only where they may."""
@@ -56,28 +76,23 @@ class MatrixReader(Reader):
             (_TRUTHS if truth else _NUMBERS).issuperset(map(type, column)) for truth, column in columns
         )
 
+    def _fit(self, values: "Array") -> bool:
+        """Return whether a matrix holds only what the columns' declarations allow."""
+        import numpy as np
 
-def _checks(inputs: Sequence[Column]) -> Any:
-    """Return a function that tells whether a matrix holds only what the inputs' declarations allow."""
-    import numpy as np
-
-    whole = [i for i, column in enumerate(inputs) if column.type == "integer"]
-    truths = [i for i, column in enumerate(inputs) if column.type == "boolean"]
-    required = [i for i, column in enumerate(inputs) if not column.nullable]
-    refused = Declared(inputs, refusing=True)
-
-    def fit(values: "Array") -> bool:
         # count_nonzero is what takes least of a few numbers.
         if np.count_nonzero(np.abs(values) > LARGEST):
             return False
-        if required and np.count_nonzero(np.isnan(values)) and np.isnan(values[:, required]).any():
+        if (
+            self._required
+            and np.count_nonzero(np.isnan(values))
+            and np.isnan(values[:, self._required]).any()
+        ):
             return False
-        if whole:
-            numbers = values[:, whole]
+        if self._whole:
+            numbers = values[:, self._whole]
             if ((numbers != np.floor(numbers)) & ~np.isnan(numbers) | (np.abs(numbers) > _EXACT)).any():
                 return False
-        if refused.columns and refused.outside(values).any():
+        if self._refused.columns and self._refused.outside(values).any():
             return False
-        return not truths or bool(np.isin(values[:, truths], (0.0, 1.0)).all())
-
-    return fit
+        return not self._any_truths or bool(np.isin(values[:, self._truths], (0.0, 1.0)).all())

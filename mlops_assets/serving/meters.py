@@ -8,7 +8,12 @@ from dataclasses import dataclass, field
 from itertools import accumulate
 
 from prometheus_client import CollectorRegistry, Counter, Gauge
-from prometheus_client.metrics_core import CounterMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.metrics_core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+    Metric,
+)
 from prometheus_client.registry import Collector
 
 from mlops_assets.prediction_log.records import MODEL_FAILED
@@ -18,6 +23,7 @@ from mlops_assets.specs.durations import utc_now
 
 RECENT = 500
 OVERLOADED = 503
+MODEL_BYTES = "mlops_gateway_model_bytes"
 # Upper ends of what a histogram tells apart.
 _SECONDS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
 _BOUNDS = [*map(str, _SECONDS), "+Inf"]
@@ -85,6 +91,7 @@ class Meters(Collector):
         denied: Requests that were turned away for who sent them, by status.
         unlogged: Rows answered though the prediction log failed, by model.
         plausibility: What was unlikely in the requests of each loaded version.
+        memory: Bytes that each version in memory takes.
     """
 
     def __init__(self) -> None:
@@ -92,6 +99,7 @@ class Meters(Collector):
         self.traffic: defaultdict[tuple[str, str], Traffic] = defaultdict(Traffic)
         self._outcomes: defaultdict[tuple[str, str, int], _Outcomes] = defaultdict(_Outcomes)
         self.plausibility: Mapping[tuple[str, str], Plausibility] = {}
+        self.memory: Mapping[tuple[str, str], int] = {}
         self._registry = CollectorRegistry()
         self._registry.register(self)
         self.incidents = Counter(
@@ -122,12 +130,6 @@ class Meters(Collector):
             "mlops_gateway_resident_versions",
             "Loaded versions.",
             ("model",),
-            registry=self._registry,
-        )
-        self._memory = Gauge(
-            "mlops_gateway_model_bytes",
-            "What a version in memory takes of it, in one worker: growth of the resident memory on load.",
-            ("model", "version"),
             registry=self._registry,
         )
         self._problems = Gauge(
@@ -183,7 +185,14 @@ class Meters(Collector):
             took = accumulate(map(sum, zip(*(each.took for each in together), strict=True)))
             buckets = [*zip(_BOUNDS, took, strict=True)]
             seconds.add_metric((model,), buckets, sum(each.seconds for each in together))
-        yield from (requests, rows, seconds, *self._implausible())
+        memory = GaugeMetricFamily(
+            MODEL_BYTES,
+            "What a version in memory takes of it, in all workers: growth of the resident memory on load.",
+            labels=("model", "version"),
+        )
+        for labels, taken in self.memory.items():
+            memory.add_metric(labels, taken)
+        yield from (requests, rows, seconds, memory, *self._implausible())
 
     def _implausible(self) -> Iterator[Metric]:
         labels = ("model", "version")
@@ -207,23 +216,15 @@ class Meters(Collector):
             score.add_metric((model, version), seen.score)
         yield from (outside, anomalous, score)
 
-    def show(
-        self,
-        resident: Mapping[str, int],
-        problems: Iterable[tuple[str, str | None]],
-        memory: Mapping[tuple[str, str], int],
-    ) -> None:
+    def show(self, resident: Mapping[str, int], problems: Iterable[tuple[str, str | None]]) -> None:
         """Set what is as it is now.
 
         Args:
             resident: Loaded versions by model.
             problems: Kind and model of each problem.
-            memory: Bytes by model and version, of those that are in memory.
         """
-        for gauge in (self._resident, self._problems, self._memory):
+        for gauge in (self._resident, self._problems):
             gauge.clear()
-        for labels, taken in memory.items():
-            self._memory.labels(*labels).set(taken)
         for model, versions in resident.items():
             self._resident.labels(model).set(versions)
         for kind, concerned in problems:

@@ -92,6 +92,8 @@ def _values(tensor: dict[str, Any], where: str) -> list[Any]:
     data: list[Any] = member(tensor, "data", list, where)
     shape = member(tensor, "shape", list, where)
     datatype = member(tensor, "datatype", str, where)
+    if not isinstance(tensor.get("parameters"), dict | None):
+        raise Refusal(400, f"{where}: 'parameters' must be an object")
     if datatype not in _FITS:
         raise Refusal(400, f"{where}: no datatype is called {datatype[:64]!r}{_meant(datatype)}")
     if len(shape) > _MOST_DIMENSIONS or not all(type(size) is int for size in shape):

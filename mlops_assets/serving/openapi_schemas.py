@@ -59,7 +59,8 @@ _INFERENCE = _object(
                     "datatype": _DATATYPE,
                     "shape": {**_list(_COUNT, least=1), "maxItems": 2, "description": "[rows] or [rows, 1]."},
                     "data": _list({"type": [*_VALUE["type"], "array"]}, least=1),
-                }
+                },
+                {"parameters": _parameters()},
             ),
             least=1,
         )

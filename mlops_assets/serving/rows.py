@@ -80,7 +80,7 @@ def rows_of(columns: dict[str, list[Any]], manifest: Manifest) -> Rows:
     if count == 0:
         raise Refusal(400, "the request has no rows")
     require_at_most(count, "rows")
-    converted = {name: _column(columns[name], column) for name, column in declared.items()}
+    converted = {name: typed(columns[name], column) for name, column in declared.items()}
     frame = pd.DataFrame(converted)
     require_allowed(frame, manifest.inputs)
     return Rows(frame, columns)
@@ -141,7 +141,12 @@ def _quoted(names: list[str], known: dict[str, Any]) -> str:
     return ", ".join(shown) + (f" and {more:,} more" if more else "")
 
 
-def _column(values: list[Any], column: Column) -> "pd.Series[Any]":
+def typed(values: list[Any], column: Column) -> "pd.Series[Any]":
+    """Return values as a column of its declared type.
+
+    Raises:
+        Refusal: 400 naming the first row whose value is not what is declared.
+    """
     import pandas as pd
 
     series = pd.Series(values, dtype="object")

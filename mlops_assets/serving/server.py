@@ -9,7 +9,6 @@ import socket
 import threading
 from collections.abc import Callable
 from contextlib import ExitStack
-from functools import partial
 from typing import Any
 
 import uvicorn
@@ -29,6 +28,7 @@ from mlops_assets.serving.meters import Meters
 from mlops_assets.serving.proving import Prover, last_good
 from mlops_assets.serving.residency import Residency
 from mlops_assets.serving.routing import Router
+from mlops_assets.serving.settings import Settings
 from mlops_assets.serving.sqlite_watch import change_detector
 from mlops_assets.serving.supervisor import Supervisor
 from mlops_assets.serving.uvicorn_settings import exit_cleanly_on_signals, http_config, serves_unlogged
@@ -64,10 +64,7 @@ def run_gateway(
         AccessError: Other machines can call, and it is not declared who may.
         StorageError: The prediction log cannot be written.
     """
-    if workers < 1:
-        raise EndpointError(f"--workers must be at least 1, not {workers}")
-    if most_models is not None and most_models < 1:
-        raise EndpointError(f"--most-models must be at least 1, not {most_models}")
+    settings = Settings(host, workers, most_models, allow_anonymous)
     serves_unlogged()
     listener = _listen(host, port)
     # One thread per worker for numerics: requests are what is parallel here.
@@ -76,28 +73,25 @@ def run_gateway(
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     home.prepare()
     url = _url(host, listener.getsockname()[1])
-    serve = _serve_alone if workers == 1 else partial(_supervise, workers)
+    serve = _serve_alone if workers == 1 else _supervise
     with ExitStack() as ending:
 
         def announce() -> None:
             ending.enter_context(announced(home.gateway_address, url))
             on_ready(url)
 
-        serve(home, host, listener, allow_anonymous, most_models, announce)
+        serve(home, settings, listener, announce)
 
 
 def _serve_alone(
-    home: Home,
-    host: str,
-    listener: socket.socket,
-    allow_anonymous: bool,
-    most_models: int | None,
-    announce: Callable[[], None],
+    home: Home, settings: Settings, listener: socket.socket, announce: Callable[[], None]
 ) -> None:
     """Answer in this process."""
     meters = Meters()
-    access = declared_access(home, host, allow_anonymous=allow_anonymous, on_problem=meters.note)
-    residency = Residency(most_models, meters.note)
+    access = declared_access(
+        home, settings.host, allow_anonymous=settings.allow_anonymous, on_problem=meters.note
+    )
+    residency = Residency(settings.most_models, meters.note)
     router = _router(home, meters, load_with=residency.load, publish=residency.settle)
     recorder = Recorder.for_home(home, "gateway")
     gateway = Gateway(
@@ -116,21 +110,13 @@ def _serve_alone(
         _Server(http_config(gateway), router, announce).run(sockets=[listener])
 
 
-def _supervise(
-    workers: int,
-    home: Home,
-    host: str,
-    listener: socket.socket,
-    allow_anonymous: bool,
-    most_models: int | None,
-    announce: Callable[[], None],
-) -> None:
+def _supervise(home: Home, settings: Settings, listener: socket.socket, announce: Callable[[], None]) -> None:
     """Have worker processes answer, all by the same routes."""
     # Whatever would keep each of them from starting is told here, once.
-    declared_access(home, host, allow_anonymous=allow_anonymous)
+    declared_access(home, settings.host, allow_anonymous=settings.allow_anonymous)
     Recorder.for_home(home, "supervisor").close()
     meters = Meters()
-    supervisor = Supervisor(home, workers, host, listener, allow_anonymous, most_models, meters)
+    supervisor = Supervisor(home, settings, listener, meters)
     router = _router(home, meters, load_with=supervisor.load, publish=supervisor.publish)
     stopped = _stop_on_signals()
     supervisor.start()

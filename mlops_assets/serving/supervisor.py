@@ -26,6 +26,7 @@ from mlops_assets.serving.loading import load
 from mlops_assets.serving.meters import Meters
 from mlops_assets.serving.problems import NotLoaded, Problem
 from mlops_assets.serving.proving import Prover
+from mlops_assets.serving.settings import Settings
 from mlops_assets.serving.shared_generation import SharedGeneration
 from mlops_assets.serving.table import Resident, Table
 from mlops_assets.serving.uvicorn_settings import DRAIN_SECONDS
@@ -83,26 +84,13 @@ class Supervisor:
 
     Args:
         home: Where they serve from.
-        workers: How many.
-        host: Address that they listen on.
+        settings: How, and how many.
         listener: The socket they share.
-        allow_anonymous: Whether whoever shows no credential may call, too.
-        most_models: Versions in a worker's memory at once; as many as there are if None.
         meters: What is counted of the gateway as a whole.
     """
 
-    def __init__(
-        self,
-        home: Home,
-        workers: int,
-        host: str,
-        listener: socket.socket,
-        allow_anonymous: bool,
-        most_models: int | None,
-        meters: Meters,
-    ) -> None:
-        self._home, self._count, self._host, self._listener = home, workers, host, listener
-        self._allow_anonymous, self._most_models, self._meters = allow_anonymous, most_models, meters
+    def __init__(self, home: Home, settings: Settings, listener: socket.socket, meters: Meters) -> None:
+        self._home, self._settings, self._listener, self._meters = home, settings, listener, meters
         self._generation = SharedGeneration.made()
         self._newest, self._said = 0, SaidTable.of(Table())
         self._changed = threading.Condition()
@@ -115,7 +103,7 @@ class Supervisor:
     def start(self) -> None:
         """Start the workers; from now on start those anew that end, and end those that hang."""
         threading.Thread(target=self._end_those_that_hang, name="watchdog", daemon=True).start()
-        for number in range(1, self._count + 1):
+        for number in range(1, self._settings.workers + 1):
             threading.Thread(
                 target=self._keep_running, args=[number], name=f"worker {number}", daemon=True
             ).start()
@@ -134,7 +122,7 @@ class Supervisor:
     @property
     def is_complete(self) -> bool:
         """Whether every worker serves."""
-        return len(self._serving()) == self._count
+        return len(self._serving()) == self._settings.workers
 
     def load(
         self, registry: RegistryReader, prover: Prover, model: str, version: str, kept: Kept | None
@@ -258,7 +246,7 @@ class Supervisor:
                 ours.close()
                 return None
             files = (self._listener.fileno(), theirs.fileno(), self._generation.file)
-            begin = Begin(number, self._count, self._host, self._allow_anonymous, self._most_models, *files)
+            begin = Begin(number, self._settings, *files)
             process = subprocess.Popen(
                 [sys.executable, "-m", "mlops_assets.serving.worker", msgspec.json.encode(begin).decode()],
                 env=os.environ | self._home.environment(),

@@ -72,13 +72,16 @@ class Layout:
         """Return of each row what the model takes, in its order."""
         return list(rows) if self._inputs is None else [self._inputs(row) for row in rows]
 
+    def picked(self, names: Sequence[str], rows: Iterable[Sequence[Any]]) -> list[Sequence[Any]]:
+        """Return of each row some columns, in the order of their names."""
+        return [*map(self._picking(names), rows)]
+
     def _picking(self, names: Sequence[str]) -> Callable[[Sequence[Any]], Sequence[Any]]:
         """Return what picks some columns' values from those of all."""
         places = [self.places[name] for name in names]
-        if len(places) == 1:
-            (place,) = places
-            return lambda values: (values[place],)
-        return itemgetter(*places)
+        if len(places) > 1:
+            return itemgetter(*places)
+        return lambda values: [values[place] for place in places]
 
 
 @dataclass(frozen=True, eq=False)
@@ -199,7 +202,7 @@ class Reader(ABC):
             # What is to be a number is looked at later, all tensors at once.
             if tensor.datatype in _TEXT and not _TEXTS.issuperset(map(type, tensor.data)):
                 return None
-            if tensor.name == self._entity and tensor.datatype in _WHOLE and not _are_whole(tensor.data):
+            if tensor.datatype in _WHOLE and not _are_whole(tensor.data):
                 return None
         columns = tuple(tensor.name for tensor in body.inputs)
         rows = list(zip(*(tensor.data for tensor in body.inputs), strict=True))
@@ -263,6 +266,7 @@ class _Tensor(msgspec.Struct):
     shape: tuple[int, ...]
     datatype: str
     data: list[_Value]
+    parameters: dict[str, Any] | None = None
 
 
 class _OipBody(msgspec.Struct):

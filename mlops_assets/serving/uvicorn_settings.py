@@ -23,6 +23,7 @@ def http_config(gateway: Gateway) -> uvicorn.Config:
     return uvicorn.Config(
         gateway.app(),
         http=answered_by(gateway.front()),
+        ws="none",  # there are none, and their library takes time to import
         access_log=False,
         log_config=None,
         timeout_keep_alive=_KEEP_ALIVE_SECONDS,

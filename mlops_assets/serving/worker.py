@@ -43,7 +43,7 @@ log = logging.getLogger("mlops_assets.gateway")
 def main() -> None:
     """Answer until the supervisor says otherwise, or is gone; then finish what is being answered."""
     begin = msgspec.json.decode(sys.argv[1], type=Begin)
-    home = Home.from_environment()
+    home, settings = Home.from_environment(), begin.settings
     logging.basicConfig(
         level=logging.INFO, format=f"%(asctime)s %(levelname)s worker {begin.number}: %(message)s"
     )
@@ -52,12 +52,12 @@ def main() -> None:
     meters = Meters()
     access = declared_access(
         home,
-        begin.host,
-        allow_anonymous=begin.allow_anonymous,
-        workers=begin.workers,
+        settings.host,
+        allow_anonymous=settings.allow_anonymous,
+        workers=settings.workers,
         on_problem=meters.note,
     )
-    residency = Residency(begin.most_models, meters.note)
+    residency = Residency(settings.most_models, meters.note)
     routes = FollowedRoutes(
         Channel(socket.socket(fileno=begin.channel), AT_WORKER),
         SharedGeneration(begin.generation),

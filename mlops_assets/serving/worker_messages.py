@@ -17,6 +17,7 @@ import msgspec
 from mlops_assets.rollout.plan import Split
 from mlops_assets.serving.counts import Counts
 from mlops_assets.serving.problems import Problem
+from mlops_assets.serving.settings import Settings
 from mlops_assets.serving.table import LiveRollout, Resident, Route, Table
 
 _PATIENCE_SECONDS = 5
@@ -107,20 +108,14 @@ class Begin(msgspec.Struct, frozen=True):
 
     Attributes:
         number: Which of the workers it is, from 1.
-        workers: How many there are.
-        host: Address that they listen on.
-        allow_anonymous: Whether whoever shows no credential may call, too.
-        most_models: Versions in memory at once; as many as there are if None.
+        settings: How all of them are to serve.
         listener: Descriptor of the socket they share.
         channel: Descriptor of the socket to the supervisor.
         generation: Descriptor of the generation of the routes.
     """
 
     number: int
-    workers: int
-    host: str
-    allow_anonymous: bool
-    most_models: int | None
+    settings: Settings
     listener: int
     channel: int
     generation: int

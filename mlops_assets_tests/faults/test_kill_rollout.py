@@ -5,7 +5,7 @@ the gateway does; or both. A gateway that lives through it, one that starts anew
 was never there before, all serve the champion that was, or the one that was to be. After the step is taken
 again everything is as if nothing had happened.
 
-A run kills at each write once, each time somebody else; ``KILL_POINTS=1000`` kills everybody everywhere.
+A run kills at each write once, in turn each of them; ``KILL_POINTS=1000`` kills everybody everywhere.
 """
 
 import json
@@ -41,7 +41,7 @@ BEFORE = {
     "back": ["begin", "advance", "finish"],
 }
 VICTIMS = ("process", "gateway", "both", "process without a gateway")
-KILLS = int(os.environ.get("KILL_POINTS", "8"))
+KILLS = int(os.environ.get("KILL_POINTS", "4"))
 PATIENCE_SECONDS = 30
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("warm_gateways")]
@@ -207,7 +207,7 @@ def test_whoever_is_killed_anywhere_the_champion_serves_and_the_step_can_be_take
         for turn in range(len(VICTIMS))
         for point in range(len(points))
     ]
-    for point, victim in trials[:KILLS]:
+    for point, victim in trials[: max(KILLS, len(points))]:
         try:
             step.trial(point, victim, old, new)
         except AssertionError as error:

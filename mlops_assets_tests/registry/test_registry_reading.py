@@ -289,7 +289,9 @@ def test_what_nobody_has_made_yet_is_empty_and_what_is_gone_is_an_error(own: Hom
 
 def test_a_database_that_is_none_is_one_clear_line(tmp_path: Path) -> None:
     (tmp_path / "mlflow.db").write_text("no database " * 1000)
-    with pytest.raises(RegistryError, match=r"mlflow\.db.*file is not a database"):
+    with pytest.raises(
+        RegistryError, match=r"mlflow\.db: the database file is damaged or is none; put it back"
+    ):
         SqliteReader(f"sqlite:///{tmp_path / 'mlflow.db'}").models()
 
 

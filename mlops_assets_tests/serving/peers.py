@@ -44,15 +44,15 @@ def installed() -> Path:
 def dataplane() -> dict[str, Any]:
     """Return the Open Inference Protocol as MLServer describes it, in OpenAPI.
 
-    What is changed: schemathesis takes no ``"type": "bytes"``, which JSON does not know. Readiness may be a
-    4xx, as the protocol's text says. Optional members may be null, which MLServer's own client writes. A
-    refusal may have any 4xx. MLServer's own paths, for text and streams, are no part of the protocol.
+    What is changed: schemathesis takes no ``"type": "bytes"``, which JSON does not know. A refusal may have
+    any 4xx, as the protocol's text says of readiness. Optional members may be null, which MLServer's own
+    client writes. MLServer's own paths, for text and streams, and its parameters are not the protocol's.
     """
     text = (installed() / "mlserver/rest/openapi/dataplane.json").read_text()
     document: dict[str, Any] = json.loads(text)
     schemas = document["components"]["schemas"]
     schemas["TensorData"] = {"type": "array", "items": {}}
-    schemas["Parameters"]["nullable"] = True
+    schemas["Parameters"] = {"type": "object", "nullable": True}
     request = schemas["InferenceRequest"]
     for name in ("id", "outputs"):
         request["properties"][name]["nullable"] = True

@@ -81,19 +81,9 @@ def run(
     command += ["--no-color", "--report", "json", "--report-json-path", str(report)]
     if key is not None:
         command += ["--header", f"x-api-key: {key}"]
-    done = subprocess.run(
-        command,
-        cwd=folder,
-        env=os.environ
-        | {
-            "PYTHONPATH": str(_ROOT),
-            "FUZZED_MODELS": str(models),
-            "FUZZED_ANSWERS": str(answers),
-            "NO_PROXY": "*",
-        },
-        capture_output=True,
-        text=True,
-    )
+    hooks = {"PYTHONPATH": str(_ROOT), "FUZZED_MODELS": str(models), "FUZZED_ANSWERS": str(answers)}
+    environment = os.environ | hooks | {"NO_PROXY": "*"}
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
     if not report.exists():
         raise RuntimeError(f"schemathesis did not run:\n{done.stdout}{done.stderr}")
     told = json.loads(report.read_text())

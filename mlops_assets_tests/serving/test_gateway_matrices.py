@@ -1,14 +1,17 @@
 """What is read straight into a matrix is what the general reader would have read."""
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import orjson
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mlops_assets.serving.frames import FrameReader
 from mlops_assets.serving.matrices import MatrixReader
 from mlops_assets.serving.mlflow_forms import read_mlflow
 from mlops_assets.serving.oip import read_oip
@@ -33,6 +36,7 @@ DATATYPES = {
     "visits": "INT64",
     "member": "BOOL",
     "at": "BYTES",
+    "device": "BYTES",
 }
 
 
@@ -55,6 +59,10 @@ def manifest(inputs: tuple[Column, ...] = INPUTS, **changes: Any) -> Manifest:
 
 MANIFEST = manifest()
 READER = MatrixReader(MANIFEST)
+MIXED = manifest(
+    (*INPUTS, Column(name="device", type="string", nullable=True), Column(name="at", type="datetime"))
+)
+FRAME_READER = FrameReader(MIXED)
 
 numbers = st.floats(allow_nan=False, allow_infinity=False, width=32)
 missing = st.none()
@@ -65,6 +73,7 @@ usual = {
     "visits": st.integers(0, 9) | missing,
     "member": st.booleans() | missing,
     "at": st.datetimes().map(lambda t: t.isoformat()),
+    "device": st.text(max_size=3) | missing,
 }
 wrong = st.one_of(
     missing,
@@ -77,9 +86,11 @@ wrong = st.one_of(
 
 
 @st.composite
-def tables(draw: st.DrawFn) -> tuple[list[str], list[list[Any]]]:
+def tables(
+    draw: st.DrawFn, names: Sequence[str] = NAMES, more: Sequence[list[str]] = ([], ["at"])
+) -> tuple[list[str], list[list[Any]]]:
     """Draw columns in any order, with or without a time, of which at most one value is of any kind."""
-    columns = draw(st.permutations([*NAMES, *draw(st.sampled_from([[], ["at"]]))]))
+    columns = draw(st.permutations([*names, *draw(st.sampled_from(more))]))
     rows = draw(st.lists(st.tuples(*(usual[name] for name in columns)).map(list), min_size=1, max_size=4))
     if draw(st.booleans()):
         row, place = draw(st.sampled_from(rows)), draw(st.integers(0, len(columns) - 1))
@@ -139,6 +150,21 @@ def test_what_tensors_are_read_as_is_the_same(
         body["inputs"][0]["datatype"] = datatype
     if (fast := READER.read_oip(orjson.dumps(body))) is not None:
         same(fast, read_oip(orjson.loads(orjson.dumps(body)), MANIFEST))
+
+
+@given(tables(names=[*NAMES, "device", "at"], more=[[]]))
+def test_a_frame_of_any_types_is_the_same(table: tuple[list[str], list[list[Any]]]) -> None:
+    bodies = [*mlflow_bodies(*table).values(), oip_body(*table)]
+    for read, read_generally, body in zip(
+        [*[FRAME_READER.read_mlflow] * 4, FRAME_READER.read_oip],
+        [*[read_mlflow] * 4, read_oip],
+        bodies,
+        strict=True,
+    ):
+        if (fast := read(orjson.dumps(body))) is not None:
+            general = read_generally(orjson.loads(orjson.dumps(body)), MIXED)
+            pd.testing.assert_frame_equal(fast.values, general.frame, check_like=True)
+            assert dict(zip(*fast.logged, strict=True)) == {k: tuple(v) for k, v in general.sent.items()}
 
 
 @pytest.mark.parametrize("time", [[], ["at"]])

@@ -83,6 +83,7 @@ MISFITS: dict[str, tuple[str, dict[str, Any], str]] = {
     "two in a row": ("pages", {"shape": [2, 1], "data": [[12, 1], [3, 1]]}, "row 0: one value expected"),
     "nested twice": ("pages", {"shape": [2, 1], "data": [[[12]], [[3]]]}, "row 0: one value expected"),
     "an object": ("pages", {"data": [{"n": 1}, 3]}, "row 0: one value expected, not several"),
+    "parameters in a list": ("pages", {"parameters": ["x"]}, "'parameters' must be an object"),
     "small letters": ("pages", {"datatype": "int64"}, "'int64' (did you mean 'INT64'?)"),
 }  # fmt: skip
 

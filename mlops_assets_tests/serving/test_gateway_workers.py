@@ -38,7 +38,7 @@ class Workers:
             int(child)
             for task in children.iterdir()
             for child in (task / "children").read_text().split()
-            if b"serving.worker" in Path(f"/proc/{child}/cmdline").read_bytes()
+            if b"serving.worker" in _command_of(child)
         }
 
     def ready(self) -> Any:
@@ -294,3 +294,10 @@ def test_a_worker_that_hangs_holds_up_a_rollback_only_until_it_is_ended(workers:
     os.kill(hangs, signal.SIGSTOP)
     fleet.promote("m", "1")
     workers.until(lambda: hangs not in workers.processes)
+
+
+def _command_of(process: str) -> bytes:
+    try:
+        return Path(f"/proc/{process}/cmdline").read_bytes()
+    except FileNotFoundError:  # it has ended meanwhile
+        return b""

@@ -11,7 +11,6 @@ from mlops_assets.specs.model_spec import Entity
 from mlops_assets_tests.fleets import Fleet, Served, guarded, iris, serve
 from mlops_assets_tests.serving.peers import dataplane
 from mlops_assets_tests.serving.schemathesis_run import Found, right_rows, run
-from mlops_assets_tests.serving.test_gateway_access import Keys
 
 EXAMPLES = 12  # of each operation; benchmarks/openapi_true.py draws thousands
 
@@ -50,7 +49,7 @@ def closed(
     fleet = copy_fleet(tmp_path_factory.mktemp("closed"))
     fleet.promote("guarded", fleet.add(guarded(), entity=Entity(column="customer", log="hash")).version)
     fleet.promote("iris", fleet.add(iris()).version)
-    key = Keys(fleet.home).add("somebody", "guarded")
+    key = fleet.key("somebody", "guarded")
     with serve(fleet) as running:
         yield running, key
 
