@@ -44,11 +44,12 @@ class FrameReader(Reader):
         matrix = self._numbers.matrix(layout.picked(self._number_names, rows))
         if matrix is None:
             return None
-        frame = pd.DataFrame(matrix, columns=self._number_names)
+        columns: dict[str, Any] = dict(zip(self._number_names, matrix.T, strict=True))
         try:
             for name, column in others.items():
                 place = layout.places[name]
-                frame[name] = _as_declared([row[place] for row in rows], column)
+                columns[name] = _as_declared([row[place] for row in rows], column)
+            frame = pd.DataFrame({name: columns.pop(name) for name in self._names} | columns)
             require_allowed(frame, [*self._others.values()])
         except Refusal:
             return None

@@ -1,7 +1,9 @@
 """Where requests wait whose model takes its time, and are answered together.
 
-While a thread works on some, those who come meanwhile wait, and are worked on together next. So nobody waits
-for a number of requests or for a time to be reached; and the more there are, the less each costs.
+While a thread works on some, those who come meanwhile wait, and are worked on together next; and the more
+there are, the less each costs. So whoever comes when nothing is worked on waits for nobody. But clients that
+were answered together are likely to ask again together: for them the next work waits a moment, since
+otherwise the first of them would go alone, and the others wait for it.
 """
 
 import asyncio
@@ -18,6 +20,8 @@ from mlops_assets.serving.usual_requests import Decoded, Layout
 
 # More rows at once make those wait longer who come meanwhile, and are hardly cheaper.
 _MOST_ROWS = 1024
+# The moment, as a share of the time that the work took: it makes nobody wait for much longer.
+_MOMENT, _LONGEST_MOMENT_SECONDS = 0.125, 0.01
 
 _Key = tuple[Resident, LiveRollout | None, Layout]
 
@@ -59,8 +63,9 @@ class Lines:
 
     async def _work(self, key: _Key) -> None:
         """Work on a line until nobody waits in it."""
+        loop = asyncio.get_running_loop()
         while line := self._lines[key]:
-            together = _first(line)
+            together, began = _first(line), loop.time()
             requests = [(each.rows, each.asked) for each in together]
             try:
                 outcomes = await anyio.to_thread.run_sync(
@@ -74,6 +79,8 @@ class Lines:
             for each, outcome in zip(together, outcomes, strict=True):
                 if not each.outcome.done():  # whoever waited may have gone
                     each.outcome.set_result(outcome)
+            if len(together) > 1:
+                await asyncio.sleep(min(_MOMENT * (loop.time() - began), _LONGEST_MOMENT_SECONDS))
         del self._lines[key]
 
 

@@ -28,7 +28,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from mlops_assets import digests
-from mlops_assets.data.features import FeatureView
+from mlops_assets.data.features import FeatureView, in_order
 from mlops_assets.errors import PackageError
 from mlops_assets.governance.environment import Environment
 from mlops_assets.governance.signatures import Signer, Verifier
@@ -266,14 +266,14 @@ class PackagedModel:
 
     def predict_natively(self, features: "pd.DataFrame") -> "np.ndarray[Any, Any]":
         """Return the native form's raw output for feature rows; see :func:`onnx_form.native`."""
-        ordered = features[list(self.manifest.feature_names)]
+        ordered = in_order(features, [*self.manifest.feature_names])
         return onnx_form.native(self.estimator, self.manifest.task, ordered)
 
     def predict_features(self, features: "pd.DataFrame") -> "np.ndarray[Any, Any]":
         """Return predictions for feature rows; see :meth:`predict`."""
         task = self.manifest.task
         if self.uses_onnx:
-            ordered = features[list(self.manifest.feature_names)]
+            ordered = in_order(features, [*self.manifest.feature_names])
             raw = onnx_form.run(self._session, task, ordered.to_numpy(dtype="float32"))
         else:
             raw = self.predict_natively(features)
