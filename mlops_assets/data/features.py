@@ -91,7 +91,7 @@ class FeatureView:
 
 
 def in_order(frame: "pd.DataFrame", names: list[str]) -> "pd.DataFrame":
-    """Return some columns in an order; to pick them anew takes longer than a model, so not if they are those."""
+    """Return some columns, in an order; a frame that is just that is not picked anew, which takes long."""
     return frame if [*frame.columns] == names else frame[names]
 
 

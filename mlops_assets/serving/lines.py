@@ -64,24 +64,26 @@ class Lines:
     async def _work(self, key: _Key) -> None:
         """Work on a line until nobody waits in it."""
         loop = asyncio.get_running_loop()
-        while line := self._lines[key]:
-            together, began = _first(line), loop.time()
-            requests = [(each.rows, each.asked) for each in together]
-            try:
-                outcomes = await anyio.to_thread.run_sync(
-                    self._arms.answer_decoded, *key, requests, limiter=self._threads
-                )
-            except Exception as error:
-                for each in together:
-                    if not each.outcome.done():
-                        each.outcome.set_exception(error)
-                continue
-            for each, outcome in zip(together, outcomes, strict=True):
-                if not each.outcome.done():  # whoever waited may have gone
-                    each.outcome.set_result(outcome)
-            if len(together) > 1:
-                await asyncio.sleep(min(_MOMENT * (loop.time() - began), _LONGEST_MOMENT_SECONDS))
-        del self._lines[key]
+        try:
+            while line := self._lines[key]:
+                together, began = _first(line), loop.time()
+                requests = [(each.rows, each.asked) for each in together]
+                try:
+                    outcomes = await anyio.to_thread.run_sync(
+                        self._arms.answer_decoded, *key, requests, limiter=self._threads
+                    )
+                except Exception as error:
+                    for each in together:
+                        if not each.outcome.done():
+                            each.outcome.set_exception(error)
+                    continue
+                for each, outcome in zip(together, outcomes, strict=True):
+                    if not each.outcome.done():  # whoever waited may have gone
+                        each.outcome.set_result(outcome)
+                if len(together) > 1:
+                    await asyncio.sleep(min(_MOMENT * (loop.time() - began), _LONGEST_MOMENT_SECONDS))
+        finally:
+            del self._lines[key]
 
 
 def _first(line: deque[_Waiting]) -> list[_Waiting]:
