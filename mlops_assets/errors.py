@@ -69,6 +69,14 @@ class ExportError(MlopsError):
     """A model cannot be exported as it was asked for."""
 
 
+class StreamError(MlopsError):
+    """A stream is not there, or not as it can be used."""
+
+
+class StreamLost(StreamError):
+    """A stream cannot be reached; it may come back."""
+
+
 class AccuracyLost(ExportError):
     """The smaller form of a model predicts too differently; the message holds the figures."""
 

@@ -115,6 +115,11 @@ class Home:
         return self.root / "gateway"
 
     @property
+    def streams(self) -> Path:
+        """Up to where streams are answered; see :mod:`mlops_assets.streaming.logged_offsets`."""
+        return self.root / "streams"
+
+    @property
     def gateway_address(self) -> Path:
         """File in which a running gateway writes its URL; see :mod:`mlops_assets.gateway_address`."""
         return self.root / "gateway.url"

@@ -61,6 +61,11 @@ class Running:
         readable, _, _ = select.select([self._connection], [], [], 0.05)
         return bool(readable)
 
+    @property
+    def out(self) -> str:
+        """What it has written on standard output."""
+        return (self._scratch / "out").read_text()
+
     def wait(self, timeout: float = 120) -> Ended:
         """Return how it ended; closing the connection ends one that does not."""
         self._connection.settimeout(timeout)

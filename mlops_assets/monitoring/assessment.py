@@ -17,7 +17,7 @@ from mlops_assets.evaluation.intervals import Interval, intervals, time_blocks
 from mlops_assets.evaluation.metrics import encode_target, higher_is_better, measure, metrics_of
 from mlops_assets.monitoring.drift import measure_drift
 from mlops_assets.monitoring.quality import findings_of, measure_quality
-from mlops_assets.prediction_log.records import BATCH
+from mlops_assets.prediction_log.records import BATCH, STREAM
 from mlops_assets.specs.model_spec import ModelSpec, Retraining
 from mlops_assets.verdict import Finding
 
@@ -151,8 +151,8 @@ def assess(
     known, unusable = _known_labels(rows[own], package)
     metrics, reference_metric = _performance(spec, package, known, reference)
     harm, reason = judge_harm(spec, metrics.get(spec.evaluation.primary_metric), reference_metric, len(known))
-    # Rows of a file that was scored were not waited for one by one.
-    waited_for = rows.loc[rows["arm"] != BATCH, "latency_ms"]
+    # Rows of a file that was scored were not waited for one by one, nor messages of a stream.
+    waited_for = rows.loc[~rows["arm"].isin((BATCH, STREAM)), "latency_ms"]
     latency = {name: float(waited_for.quantile(q)) for name, q in _QUANTILES.items() if len(waited_for)}
     prediction = [asdict(d) for d in drift if d.column == "prediction"]
     return Assessment(

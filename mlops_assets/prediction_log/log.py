@@ -1,6 +1,6 @@
 """The prediction log as one history: Parquet files and the segments that are not in them yet."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -153,6 +153,22 @@ class PredictionLog:
         wanted = (identity >= first) & (identity <= last) & ~pc.match_substring(identity, "-")
         with self._reading(model) as reading:
             return set(reading.rows(PREDICTIONS, ids=(first, last), only=wanted)["prediction_id"].to_pylist())
+
+    def answers(self, model: str, ids: Collection[str]) -> dict[str, tuple[str, Any]]:
+        """Return which of some prediction ids are logged, with the version that answered and its prediction.
+
+        Raises:
+            StorageError: The log cannot be read.
+        """
+        import pyarrow.compute as pc
+
+        if not ids:
+            return {}
+        wanted = pc.field("prediction_id").isin(list(ids)) & (pc.field("arm") != SHADOW)
+        columns = ("prediction_id", "version", "output")
+        with self._reading(model) as reading:
+            found = reading.rows(PREDICTIONS, ids=(min(ids), max(ids)), only=wanted, columns=columns)
+        return {row["prediction_id"]: (row["version"], from_json(row["output"])) for row in found.to_pylist()}
 
     def find_with_label(self, prediction_id: str) -> tuple[Prediction, Label | None] | None:
         """Return a prediction as :meth:`find` does, and what is known by now to be true for it."""

@@ -16,6 +16,8 @@ RATING = "rating"
 CHAMPION, CHALLENGER, SHADOW, FALLBACK = "champion", "challenger", "shadow", "fallback"
 # Rows of a file that was scored as a whole.
 BATCH = "batch"
+# Messages of a stream.
+STREAM = "stream"
 # With these statuses the gateway answers requests whose input was valid: the model has no answer for
 # the rows, or something of ours broke. All other refusals are about the request.
 MODEL_FAILED = (422, 500)
