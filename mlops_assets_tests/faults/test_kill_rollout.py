@@ -219,7 +219,7 @@ def test_whoever_is_killed_anywhere_the_champion_serves_and_the_step_can_be_take
 def test_a_gateway_that_dies_at_any_of_its_own_writes_serves_the_champion_again(step: Step) -> None:
     def written(home: Path, dies_at: int | None) -> list[str]:
         """Have a gateway start and follow the step until it dies or serves; return what it has written."""
-        into, url = home / "written.json", lambda: living_gateway(Home(home).gateway_address)
+        into, url = home / "written", lambda: living_gateway(Home(home).gateway_address)
         task = {"dies_at": dies_at, "into": str(into)}
         running = step.warm.start("call", str(FILE), "serve", task, cwd=step.folder, home=home)
         while not (running.ended() or url()):
@@ -229,7 +229,7 @@ def test_a_gateway_that_dies_at_any_of_its_own_writes_serves_the_champion_again(
             if champion_at(url()) == "2":
                 os.kill(running.pid, signal.SIGKILL)
         assert running.wait().code == -signal.SIGKILL
-        return json.loads(into.read_text())
+        return into.read_text().splitlines()
 
     writes = written(step.home("lives"), None)
     assert len(writes) >= 8

@@ -76,7 +76,7 @@ def test_a_server_that_is_down_is_one_clear_line(tmp_path: Path, monkeypatch: py
 def test_a_database_that_is_none_is_one_clear_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     (tmp_path / "mlflow.db").write_text("no database " * 1000)
-    with pytest.raises(RegistryError, match=r"mlflow\.db.*file is not a database") as raised:
+    with pytest.raises(RegistryError, match=r"mlflow\.db: the database file is damaged or is none") as raised:
         MlflowRegistry(Home(tmp_path)).aliases()
     assert "\n" not in str(raised.value)
 

@@ -72,10 +72,11 @@ def test_the_models_claim_can_have_another_name(tmp_path: Path, monkeypatch: pyt
     assert tokens.caller(sent).models == {"visits"}
 
 
-SOON, LONG_AGO = int(time.time()) + 600, int(time.time()) - 600
+# Further off than a run of all tests takes: this is read when they begin.
+TOMORROW, YESTERDAY = int(time.time()) + 86_400, int(time.time()) - 86_400
 NOT_ACCEPTED: dict[str, tuple[Callable[[], str], str]] = {
-    "expired": (lambda: token(exp=LONG_AGO), "has expired"),
-    "not yet": (lambda: token(nbf=SOON), "not valid"),
+    "expired": (lambda: token(exp=YESTERDAY), "has expired"),
+    "not yet": (lambda: token(nbf=TOMORROW), "not valid"),
     "without an end": (lambda: token(exp=...), "lacks the claim 'exp'"),
     "an end that is none": (lambda: token(exp="never"), "not valid"),
     "an endless end": (lambda: forged({"alg": "ES256", "kid": "k1"}, b'{"exp": 1e999}'), "not valid"),
