@@ -106,7 +106,8 @@ def _right(case: Any, model: str) -> list[tuple[Any, int | None]]:
 
 def _is(case: Any, body: Any, length: int | None) -> bool:
     said = None if length is None else str(length)
-    return bool(case.body == body) and case.headers.get(HEADER) == said
+    # Not by value: to Python True is 1, to a model it is not.
+    return repr(case.body) == repr(body) and case.headers.get(HEADER) == said
 
 
 def _model(case: Any) -> str:
