@@ -9,6 +9,7 @@ import logging
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import TypeVar
 
 from mlops_assets.errors import EvidenceError, StorageError
 from mlops_assets.governance.audit_entry import EMPTY
@@ -19,6 +20,8 @@ from mlops_assets.home import write_atomically
 from mlops_assets.registry.releases import latest_releases, latest_traffic
 
 log = logging.getLogger("mlops_assets.gateway")
+
+_Told = TypeVar("_Told")
 
 
 @dataclass(frozen=True)
@@ -112,50 +115,45 @@ class Marks:
 
 def entered_in(audit: AuditReader, verifier: Verifier) -> Callable[[], Mapping[str, Mark]]:
     """Return what tells of the releases that were entered in an audit chain since it was last asked."""
-    further = _further(audit)
 
-    def entered() -> Mapping[str, Mark]:
-        after = further()
-        if after is None:
-            return {}
+    def entered(after: int) -> Mapping[str, Mark]:
         found = latest_releases(audit, verifier, after=after)
         return {
             model: Mark(signed.release.version, signed.release.serial, signed.text, signed.release.renews)
             for model, signed in found.items()
         }
 
-    return entered
+    return _since_last_asked(audit, entered)
 
 
 def tried_in(audit: AuditReader, verifier: Verifier) -> Callable[[], Mapping[str, int]]:
     """Return what tells the serials of the traffic records that were entered in an audit chain, likewise."""
-    further = _further(audit)
 
-    def tried() -> Mapping[str, int]:
-        after = further()
-        if after is None:
-            return {}
+    def tried(after: int) -> Mapping[str, int]:
         found = latest_traffic(audit, verifier, after=after)
         return {model: traffic.serial for model, traffic in found.items()}
 
-    return tried
+    return _since_last_asked(audit, tried)
 
 
-def _further(audit: AuditReader) -> Callable[[], int | None]:
-    """Return what tells the entry after which a chain was not read yet; None if it was read to its end."""
-    read = EMPTY
+def _since_last_asked(
+    audit: AuditReader, read: Callable[[int], Mapping[str, _Told]]
+) -> Callable[[], Mapping[str, _Told]]:
+    """Return what reads a chain's entries after those it has read; nothing if there are none."""
+    seen = EMPTY
 
-    def after() -> int | None:
-        nonlocal read
-        head, before = audit.head(), read
+    def further() -> Mapping[str, _Told]:
+        nonlocal seen
+        head, before = audit.head(), seen
         if head == before:
-            return None
+            return {}
         # A chain that was put back to an earlier time, or altered, is read anew.
         known = before.length if audit.has(before) else 0
-        read = head
-        return known
+        told = read(known)
+        seen = head  # not before: what could not be read is read when this is asked again
+        return told
 
-    return after
+    return further
 
 
 def _read(file: Path, verifier: Verifier | None) -> dict[str, Mark]:

@@ -12,7 +12,7 @@ import orjson
 import pandas as pd
 import pytest
 
-from mlops_assets.errors import RolloutError
+from mlops_assets.errors import RolloutError, StorageError
 from mlops_assets.governance.audit_chain import AuditChain
 from mlops_assets.governance.rollout_proof import PassedStep, RolloutProof
 from mlops_assets.registry.port import TRAFFIC_TAG
@@ -387,3 +387,21 @@ def test_a_round_reads_what_a_rollout_rests_on_once(own_fleet: Any, monkeypatch:
     )
     (turn,) = one_round(trial.rollouts, trial.log, actor="sensor")
     assert (turn.look.decision.action, len(read)) == ("wait", 1)
+
+
+def test_what_could_not_be_read_of_the_audit_chain_is_read_the_next_time(
+    own_fleet: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = own_fleet.home
+    chain, verifier = AuditChain(home.state_url, home.audit_checkpoints), own_fleet.signer.verifier
+    marks = Marks(None, entered_in(chain, verifier), tried_in(chain, verifier))
+    Trial(own_fleet, rollout_rules()).promote("1")
+
+    def locked(*_: Any, **__: Any) -> Any:
+        raise StorageError("the database is locked")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(chain, "newest_first", locked)
+        with pytest.raises(StorageError):
+            marks.catch_up()
+    assert marks.catch_up() == ["m"]
