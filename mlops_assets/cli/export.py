@@ -38,7 +38,6 @@ def add_to(app: typer.Typer) -> None:
         predict too differently.
         """
         from mlops_assets.actor import os_user
-        from mlops_assets.digests import of_json
         from mlops_assets.edge.folder import Export
         from mlops_assets.edge.folder import export as write_folder
         from mlops_assets.errors import AccuracyLost
@@ -55,7 +54,7 @@ def add_to(app: typer.Typer) -> None:
                 platform.registry, platform.verifier, platform.audit, current_policy, Path(private)
             )
             proven = versions.load(model, version)
-            resident, release = proven.resident, proven.release
+            resident = proven.resident
 
             def enter(made: Export) -> None:
                 platform.audit.append(
@@ -63,10 +62,7 @@ def add_to(app: typer.Typer) -> None:
                     model,
                     actor=actor,
                     reason=f"to {folder}",
-                    evidence=resident.evidence.digest,
-                    version=resident.version,
-                    candidate=resident.package.digest,
-                    release_digest=of_json(release.plain()),
+                    **proven.named,
                     precision=made.precision,
                     manifest=made.manifest_digest,
                     rows=made.rows,

@@ -7,7 +7,6 @@ from datetime import date
 from typing import TYPE_CHECKING, Any
 
 from mlops_assets.actor import os_user
-from mlops_assets.digests import of_json
 from mlops_assets.governance.audit_chain import AuditChain
 from mlops_assets.governance.audit_entry import Entry
 from mlops_assets.prediction_log.instants import microseconds
@@ -71,16 +70,12 @@ class Records:
         return any(entry.detail.get("job") == scored.job for entry in entries)
 
     def _enter(self, scored: Scored) -> None:
-        resident, release = self.proven.resident, self.proven.release
         self.audit.append(
             ACTION,
-            resident.model,
+            self.proven.resident.model,
             actor=self.actor or os_user(),
             reason=f"{scored.rows:,} rows of {scored.input}",
-            evidence=resident.evidence.digest,
-            version=resident.version,
-            candidate=resident.package.digest,
-            release_digest=of_json(release.plain()),
+            **self.proven.named,
             input_digest=scored.input_digest,
             rows=scored.rows,
             output=str(scored.output),

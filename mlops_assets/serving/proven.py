@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from mlops_assets.digests import of_json
 from mlops_assets.errors import RegistryError, did_you_mean
 from mlops_assets.governance.audit_chain import AuditChain
 from mlops_assets.governance.release import Release
@@ -28,6 +29,16 @@ class Proven:
 
     resident: Resident
     release: Release
+
+    @property
+    def named(self) -> dict[str, str]:
+        """What an audit entry says of the version and of what speaks for it."""
+        return {
+            "evidence": self.resident.evidence.digest,
+            "version": self.resident.version,
+            "candidate": self.resident.package.digest,
+            "release_digest": of_json(self.release.plain()),
+        }
 
 
 @dataclass(frozen=True)
