@@ -9,19 +9,12 @@ pytest.register_assert_rewrite("mlops_assets_tests.attacks.production")
 
 from mlops_assets_tests.attacks.production import Production, Saved, Watched, established  # noqa: E402
 from mlops_assets_tests.attacks.weak_candidate import refused_clinic, refused_home  # noqa: E402, F401
+from mlops_assets_tests.environments import nothing_declared  # noqa: E402
 
 
 @pytest.fixture(scope="session", autouse=True)
 def _no_other_registry() -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch:
-        for name in (
-            "MLFLOW_TRACKING_URI",
-            "MLOPS_SIGNING_KEY",
-            "MLOPS_VERIFY_KEY",
-            "MLOPS_STATE_URL",
-            "MLOPS_AUDIT_CHECKPOINTS",
-        ):
-            patch.delenv(name, raising=False)
+    with nothing_declared():
         yield
 
 

@@ -28,6 +28,7 @@ from mlops_assets.gateway_client import GatewayClient
 from mlops_assets.home import Home
 from mlops_assets.specs.model_spec import Column
 from mlops_assets.specs.tasks import Limit
+from mlops_assets_tests.environments import nothing_declared
 from mlops_assets_tests.fleets import Fleet, Training, diabetes, iris, serve, visits
 from mlops_assets_tests.scorings import Desk
 
@@ -44,9 +45,7 @@ def tumours(name: str, estimator: Any, **changes: Any) -> Training:
 
 @pytest.fixture(scope="module", autouse=True)
 def _no_other_registry() -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch:
-        for name in ("MLFLOW_TRACKING_URI", "MLOPS_SIGNING_KEY", "MLOPS_VERIFY_KEY", "MLOPS_STATE_URL"):
-            patch.delenv(name, raising=False)
+    with nothing_declared():
         yield
 
 

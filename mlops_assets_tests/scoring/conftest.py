@@ -7,15 +7,14 @@ import pytest
 
 from mlops_assets.home import Home
 from mlops_assets.specs.model_spec import Entity
+from mlops_assets_tests.environments import nothing_declared
 from mlops_assets_tests.fleets import Fleet, diabetes, iris, visits
 from mlops_assets_tests.scorings import Desk
 
 
 @pytest.fixture(scope="session", autouse=True)
 def _no_other_registry() -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch:
-        for name in ("MLFLOW_TRACKING_URI", "MLOPS_SIGNING_KEY", "MLOPS_VERIFY_KEY", "MLOPS_STATE_URL"):
-            patch.delenv(name, raising=False)
+    with nothing_declared():
         yield
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from mlops_assets.home import Home
+from mlops_assets_tests.environments import nothing_declared
 from mlops_assets_tests.fleets import (
     Fleet,
     InProcess,
@@ -24,9 +25,7 @@ from mlops_assets_tests.fleets import (
 
 @pytest.fixture(scope="session", autouse=True)
 def _no_other_registry() -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch:
-        for name in ("MLFLOW_TRACKING_URI", "MLOPS_SIGNING_KEY", "MLOPS_VERIFY_KEY"):
-            patch.delenv(name, raising=False)
+    with nothing_declared():
         yield
 
 

@@ -13,7 +13,7 @@ import pytest
 from mlops_assets.serving import residency as residency_module
 from mlops_assets.serving.kept import Kept
 from mlops_assets.serving.residency import Residency
-from mlops_assets_tests.serving.test_gateway_under_load import process_on
+from mlops_assets_tests.serving.clients import process_on
 
 ASK = {"instances": [[1.0]]}
 Start = Callable[..., AbstractContextManager[Any]]

@@ -11,7 +11,6 @@ import threading
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -26,38 +25,26 @@ from sklearn.linear_model import LinearRegression
 
 from mlops_assets.errors import EndpointError
 from mlops_assets.gateway_client import GatewayClient
-from mlops_assets.gateway_process import running_gateway, start_gateway
+from mlops_assets.gateway_process import running_gateway
 from mlops_assets.prediction_log.log import PredictionLog
 from mlops_assets.serving.bodies import Intake
 from mlops_assets.serving.inference import answer_each
 from mlops_assets.specs.model_spec import Column
+from mlops_assets_tests.serving.clients import PATIENCE, Asking, process_on
 
 ASK = {"instances": [{"x": 1.0}, {"x": 2.0}]}
-_PATIENCE = 30.0
 
 
-class Clients:
-    """Threads that ask a model for predictions for as long as the block runs, and note every answer."""
+class Clients(Asking):
+    """Clients that note every answer of a model, and stop at the first failure."""
 
     def __init__(self, url: str, count: int) -> None:
+        super().__init__(url, count)
         self.answers: list[dict[str, Any]] = []
-        self.failures: list[str] = []
         self.enough = threading.Event()
-        self._url, self._stop = url, threading.Event()
-        self._threads = [threading.Thread(target=self._ask) for _ in range(count)]
 
-    def __enter__(self) -> "Clients":
-        for thread in self._threads:
-            thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stop.set()
-        for thread in self._threads:
-            thread.join(_PATIENCE)
-
-    def _ask(self) -> None:
-        with httpx.Client(base_url=self._url, trust_env=False, timeout=_PATIENCE) as http:
+    def _ask_on(self) -> None:
+        with self._connection() as http:
             while not self._stop.is_set():
                 try:
                     answer = http.post("/models/m/invocations", json=ASK)
@@ -72,24 +59,9 @@ class Clients:
                     self.enough.set()
 
 
-@contextmanager
-def process_on(fleet: Any, *options: str) -> Iterator[tuple[Any, str]]:
-    """Yield a gateway's process and URL; it may be ended in the block."""
-    with (fleet.home.root / "gateway.log").open("ab") as log:
-        process = start_gateway(fleet.home, 0, log, *options)
-    try:
-        url = process.stdout.readline().strip()
-        assert url.startswith("http"), (fleet.home.root / "gateway.log").read_text()
-        yield process, url
-    finally:
-        process.kill()
-        process.wait()
-        process.stdout.close()
-
-
 def _until(reached: Callable[[], bool]) -> None:
     """Ask again and again until it is so; that it ever will be is what is tested, not when."""
-    given_up = time.monotonic() + _PATIENCE
+    given_up = time.monotonic() + PATIENCE
     while not reached():
         assert time.monotonic() < given_up
 
@@ -111,7 +83,7 @@ def test_no_request_fails_or_is_mixed_while_aliases_move(own_fleet: Any, start_g
         for turn in range(24):
             version = str(turn % 3 + 1)
             own_fleet.promote("m", version)
-            watch.wait_for_champion("m", version, timeout=_PATIENCE)
+            watch.wait_for_champion("m", version, timeout=PATIENCE)
         watch.close()
     assert clients.failures == []
     for answer in clients.answers:
@@ -123,7 +95,7 @@ def test_no_request_fails_or_is_mixed_while_aliases_move(own_fleet: Any, start_g
 def test_what_was_acknowledged_survives_a_kill(own_fleet: Any, workers: int) -> None:
     own_fleet.promote("m", "1")
     with process_on(own_fleet, f"--workers={workers}") as (process, url), Clients(url, 4) as clients:
-        assert clients.enough.wait(_PATIENCE)
+        assert clients.enough.wait(PATIENCE)
         process.kill()
         process.wait()
         _until(lambda: not _answers(url))  # workers do not outlive their supervisor
@@ -182,7 +154,7 @@ def test_a_stopped_gateway_finishes_what_it_is_answering(
 
         def ask() -> None:
             body = {"instances": [{"x": 1000.0}]}
-            answers.append(httpx.post(f"{url}/models/gated/invocations", json=body, timeout=_PATIENCE))
+            answers.append(httpx.post(f"{url}/models/gated/invocations", json=body, timeout=PATIENCE))
 
         asking = threading.Thread(target=ask)
         asking.start()
@@ -190,8 +162,8 @@ def test_a_stopped_gateway_finishes_what_it_is_answering(
             process.send_signal(number)
             _until(lambda: not _answers(url))
             assert process.poll() is None
-        asking.join(_PATIENCE)
-        assert process.wait(_PATIENCE) == 0
+        asking.join(PATIENCE)
+        assert process.wait(PATIENCE) == 0
     assert answers[0].status_code == 200
     assert not gated_fleet.home.gateway_address.exists()
     log = PredictionLog(gated_fleet.home.prediction_log)
@@ -206,7 +178,7 @@ def test_a_stopped_gateway_refuses_nothing_on_connections_that_were_kept(
     ends: list[str] = []
 
     def ask_until_told_to_go(url: str, begun: threading.Semaphore) -> None:
-        connection = http.client.HTTPConnection(urlparse(url).netloc, timeout=_PATIENCE)
+        connection = http.client.HTTPConnection(urlparse(url).netloc, timeout=PATIENCE)
         answered = 0
         try:
             while True:
@@ -229,11 +201,11 @@ def test_a_stopped_gateway_refuses_nothing_on_connections_that_were_kept(
         for client in clients:
             client.start()
         for _ in clients:
-            assert begun.acquire(timeout=_PATIENCE)
+            assert begun.acquire(timeout=PATIENCE)
         process.terminate()
         for client in clients:
-            client.join(_PATIENCE)
-        assert process.wait(_PATIENCE) == 0
+            client.join(PATIENCE)
+        assert process.wait(PATIENCE) == 0
     assert ends == ["told"] * 8
 
 
@@ -250,7 +222,7 @@ def test_overload_is_a_503_and_passes(
 
     def slow_answer(*arguments: Any, **options: Any) -> Any:
         begun.release()
-        assert release.wait(_PATIENCE)
+        assert release.wait(PATIENCE)
         return answer_each(*arguments, **options)
 
     monkeypatch.setattr("mlops_assets.serving.arms.answer_each", slow_answer)
@@ -264,7 +236,7 @@ def test_overload_is_a_503_and_passes(
             for _ in range(3):
                 group.start_soon(ask, inside)
             for _ in range(3):
-                assert await anyio.to_thread.run_sync(lambda: begun.acquire(timeout=_PATIENCE))
+                assert await anyio.to_thread.run_sync(lambda: begun.acquire(timeout=PATIENCE))
             refused = await _post(inside)
             assert refused.status_code == 503
             assert refused.headers["retry-after"] == "1"
@@ -462,7 +434,7 @@ def test_serve_says_in_one_line_that_its_port_is_taken(own_fleet: Any) -> None:
             env=os.environ | own_fleet.home.environment(),
             capture_output=True,
             text=True,
-            timeout=_PATIENCE,
+            timeout=PATIENCE,
             check=False,
         )
     assert ended.returncode == 2

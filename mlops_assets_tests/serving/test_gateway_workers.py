@@ -2,7 +2,6 @@
 
 import os
 import signal
-import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -15,11 +14,11 @@ import pytest
 from sklearn.linear_model import LinearRegression
 
 from mlops_assets.gateway_client import GatewayClient
-from mlops_assets.gateway_process import start_gateway, stop
+from mlops_assets.gateway_process import stop
 from mlops_assets.specs.model_spec import Column
+from mlops_assets_tests.serving.clients import PATIENCE, Asking, process_on
 
 ASK = {"instances": [[1.0]]}
-_PATIENCE = 30.0
 
 
 @dataclass(frozen=True)
@@ -43,13 +42,13 @@ class Workers:
 
     def ready(self) -> Any:
         """Return what one of them tells of all, asked on a connection of its own."""
-        return httpx.get(f"{self.url}/v2/health/ready", timeout=_PATIENCE).json()
+        return httpx.get(f"{self.url}/v2/health/ready", timeout=PATIENCE).json()
 
     def problems(self) -> list[str]:
         return [problem["kind"] for problem in self.ready()["problems"]]
 
     def until(self, reached: Callable[[], bool]) -> None:
-        given_up = time.monotonic() + _PATIENCE
+        given_up = time.monotonic() + PATIENCE
         while not reached():
             assert time.monotonic() < given_up, (self.fleet.home.root / "gateway.log").read_text()[-3000:]
 
@@ -59,13 +58,8 @@ def workers(tmp_path_factory: pytest.TempPathFactory, copy_fleet: Any) -> Iterat
     """One gateway for all tests here; each leaves the model ``m`` with a champion."""
     fleet = copy_fleet(tmp_path_factory.mktemp("workers"))
     fleet.promote("m", "1")
-    with (fleet.home.root / "gateway.log").open("ab") as log:
-        process = start_gateway(fleet.home, 0, log, "--workers", "2")
-    try:
-        url = process.stdout.readline().strip()
-        assert url.startswith("http"), (fleet.home.root / "gateway.log").read_text()
+    with process_on(fleet, "--workers", "2") as (process, url):
         yield Workers(fleet, url, process)
-    finally:
         stop(process)
 
 
@@ -79,28 +73,16 @@ class Seen:
     prediction: float
 
 
-class Clients:
-    """Threads that ask, each on its own connection, until the block ends; who is cut off asks anew."""
+class Clients(Asking):
+    """Clients that note every answer and when it came; who is cut off asks anew."""
 
     def __init__(self, url: str, count: int = 6) -> None:
+        super().__init__(url, count)
         self.seen: list[Seen] = []
-        self.failures: list[str] = []
-        self._url, self._stop = url, threading.Event()
-        self._threads = [threading.Thread(target=self._ask_on) for _ in range(count)]
-
-    def __enter__(self) -> "Clients":
-        for thread in self._threads:
-            thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stop.set()
-        for thread in self._threads:
-            thread.join(_PATIENCE)
 
     def _ask_on(self) -> None:
         while not self._stop.is_set():
-            with httpx.Client(base_url=self._url, trust_env=False, timeout=_PATIENCE) as http:
+            with self._connection() as http:
                 try:
                     self._ask(http)
                 except httpx.HTTPError as error:
@@ -125,7 +107,7 @@ def test_no_client_sees_an_older_version_after_a_newer_one_whichever_worker_answ
         for version in order:
             begun.append(time.monotonic())
             workers.fleet.promote("m", version)
-            watch.wait_for_champion("m", version, timeout=_PATIENCE)
+            watch.wait_for_champion("m", version, timeout=PATIENCE)
             seen_by_watch.append(time.monotonic())
     watch.close()
     assert clients.failures == []
@@ -240,7 +222,7 @@ def promote_armed(workers: Workers, make_training: Any, constant_model: Any, tmp
     def promote(model: str, source: str) -> None:
         fleet, watch = workers.fleet, GatewayClient(workers.url)
         fleet.promote(model, fleet.add(constant_model(model, 5.0)).version)
-        watch.wait_for_champion(model, "1", timeout=_PATIENCE)
+        watch.wait_for_champion(model, "1", timeout=PATIENCE)
         watch.close()
         made = fleet.add(
             make_training(
@@ -289,7 +271,7 @@ def test_a_worker_that_hangs_holds_up_a_rollback_only_until_it_is_ended(workers:
     fleet, watch, before = workers.fleet, GatewayClient(workers.url), workers.processes
     for version in ("1", "2"):
         fleet.promote("m", version)
-        watch.wait_for_champion("m", version, timeout=_PATIENCE)
+        watch.wait_for_champion("m", version, timeout=PATIENCE)
     hangs = max(before)
     os.kill(hangs, signal.SIGSTOP)
     fleet.promote("m", "1")
