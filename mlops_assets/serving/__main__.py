@@ -1,8 +1,6 @@
 """``python -m mlops_assets.serving``: the gateway without the command line's other imports."""
 
 import argparse
-import atexit
-import gc
 import os
 import select
 import signal
@@ -12,6 +10,7 @@ from collections.abc import Callable
 
 from mlops_assets.errors import MlopsError
 from mlops_assets.home import Home
+from mlops_assets.serving.garbage import collect_seldom
 from mlops_assets.serving.server import run_gateway
 
 
@@ -33,8 +32,7 @@ def main() -> None:
     if arguments.parent is not None:
         threading.Thread(target=_end_with, args=[arguments.parent], daemon=True).start()
     announce = _announcer()
-    # What is here at the end stays for good; to look through it for garbage would take most of a second.
-    atexit.register(gc.freeze)
+    collect_seldom()
     try:
         run_gateway(
             Home.from_environment(),

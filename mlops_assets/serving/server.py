@@ -22,6 +22,7 @@ from mlops_assets.prediction_log.recorder import Recorder
 from mlops_assets.registry.reading import registry_reader
 from mlops_assets.serving.app import Gateway
 from mlops_assets.serving.declared_access import declared_access
+from mlops_assets.serving.garbage import leave_out_what_is_here
 from mlops_assets.serving.kept import Kept
 from mlops_assets.serving.marks import Marks, entered_in, tried_in
 from mlops_assets.serving.meters import Meters
@@ -169,6 +170,7 @@ class _Server(uvicorn.Server):
         while not (self.should_exit or self._router.looked.is_set()):
             await asyncio.sleep(_GLANCE_SECONDS)
         if not self.should_exit:
+            leave_out_what_is_here()
             self._announce()
 
 

@@ -4,8 +4,6 @@ It believes no model: each version is proven by its signatures and its evidence,
 the registry, as a gateway does that is alone. Which of them serves, the supervisor decides for all.
 """
 
-import atexit
-import gc
 import logging
 import os
 import signal
@@ -26,6 +24,7 @@ from mlops_assets.registry.reading import registry_reader
 from mlops_assets.serving.app import Gateway
 from mlops_assets.serving.declared_access import declared_access
 from mlops_assets.serving.followed_routes import FollowedRoutes
+from mlops_assets.serving.garbage import collect_seldom, leave_out_what_is_here
 from mlops_assets.serving.kept import Kept
 from mlops_assets.serving.loading import load
 from mlops_assets.serving.meters import Meters
@@ -47,7 +46,7 @@ def main() -> None:
     logging.basicConfig(
         level=logging.INFO, format=f"%(asctime)s %(levelname)s worker {begin.number}: %(message)s"
     )
-    atexit.register(gc.freeze)  # see the gateway's own main module
+    collect_seldom()
     exit_cleanly_on_signals()
     meters = Meters()
     access = declared_access(
@@ -78,6 +77,7 @@ def main() -> None:
     )
     routes.counting = gateway.counts
     access.start()
+    leave_out_what_is_here()
     try:
         uvicorn.Server(http_config(gateway)).run(sockets=[socket.socket(fileno=begin.listener)])
     finally:
