@@ -1,15 +1,18 @@
 """The shadow: the arm that does not answer is asked as well, unseen and at nobody's cost.
 
-Requests wait in a short queue for one thread, which answers those that wait together; when the queue is full
-they are dropped and counted. What the shadow answers is logged beside the answer that the caller had.
+Requests wait in a short queue for one thread, which every few milliseconds answers those that wait together;
+when the queue is full they are dropped and counted. What the shadow answers is logged beside the answer that
+the caller had.
 """
 
 import logging
 import threading
+import time
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterable
-from dataclasses import dataclass
 from queue import Empty, SimpleQueue
+
+from msgspec import Struct
 
 from mlops_assets.serving.batches import Batch, ReadAgain
 from mlops_assets.serving.meters import Meters
@@ -18,10 +21,11 @@ from mlops_assets.serving.table import Resident
 log = logging.getLogger("mlops_assets.gateway")
 
 _MOST_WAITING = 1_000
+# This thread and those that answer take turns in the interpreter, and each turn costs: so it takes few.
+_GATHERING_SECONDS = 0.005
 
 
-@dataclass(frozen=True)
-class Unseen:
+class Unseen(Struct, frozen=True, eq=False, gc=False):
     """Requests that a version is asked without answering anybody.
 
     Attributes:
@@ -80,7 +84,9 @@ class Shadow:
 
     def _ask_always(self) -> None:
         while True:
-            waiting = [self._queue.get(), *self._rest()]
+            first = self._queue.get()
+            time.sleep(_GATHERING_SECONDS)
+            waiting = [first, *self._rest()]
             for unseen in _together(waiting):
                 try:
                     self._ask(unseen)
