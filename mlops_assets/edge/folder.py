@@ -171,7 +171,7 @@ def _outputs(manifest: Manifest) -> list[str]:
 def _reference(graph: bytes, manifest: Manifest, rows: "pd.DataFrame") -> bytes:
     """Return rows and what the graph answers to them, as CSV."""
     matrix = rows.to_numpy("float32")
-    raw = onnx_form.run(onnx_form.open_session(graph), manifest.task, matrix)
+    raw = onnx_form.OnnxForm(graph, manifest.task).run(matrix)
     names = _outputs(manifest)
     expected: np.ndarray[Any, Any] = raw.reshape(len(rows), -1)[:, -len(names) :]
     file = io.StringIO()

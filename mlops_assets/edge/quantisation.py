@@ -122,7 +122,7 @@ def measure_loss(
 
 
 def _answers(form: bytes, manifest: Manifest, matrix: "Array") -> "Array":
-    raw = onnx_form.run(onnx_form.open_session(form), manifest.task, matrix)
+    raw = onnx_form.OnnxForm(form, manifest.task).run(matrix)
     return raw[:, 1] if manifest.task == "binary_classification" else raw
 
 

@@ -1,7 +1,6 @@
 """Rows that are predicted together, of one request or of several."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from itertools import accumulate
 from typing import Any, TypeAlias
 
@@ -43,8 +42,7 @@ ReadAgain: TypeAlias = Callable[[Resident], Rows | Checked]
 """Reads a request as another version takes it."""
 
 
-@dataclass(frozen=True, eq=False, slots=True)
-class Batch:
+class Batch(Struct, frozen=True, eq=False, gc=False):
     """Requests whose rows are predicted together.
 
     Attributes:

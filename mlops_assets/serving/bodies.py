@@ -1,11 +1,12 @@
 """Bodies of requests and answers: bytes in within limits, JSON out."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import anyio
 import orjson
+from msgspec import Struct, field
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
@@ -81,8 +82,7 @@ class Sent:
         return read_json(self.content, self.called)
 
 
-@dataclass(frozen=True)
-class Answered:
+class Answered(Struct, frozen=True, gc=False):
     """What a client is answered.
 
     Attributes:

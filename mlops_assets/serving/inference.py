@@ -188,7 +188,8 @@ def _predict(resident: Resident, values: Values) -> "np.ndarray[Any, Any]":
         # It predicted real rows when it was loaded, so these rows are what it cannot take.
         log.warning("%s version %s failed on a request", resident.model, resident.version, exc_info=True)
         raise Refusal(422, f"the model cannot take these rows: {type(error).__name__}: {error}") from error
-    if not (finite := np.isfinite(predicted)).all():
+    finite = np.isfinite(predicted)
+    if np.count_nonzero(finite) < predicted.size:  # it takes less than finite.all()
         row = int(finite.reshape(len(predicted), -1).all(axis=1).argmin())
         raise Refusal(422, f"row {row}: the model has no finite prediction ({predicted[row]})")
     return predicted

@@ -47,6 +47,9 @@ class Plausibility:
         self._texts = [column for column in manifest.inputs if column.allowed and column not in numbers]
         seen = [manifest.envelope.get(name, (-np.inf, np.inf)) for name in self._numbers]
         self._low, self._high = np.array(seen, dtype="float64").reshape(-1, 2).T
+        # Within what is declared and what was seen nothing has to be told apart, and most requests are.
+        low, high = ranges(numbers)
+        self._least, self._most = np.maximum(self._low, low), np.minimum(self._high, high)
         width = self._high - self._low
         self._width = np.where((width > 0) & np.isfinite(width), width, 1.0)
         self._looks_at_numbers = bool(self._declared.columns or manifest.envelope)
@@ -69,7 +72,10 @@ class Plausibility:
     def _look_at_numbers(self, numbers: "Array") -> None:
         import numpy as np
 
-        # Nearly always nothing is outside, and to see that takes least.
+        if not self._declared.has_lists and not np.count_nonzero(
+            (numbers < self._least) | (numbers > self._most)
+        ):
+            return
         if self._declared.columns and np.count_nonzero(found := self._declared.outside(numbers)):
             for place in np.flatnonzero(found.any(axis=0)):
                 self._count(self._declared.columns[place].name, found[:, place])
@@ -99,11 +105,10 @@ class Declared:
 
     Attributes:
         columns: Those of them that declare something.
+        has_lists: Whether one declares each value that it may have.
     """
 
     def __init__(self, columns: Sequence[Column], *, refusing: bool = False) -> None:
-        import numpy as np
-
         places = [
             place
             for place, column in enumerate(columns)
@@ -111,10 +116,9 @@ class Declared:
         ]
         self.columns = [columns[place] for place in places]
         self._places = None if len(places) == len(columns) else places
-        ranges = [column.range or (None, None) for column in self.columns]
-        self._low = np.array([-np.inf if low is None else low for low, _ in ranges])
-        self._high = np.array([np.inf if high is None else high for _, high in ranges])
+        self._low, self._high = ranges(self.columns)
         self._listed = [(i, list(column.allowed)) for i, column in enumerate(self.columns) if column.allowed]
+        self.has_lists = bool(self._listed)
 
     def outside(self, numbers: "Array") -> "Array":
         """Return which numbers their column does not allow; a missing one is another matter.
@@ -134,6 +138,15 @@ class Declared:
             values = numbers[:, place]
             found[:, place] = ~np.isin(values, allowed) & ~np.isnan(values)
         return np.asarray(found)
+
+
+def ranges(columns: Sequence[Column]) -> "tuple[Array, Array]":
+    """Return the least and the greatest value that each column declares; infinite where it declares none."""
+    import numpy as np
+
+    declared = [column.range or (None, None) for column in columns]
+    low = np.array([-np.inf if low is None else low for low, _ in declared])
+    return low, np.array([np.inf if high is None else high for _, high in declared])
 
 
 def refusing(columns: Sequence[Column]) -> list[Column]:

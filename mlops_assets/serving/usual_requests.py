@@ -10,15 +10,15 @@ read here would be read there with the same result.
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from datetime import datetime
-from functools import cached_property
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import msgspec
+import orjson
 
 from mlops_assets.serving.answer_form import PLAIN, AnswerForm, answer_form
+from mlops_assets.serving.mlflow_forms import MLFLOW_FORMS
 from mlops_assets.serving.rows import MAX_ROWS, Logged
 from mlops_assets.specs.durations import naive_utc
 from mlops_assets.specs.model_spec import ColumnType
@@ -84,8 +84,7 @@ class Layout:
         return lambda values: [values[place] for place in places]
 
 
-@dataclass(frozen=True, eq=False)
-class Decoded:
+class Decoded(msgspec.Struct, eq=False, gc=False):
     """A request's rows, of which hardly a value has been looked at.
 
     Attributes:
@@ -99,6 +98,7 @@ class Decoded:
     rows: RowsSent
     times: Sequence[datetime] | None
     form: AnswerForm
+    _logged: Logged | None = None
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -108,14 +108,15 @@ class Decoded:
         place = self.layout.places.get(name)
         return None if place is None else [row[place] for row in self.rows]
 
-    @cached_property
+    @property
     def logged(self) -> Logged:
-        """The columns by name, for the log."""
-        return self.layout.by_name, self.layout.sorted([*zip(*self.rows, strict=True)])
+        """The columns by name, for the log; those of each arm that answers are the same."""
+        if self._logged is None:
+            self._logged = self.layout.by_name, self.layout.sorted([*zip(*self.rows, strict=True)])
+        return self._logged
 
 
-@dataclass(frozen=True, eq=False)
-class Checked(Decoded):
+class Checked(Decoded, eq=False, gc=False, kw_only=True):
     """A request's rows, each value of which is right.
 
     Attributes:
@@ -170,20 +171,26 @@ class Reader(ABC):
     def decode_mlflow(self, content: bytes) -> Decoded | None:
         """Return what :meth:`read_mlflow` does, before values are looked at."""
         try:
-            body = _mlflow.decode(content)
-        except (msgspec.MsgspecError, RecursionError):
+            body = orjson.loads(
+                content
+            )  # a decoder that checks types takes longer than to check them after it
+        except orjson.JSONDecodeError:
             return None
-        given = [(name, form) for name in _FORMS if (form := getattr(body, name)) is not msgspec.UNSET]
-        if len(given) != 1 or not given[0][1]:
+        given = [form for form in MLFLOW_FORMS if form in body] if type(body) is dict else []
+        if len(given) != 1:
             return None
-        name, form = given[0]
-        if name == "dataframe_split":
-            return self._decoded(form.columns, form.data)
-        if name == "dataframe_records":
-            columns = tuple(form[0])
-            rows = [tuple(record.values()) for record in form if tuple(record) == columns]
-            return self._decoded(columns, rows) if len(rows) == len(form) else None
-        return self._decoded(self._names, form)
+        (form,), sent = given, body[given[0]]
+        if form == "dataframe_split":
+            if type(sent) is not dict or type(columns := sent.get("columns")) is not list:
+                return None
+            return self._decoded(tuple(columns), sent.get("data"))
+        if type(sent) is not list or form != "dataframe_records":
+            return self._decoded(self._names, sent)
+        if {*map(type, sent)} != {dict}:
+            return None
+        columns = tuple(sent[0])
+        rows = [[*record.values()] for record in sent if tuple(record) == columns]
+        return self._decoded(columns, rows) if len(rows) == len(sent) else None
 
     def decode_oip(self, sent: bytes | dict[str, Any]) -> Decoded | None:
         """Return what :meth:`read_oip` does, before values are looked at."""
@@ -205,25 +212,33 @@ class Reader(ABC):
             if tensor.datatype in _WHOLE and not _are_whole(tensor.data):
                 return None
         columns = tuple(tensor.name for tensor in body.inputs)
-        rows = list(zip(*(tensor.data for tensor in body.inputs), strict=True))
+        rows = [*map(list, zip(*(tensor.data for tensor in body.inputs), strict=True))]
         form = answer_form(body.id, body.outputs, body.parameters)
         return self._decoded(columns, rows, form)
 
     def _checked(self, found: Decoded | None) -> Checked | None:
         if found is None or (values := self.values(found.layout, found.rows)) is None:
             return None
-        return Checked(found.layout, found.rows, found.times, found.form, values)
+        return Checked(found.layout, found.rows, found.times, found.form, values=values)
 
-    def _decoded(self, columns: tuple[str, ...], rows: RowsSent, form: AnswerForm = PLAIN) -> Decoded | None:
-        layout = self._layouts.get(columns) or self._find_layout(columns)
-        if layout is None or not 0 < len(rows) <= MAX_ROWS:
+    def _decoded(self, columns: tuple[Any, ...], rows: Any, form: AnswerForm = PLAIN) -> Decoded | None:
+        """Return rows that are lists of as many values as there are columns, whatever these are."""
+        if type(rows) is not list or not 0 < len(rows) <= MAX_ROWS or {*map(type, rows)} != {list}:
             return None
-        if {*map(len, rows)} != {len(columns)}:
+        layout = self._layout(columns)
+        if layout is None or {*map(len, rows)} != {len(columns)}:
             return None
         if (place := layout.places.get(self._time)) is None:
             return Decoded(layout, rows, None, form)
         times = _times([row[place] for row in rows])
         return None if times is None else Decoded(layout, rows, times, form)
+
+    def _layout(self, columns: tuple[Any, ...]) -> Layout | None:
+        """Return how columns lie in their rows; None if they are not those that the model takes."""
+        try:
+            return self._layouts.get(columns) or self._find_layout(columns)
+        except TypeError:  # what is called columns is a list of lists, or whatever
+            return None
 
     def _find_layout(self, columns: tuple[str, ...]) -> Layout | None:
         more = {self._time, self._entity}.difference(self._names)
@@ -249,18 +264,6 @@ def _times(values: Sequence[Any]) -> list[datetime] | None:
         return None
 
 
-class _Split(msgspec.Struct):
-    columns: tuple[str, ...]
-    data: list[list[_Value]]
-
-
-class _MlflowBody(msgspec.Struct):
-    dataframe_split: _Split | msgspec.UnsetType = msgspec.UNSET
-    dataframe_records: list[dict[str, _Value]] | msgspec.UnsetType = msgspec.UNSET
-    inputs: list[list[_Value]] | msgspec.UnsetType = msgspec.UNSET
-    instances: list[list[_Value]] | msgspec.UnsetType = msgspec.UNSET
-
-
 class _Tensor(msgspec.Struct):
     name: str
     shape: tuple[int, ...]
@@ -276,6 +279,4 @@ class _OipBody(msgspec.Struct):
     parameters: Any = None
 
 
-_FORMS = _MlflowBody.__struct_fields__
-_mlflow = msgspec.json.Decoder(_MlflowBody)
 _oip = msgspec.json.Decoder(_OipBody)

@@ -51,9 +51,9 @@ def agreed_form(estimator: Any, task: Task, features: "pd.DataFrame") -> tuple[b
         return None, "native: text features are encoded inside the estimator"
     try:
         form = convert(estimator, features.shape[1])
-        session = open_session(form)
+        opened = OnnxForm(form, task)
         expected = native(estimator, task, features)
-        found = run(session, task, features.to_numpy(dtype="float32"))
+        found = opened.run(features.to_numpy(dtype="float32"))
         difference = float(np.max(np.abs(found - expected) / np.maximum(1.0, np.abs(expected))))
     except Exception as error:
         return None, f"native: {type(estimator).__name__} does not convert ({_short(error)})"
@@ -86,15 +86,26 @@ def open_session(form: bytes) -> Any:
     return onnxruntime.InferenceSession(form, options, providers=["CPUExecutionProvider"])
 
 
-def run(session: Any, task: Task, matrix: "np.ndarray[Any, Any]") -> "np.ndarray[Any, Any]":
-    """Return the raw output of an ONNX form for a float32 matrix; see :func:`native`."""
-    import numpy as np
+class OnnxForm:
+    """An ONNX form, ready to predict.
 
-    # A classification's first output are labels, which take time for nothing.
-    wanted = session.get_outputs()[0 if task == "regression" else 1].name
-    (output,) = session.run([wanted], {"features": matrix})
-    found = np.asarray(output, dtype="float64")
-    return found.reshape(-1) if task == "regression" else found
+    Args:
+        form: The serialised graph.
+        task: What it predicts.
+    """
+
+    def __init__(self, form: bytes, task: Task) -> None:
+        self._session, self._is_regression = open_session(form), task == "regression"
+        # A classification's first output are labels, which take time for nothing.
+        self._wanted = [self._session.get_outputs()[0 if self._is_regression else 1].name]
+
+    def run(self, matrix: "np.ndarray[Any, Any]") -> "np.ndarray[Any, Any]":
+        """Return the raw output for a float32 matrix; see :func:`native`."""
+        import numpy as np
+
+        (output,) = self._session.run(self._wanted, {"features": matrix})
+        found = np.asarray(output, dtype="float64")
+        return found.reshape(-1) if self._is_regression else found
 
 
 def _short(error: Exception) -> str:

@@ -210,8 +210,8 @@ class PackagedModel:
         return FeatureView(manifest.inputs, source, manifest.feature_function)
 
     @cached_property
-    def _session(self) -> Any:
-        return onnx_form.open_session(self.onnx)
+    def _onnx_form(self) -> onnx_form.OnnxForm:
+        return onnx_form.OnnxForm(self.onnx, self.manifest.task)
 
     @cached_property
     def estimator(self) -> Any:
@@ -229,7 +229,7 @@ class PackagedModel:
         """
         return self._content("estimator.onnx")
 
-    @property
+    @cached_property
     def uses_onnx(self) -> bool:
         """Whether predictions come from the ONNX form."""
         return "estimator.onnx" in self.manifest.files
@@ -237,16 +237,16 @@ class PackagedModel:
     def warm(self) -> None:
         """Load what the first prediction would load."""
         _ = self.view
-        _ = self._session if self.uses_onnx else self.estimator
+        _ = self._onnx_form if self.uses_onnx else self.estimator
 
     @property
     def is_warm(self) -> bool:
         """Whether it is loaded, so that a prediction does not have to wait for that."""
-        return ("_session" if self.uses_onnx else "estimator") in vars(self)
+        return ("_onnx_form" if self.uses_onnx else "estimator") in self.__dict__
 
     def cool(self) -> None:
         """Let go of what :meth:`warm` loads; a prediction loads it again, from the bytes that were signed."""
-        for loaded in ("_session", "estimator"):
+        for loaded in ("_onnx_form", "estimator"):
             vars(self).pop(loaded, None)
 
     def predict(self, rows: "pd.DataFrame") -> "np.ndarray[Any, Any]":
@@ -271,13 +271,12 @@ class PackagedModel:
 
     def predict_features(self, features: "pd.DataFrame") -> "np.ndarray[Any, Any]":
         """Return predictions for feature rows; see :meth:`predict`."""
-        task = self.manifest.task
         if self.uses_onnx:
             ordered = in_order(features, [*self.manifest.feature_names])
-            raw = onnx_form.run(self._session, task, ordered.to_numpy(dtype="float32"))
+            raw = self._onnx_form.run(ordered.to_numpy(dtype="float32"))
         else:
             raw = self.predict_natively(features)
-        return raw[:, 1] if task == "binary_classification" else raw
+        return raw[:, 1] if self.manifest.task == "binary_classification" else raw
 
     def predict_values(self, values: "np.ndarray[Any, Any]") -> "np.ndarray[Any, Any]":
         """Return predictions of a model that computes no features; see :meth:`predict`.
@@ -290,7 +289,7 @@ class PackagedModel:
             import pandas as pd
 
             return self.predict_features(pd.DataFrame(served, columns=[c.name for c in self.manifest.inputs]))
-        raw = onnx_form.run(self._session, self.manifest.task, served)
+        raw = self._onnx_form.run(served)
         return raw[:, 1] if self.manifest.task == "binary_classification" else raw
 
     def reference(self) -> "pd.DataFrame":

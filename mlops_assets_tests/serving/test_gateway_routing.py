@@ -198,14 +198,14 @@ def test_a_package_of_another_platform_is_refused(inside: Any, own_fleet: Any, c
 def test_libraries_that_compute_something_else_are_noticed(
     inside: Any, own_fleet: Any, constant_model: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from mlops_assets.training import onnx_form
+    from mlops_assets.training.onnx_form import OnnxForm
 
     own_fleet.promote("m", "1")
     assert _champion(inside) == "1"
     own_fleet.promote("m", "2")
-    run = onnx_form.run
+    run = OnnxForm.run
     with monkeypatch.context() as patch:
-        patch.setattr(onnx_form, "run", lambda *given: run(*given) + 1e-3)
+        patch.setattr(OnnxForm, "run", lambda *given: run(*given) + 1e-3)
         inside.settle()
     assert _kinds(inside) == [("package_refused", "m", "2")]
     assert "predicts here otherwise than where it was trained" in inside.router.table.problems[0].message

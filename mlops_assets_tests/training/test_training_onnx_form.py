@@ -20,7 +20,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from mlops_assets.training import onnx_form
-from mlops_assets.training.onnx_form import agreed_form, native, open_session, run
+from mlops_assets.training.onnx_form import OnnxForm, agreed_form, native
 
 
 def data(task: str, *, gaps: bool = False, scale: float = 1.0, rows: int = 500) -> tuple[pd.DataFrame, Any]:
@@ -43,7 +43,7 @@ def assert_agrees(estimator: Any, task: Any, **kind: Any) -> None:
     form, why = agreed_form(estimator, task, newer)
     assert form is not None, why
     assert why.startswith("onnx: differs from native by at most")
-    found = run(open_session(form), task, newer.to_numpy(dtype="float32"))
+    found = OnnxForm(form, task).run(newer.to_numpy(dtype="float32"))
     expected = native(estimator, task, newer)
     assert found.shape == expected.shape
     np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5)
@@ -126,7 +126,7 @@ def test_a_form_that_disagrees_is_not_served(monkeypatch: pytest.MonkeyPatch) ->
 def test_a_form_that_gives_no_number_is_not_served(monkeypatch: pytest.MonkeyPatch) -> None:
     features, target = data("regression")
     fitted = LinearRegression().fit(features, target)
-    monkeypatch.setattr(onnx_form, "run", lambda *_: np.full(len(features), np.nan))
+    monkeypatch.setattr(OnnxForm, "run", lambda *_: np.full(len(features), np.nan))
     form, why = agreed_form(fitted, "regression", features)
     assert form is None
     assert "differs by up to nan" in why
