@@ -60,6 +60,7 @@ def add_to(app: typer.Typer) -> None:
         lasting = platform.gateway_url is not None
         # Asked first: nothing should be read and trained for an hour that cannot be registered then.
         platform.registry.by_alias(model, CHAMPION)
+        _ = platform.signer
         with nullcontext() if lasting else gateway_underway(home):
             outcome = run_lifecycle(
                 project.definitions([spec]),

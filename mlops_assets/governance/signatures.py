@@ -35,7 +35,8 @@ class Signer:
         """Return the signer of a home; makes the key of the embedded default on first use.
 
         Raises:
-            PackageError: ``MLOPS_SIGNING_KEY``, or the home's key file, holds no Ed25519 private key.
+            PackageError: ``MLOPS_SIGNING_KEY``, or the home's key file, holds no Ed25519 private key; or the
+                former is not the platform's.
             StorageError: The home cannot be written.
         """
         from cryptography.exceptions import UnsupportedAlgorithm
@@ -61,7 +62,9 @@ class Signer:
         if not isinstance(key, Ed25519PrivateKey):
             raise PackageError(f"{_named(pem, file)} must hold an Ed25519 key")
         signer = cls(key)
-        if not pem and not (public := root / _PUBLIC).exists():
+        if pem:
+            _require_same(signer, root)
+        elif not (public := root / _PUBLIC).exists():
             with suppress(StorageError):  # a courtesy: who may only read the key still signs
                 write_atomically(public, signer.verifier.pem)
         return signer
@@ -184,6 +187,24 @@ def _own_content(file: Path) -> bytes:
             "it, delete it and train anew"
         )
     return file.read_bytes()
+
+
+def _require_same(signer: Signer, root: Path) -> None:
+    """Refuse a key from the environment that nobody would believe.
+
+    Raises:
+        PackageError: Its public half is not the one that is known here.
+    """
+    given, file = os.environ.get("MLOPS_VERIFY_KEY", "").encode(), root / _PUBLIC
+    if not given and not file.exists():
+        return
+    known, name = (given, "MLOPS_VERIFY_KEY") if given else (file.read_bytes(), str(file))
+    if Verifier.from_pem(known, name).fingerprint != signer.verifier.fingerprint:
+        hint = "" if given else f", or, if it is to be replaced, remove {file} and train every model anew"
+        raise PackageError(
+            f"MLOPS_SIGNING_KEY is not the private half of {name}: gateways would not believe what it signs, "
+            f"nor runs what was signed before; give the key that belongs to it{hint}"
+        )
 
 
 def _named(pem: bytes, file: Path) -> str:

@@ -361,6 +361,9 @@ def test_a_run_with_a_key_of_its_own(clinic: Clinic, tmp_path: Path) -> None:
     Signer.for_home(tmp_path / "stranger")
     file = tmp_path / "stranger" / "keys" / "platform_ed25519.pem"
     launched = clinic.run("registered_version", MLOPS_SIGNING_KEY=file.read_text())
+    holds(clinic, launched, "MLOPS_SIGNING_KEY is not the private half of")
+    public = file.with_suffix(".pub.pem").read_text()
+    launched = clinic.run("registered_version", MLOPS_SIGNING_KEY=file.read_text(), MLOPS_VERIFY_KEY=public)
     holds(clinic, launched, "is not signed with the platform key")
 
 

@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from mlops_assets.governance.signatures import Signer
+
 RUN = ("run", "tumour", "--as-of", "2024-02-01")
 SOURCE = "clinic.defs.tumour.source"
 
@@ -165,6 +167,18 @@ def test_mlflow_is_down(argv: list[str], warm: Any, project: Any, home: Path, cl
     _says_one_line(ended, f"http://127.0.0.1:{closed_port}: cannot be reached", "MLFLOW_TRACKING_URI")
     assert "secret" not in ended.out + ended.err
     # Asked before anything is read: the log of the run that never began is empty.
+    assert not list((home / "snapshots").glob("*"))
+
+
+@pytest.mark.parametrize("text", ["nonsense", None])
+def test_the_signing_key_is_wrong(
+    text: str | None, warm: Any, project: Any, home: Path, tmp_path: Path
+) -> None:
+    Signer.for_home(home)
+    Signer.for_home(tmp_path / "another")
+    other = (tmp_path / "another" / "keys" / "platform_ed25519.pem").read_text()
+    ended = warm.cli(*RUN, cwd=project.root, home=home, MLOPS_SIGNING_KEY=text or other)
+    _says_one_line(ended, "MLOPS_SIGNING_KEY", "platform_ed25519.pub.pem" if text is None else "private key")
     assert not list((home / "snapshots").glob("*"))
 
 

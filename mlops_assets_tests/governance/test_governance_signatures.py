@@ -129,6 +129,20 @@ def test_production_keys_come_from_the_environment(tmp_path: Path, monkeypatch: 
     assert not (tmp_path / "keys").exists()
 
 
+def test_a_key_that_is_not_the_platforms_signs_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own, other = Signer.for_home(tmp_path), ed25519.Ed25519PrivateKey.generate()
+    monkeypatch.setenv("MLOPS_SIGNING_KEY", private_pem(other))
+    with pytest.raises(PackageError, match=r"not the private half of .*platform_ed25519\.pub\.pem.*remove"):
+        Signer.for_home(tmp_path)
+    monkeypatch.setenv("MLOPS_VERIFY_KEY", public_pem(other))
+    assert Signer.for_home(tmp_path).verifier.fingerprint != own.verifier.fingerprint
+    monkeypatch.setenv("MLOPS_VERIFY_KEY", own.verifier.pem.decode())
+    with pytest.raises(PackageError, match="not the private half of MLOPS_VERIFY_KEY"):
+        Signer.for_home(tmp_path)
+
+
 @pytest.mark.parametrize(
     ("pem", "said"),
     [
