@@ -30,7 +30,7 @@ _LIBRARIES = {
     "GOMP_SPINCOUNT": "500",
 }
 
-_FULL_DISK = "the disk is full; free some space or set MLOPS_HOME to a larger one, then run again"
+_FULL_DISK = "the disk is full; free some space or set MLOPS_HOME to a larger one"
 
 _DAGSTER_YAML = """\
 # Written by mlops-assets for the embedded default; deploy/dagster.yaml is the one for production.

@@ -303,7 +303,7 @@ class Gateway:
             self._log_problem = None
         elif self._log_problem is None:
             self._log_problem = Problem("log_unwritable", None, None, problem)
-            self._meters.incidents.labels("log_unwritable", "").inc()
+            self._meters.note(self._log_problem)
 
 
 def _response(answered: Answered) -> Response:

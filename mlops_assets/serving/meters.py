@@ -1,5 +1,6 @@
 """What the gateway counts: in Prometheus' form for whoever collects it, and summed up for its own page."""
 
+import logging
 from bisect import bisect_left
 from collections import Counter as Counted
 from collections import defaultdict, deque
@@ -20,6 +21,8 @@ from mlops_assets.prediction_log.records import MODEL_FAILED
 from mlops_assets.serving.plausibility import Plausibility
 from mlops_assets.serving.problems import Problem
 from mlops_assets.specs.durations import utc_now
+
+log = logging.getLogger("mlops_assets.gateway")
 
 RECENT = 500
 OVERLOADED = 503
@@ -157,7 +160,8 @@ class Meters(Collector):
             self.traffic[model, version].count(status, rows, seconds)
 
     def note(self, problem: Problem) -> None:
-        """Count a problem that arose."""
+        """Count a problem that arose, and tell of it where the process tells what it does."""
+        log.error("incident %s: %s", problem.kind, problem.message)
         self.incidents.labels(problem.kind, problem.model or "").inc()
 
     def collect(self) -> Iterator[Metric]:

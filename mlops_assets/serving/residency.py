@@ -5,7 +5,6 @@ has to have the digest that the signed manifest names.
 """
 
 import asyncio
-import logging
 import threading
 import time
 from collections.abc import Callable
@@ -24,8 +23,6 @@ from mlops_assets.training.package import PackagedModel
 
 PATIENCE_SECONDS = 5.0
 _LOADERS = 2
-
-log = logging.getLogger("mlops_assets.gateway")
 
 
 class Residency:
@@ -112,7 +109,6 @@ class Residency:
         except Exception as error:
             if package not in self._failed:
                 problem = self._failed[package] = failed_load(resident.model, resident.version, error)
-                log.error("incident %s: %s", problem.kind, problem.message)
                 self._on_problem(problem)
             raise Refusal(503, f"{name} cannot be loaded; see /v2/health/ready") from error
         else:

@@ -437,7 +437,6 @@ class Router:
         known = {problem: problem for problem in self.table.problems}
         for problem in problems:
             if problem not in known:
-                log.error("incident %s: %s", problem.kind, problem.message)
                 self._on_incident(problem)
         for problem in known.keys() - set(problems):
             log.info("no longer: %s: %s", problem.kind, problem.message)

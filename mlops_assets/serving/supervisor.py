@@ -271,7 +271,6 @@ class Supervisor:
                 why = f"by signal {-code}" if code < 0 else f"with code {code}"
                 message = f"worker process {worker.number} ended {why}; it is started anew in {pause:g} s"
                 problem = self._ended[worker.number] = Problem("worker_ended", None, None, message)
-                log.error("incident %s: %s", problem.kind, message)
                 self._meters.note(problem)
             self._changed.notify_all()
 

@@ -363,7 +363,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 
 
 def test_a_full_disk_is_a_503_until_there_is_room(
-    fleet: Any, gateway_in_process: Any, small_disk: Path
+    fleet: Any, gateway_in_process: Any, small_disk: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     ask = {
         "instances": [{"device": "x" * 2000, "visited_at": "2024-01-01", "member": 1, "pages": 1, "spent": 1}]
@@ -381,6 +381,7 @@ def test_a_full_disk_is_a_503_until_there_is_room(
         assert (error["model"], error["version"]) == ("visits", "1")
         assert "nothing is answered that cannot be logged" in error["error"]
         assert "full" in error["error"]
+        assert "incident log_unwritable: cannot write the prediction log" in caplog.text
         ready = inside.client.get("/v2/health/ready").json()
         assert [p["kind"] for p in ready["problems"]] == ["log_unwritable"]
         assert (
