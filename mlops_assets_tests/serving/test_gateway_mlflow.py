@@ -48,14 +48,20 @@ def rows(trainings: Any) -> dict[str, list[dict[str, Any]]]:
 
 
 @pytest.fixture(scope="module")
-def in_mlflow(fleet: Any, served: Any) -> Any:
+def all_serve(fleet: Any, served: Any) -> Any:
+    """The gateway, where the model ``m`` has a champion, too."""
+    fleet.promote("m", "1")
+    with closing(GatewayClient(served.url)) as client:
+        client.wait_for_champion("m", "1", timeout=30)
+    return served
+
+
+@pytest.fixture(scope="module")
+def in_mlflow(fleet: Any, all_serve: Any) -> Any:
     """Return each model as plain MLflow loads it: what ``mlflow models serve`` would serve."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MLOPS_HOME", str(fleet.home.root))
         patch.setenv("MLFLOW_TRACKING_URI", fleet.home.tracking_uri)
-        fleet.promote("m", "1")
-        with closing(GatewayClient(served.url)) as client:
-            client.wait_for_champion("m", "1", timeout=30)
 
         def load(model: str) -> Any:
             run = fleet.registry.version(model, "1").run_id
@@ -87,10 +93,10 @@ def test_every_form_is_answered_as_mlflow_answers_it(
 @pytest.mark.parametrize("model", MODELS)
 @pytest.mark.parametrize("form", LISTS)
 def test_rows_may_be_lists_in_the_order_of_the_signature(
-    served: Any, rows: Any, model: str, form: str
+    all_serve: Any, rows: Any, model: str, form: str
 ) -> None:
-    expected = served.http.post(f"/models/{model}/invocations", json={"inputs": rows[model]})
-    answer = served.http.post(f"/models/{model}/invocations", json=LISTS[form](rows[model]))
+    expected = all_serve.http.post(f"/models/{model}/invocations", json={"inputs": rows[model]})
+    answer = all_serve.http.post(f"/models/{model}/invocations", json=LISTS[form](rows[model]))
     assert answer.status_code == 200, answer.text
     assert answer.json()["predictions"] == expected.json()["predictions"]
 
