@@ -77,6 +77,11 @@ def row_id(base: str, row: int) -> str:
     return f"{base}-{row}" if row else base
 
 
+def row_ids(base: str, rows: int) -> list[str]:
+    """Return the ids of all of a request's rows, of which there is at least one."""
+    return [base, *[f"{base}-{row}" for row in range(1, rows)]]
+
+
 def base_of(prediction_id: str) -> str:
     """Return the id of the request that a row's id belongs to."""
     return prediction_id.partition("-")[0]

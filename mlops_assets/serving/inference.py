@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from mlops_assets.errors import DataError, StorageError
 from mlops_assets.prediction_log.instants import microseconds
-from mlops_assets.prediction_log.prediction_ids import row_id
+from mlops_assets.prediction_log.prediction_ids import row_ids
 from mlops_assets.prediction_log.recorder import Recorder
 from mlops_assets.prediction_log.records import MODEL_FAILED, SHADOW, Answers, Failure
 from mlops_assets.serving.batches import Asked, Batch, Request
@@ -30,7 +30,7 @@ class Answer(Struct, frozen=True, gc=False):
 
     Attributes:
         predicted: The predictions.
-        base: Id of the first; see :func:`~mlops_assets.prediction_log.prediction_ids.row_id` for the others.
+        base: Id of the first; see :func:`~mlops_assets.prediction_log.prediction_ids.row_ids` for the others.
     """
 
     predicted: "np.ndarray[Any, Any]"
@@ -39,7 +39,7 @@ class Answer(Struct, frozen=True, gc=False):
     @property
     def prediction_ids(self) -> list[str]:
         """The id of each prediction."""
-        return [row_id(self.base, row) for row in range(len(self.predicted))]
+        return row_ids(self.base, len(self.predicted))
 
 
 def answer_each(

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
+from mlops_assets.serving.packed_floats import matrix_of_floats
 from mlops_assets.serving.plausibility import Declared
 from mlops_assets.serving.rows import LARGEST
 from mlops_assets.serving.usual_requests import Layout, Reader, RowsSent
@@ -59,6 +60,8 @@ class Numbers:
         """
         import numpy as np
 
+        if (floats := matrix_of_floats(rows)) is not None:
+            return floats if self._fit(floats) else None
         if not self._are_numbers(rows):
             return None
         try:

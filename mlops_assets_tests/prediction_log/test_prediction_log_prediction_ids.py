@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mlops_assets.prediction_log.prediction_ids import PredictionIds, base_of, row_id
+from mlops_assets.prediction_log.prediction_ids import PredictionIds, base_of, row_id, row_ids
 from mlops_assets_tests.together import together
 
 SECRET = bytes(range(32))
@@ -17,6 +17,7 @@ def test_ids_are_known_for_their_model_and_secret_alone() -> None:
     new = ids.new("m")
     assert PredictionIds(SECRET).given_out(new, "m")
     assert ids.given_out(row_id(new, 7), "m")
+    assert row_ids(new, 3) == [row_id(new, row) for row in range(3)]
     assert not ids.given_out(new, "n")
     assert not PredictionIds(bytes(32)).given_out(new, "m")
     assert base_of(row_id(new, 7)) == base_of(row_id(new, 0)) == new
