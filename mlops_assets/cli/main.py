@@ -1,7 +1,5 @@
 """The command ``mlops-assets``."""
 
-import atexit
-import gc
 import sys
 
 import typer
@@ -34,6 +32,7 @@ from mlops_assets.cli import (
 )
 from mlops_assets.cli.output import BAD_INPUT, fail, print_json
 from mlops_assets.errors import MlopsError
+from mlops_assets.garbage import collect_seldom
 from mlops_assets.home import settle_libraries, storage_failure
 
 _OBJECTS_BEFORE_COLLECTION = 100_000
@@ -81,10 +80,7 @@ for command in (
 def main() -> None:
     """Run the command line; every error a user can cause ends in one line and exit code 2."""
     settle_libraries()
-    # Libraries make millions of objects that stay; looking through them all over again for garbage costs a
-    # tenth of a lifecycle, and taking them apart one by one at the end up to a second.
-    gc.set_threshold(_OBJECTS_BEFORE_COLLECTION)
-    atexit.register(gc.freeze)
+    collect_seldom(_OBJECTS_BEFORE_COLLECTION)
     try:
         app()
     except MlopsError as error:

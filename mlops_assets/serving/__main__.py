@@ -9,9 +9,10 @@ import threading
 from collections.abc import Callable
 
 from mlops_assets.errors import MlopsError
+from mlops_assets.garbage import collect_seldom
 from mlops_assets.home import Home
-from mlops_assets.serving.garbage import collect_seldom
 from mlops_assets.serving.server import run_gateway
+from mlops_assets.serving.settings import OBJECTS_BEFORE_COLLECTION
 
 
 def main() -> None:
@@ -32,7 +33,7 @@ def main() -> None:
     if arguments.parent is not None:
         threading.Thread(target=_end_with, args=[arguments.parent], daemon=True).start()
     announce = _announcer()
-    collect_seldom()
+    collect_seldom(OBJECTS_BEFORE_COLLECTION)
     try:
         run_gateway(
             Home.from_environment(),

@@ -14,6 +14,7 @@ from typing import Any
 import uvicorn
 
 from mlops_assets.errors import EndpointError
+from mlops_assets.garbage import leave_out_what_is_here
 from mlops_assets.gateway_address import announced
 from mlops_assets.governance.audit_reading import audit_reader
 from mlops_assets.governance.signatures import Verifier
@@ -22,7 +23,6 @@ from mlops_assets.prediction_log.recorder import Recorder
 from mlops_assets.registry.reading import registry_reader
 from mlops_assets.serving.app import Gateway
 from mlops_assets.serving.declared_access import declared_access
-from mlops_assets.serving.garbage import leave_out_what_is_here
 from mlops_assets.serving.kept import Kept
 from mlops_assets.serving.marks import Marks, entered_in, tried_in
 from mlops_assets.serving.meters import Meters

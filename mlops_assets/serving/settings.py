@@ -4,6 +4,9 @@ import msgspec
 
 from mlops_assets.errors import EndpointError
 
+# For :func:`mlops_assets.garbage.collect_seldom`: each request holds thousands of numbers, for a moment.
+OBJECTS_BEFORE_COLLECTION = 10_000
+
 
 class Settings(msgspec.Struct, frozen=True):
     """How a gateway is to serve.

@@ -16,6 +16,7 @@ import msgspec
 import uvicorn
 
 from mlops_assets.errors import PackageError
+from mlops_assets.garbage import collect_seldom, leave_out_what_is_here
 from mlops_assets.governance.signatures import Verifier
 from mlops_assets.home import Home
 from mlops_assets.prediction_log.recorder import Recorder
@@ -24,12 +25,12 @@ from mlops_assets.registry.reading import registry_reader
 from mlops_assets.serving.app import Gateway
 from mlops_assets.serving.declared_access import declared_access
 from mlops_assets.serving.followed_routes import FollowedRoutes
-from mlops_assets.serving.garbage import collect_seldom, leave_out_what_is_here
 from mlops_assets.serving.kept import Kept
 from mlops_assets.serving.loading import load
 from mlops_assets.serving.meters import Meters
 from mlops_assets.serving.proving import Prover, last_good
 from mlops_assets.serving.residency import Residency
+from mlops_assets.serving.settings import OBJECTS_BEFORE_COLLECTION
 from mlops_assets.serving.shared_generation import SharedGeneration
 from mlops_assets.serving.table import Resident
 from mlops_assets.serving.uvicorn_settings import exit_cleanly_on_signals, http_config, serves_unlogged
@@ -46,7 +47,7 @@ def main() -> None:
     logging.basicConfig(
         level=logging.INFO, format=f"%(asctime)s %(levelname)s worker {begin.number}: %(message)s"
     )
-    collect_seldom()
+    collect_seldom(OBJECTS_BEFORE_COLLECTION)
     exit_cleanly_on_signals()
     meters = Meters()
     access = declared_access(
