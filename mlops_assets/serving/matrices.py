@@ -58,17 +58,21 @@ class Numbers:
         Args:
             rows: The columns' values, by row and in the columns' order.
         """
+        values = matrix_of_floats(rows)
+        if values is None:
+            values = self._converted(rows)
+        return values if values is not None and self._fit(values) else None
+
+    def _converted(self, rows: RowsSent) -> "Array | None":
+        """Return rows as float64; None if one holds something else than numbers."""
         import numpy as np
 
-        if (floats := matrix_of_floats(rows)) is not None:
-            return floats if self._fit(floats) else None
         if not self._are_numbers(rows):
             return None
         try:
-            values = np.array(rows, dtype="float64")
+            return np.array(rows, dtype="float64")
         except OverflowError:  # a whole number that is larger than any float
             return None
-        return values if self._fit(values) else None
 
     def _are_numbers(self, rows: RowsSent) -> bool:
         """Return whether rows hold numbers, and truth values only where they may."""

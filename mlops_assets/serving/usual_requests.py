@@ -170,27 +170,28 @@ class Reader(ABC):
 
     def decode_mlflow(self, content: bytes) -> Decoded | None:
         """Return what :meth:`read_mlflow` does, before values are looked at."""
+        # A decoder that checks types takes longer than to check them after it.
         try:
-            body = orjson.loads(
-                content
-            )  # a decoder that checks types takes longer than to check them after it
+            body = orjson.loads(content)
         except orjson.JSONDecodeError:
             return None
         given = [form for form in MLFLOW_FORMS if form in body] if type(body) is dict else []
         if len(given) != 1:
             return None
-        (form,), sent = given, body[given[0]]
+        form, sent = given[0], body[given[0]]
+        if form == "dataframe_records":
+            return self._decoded_records(sent) if _is_list_of(dict, sent) else None
+        columns, rows = self._names, sent
         if form == "dataframe_split":
-            if type(sent) is not dict or type(columns := sent.get("columns")) is not list:
+            if type(sent) is not dict or not _is_list_of(str, sent.get("columns")):
                 return None
-            return self._decoded(tuple(columns), sent.get("data"))
-        if type(sent) is not list or form != "dataframe_records":
-            return self._decoded(self._names, sent)
-        if {*map(type, sent)} != {dict}:
-            return None
-        columns = tuple(sent[0])
-        rows = [[*record.values()] for record in sent if tuple(record) == columns]
-        return self._decoded(columns, rows) if len(rows) == len(sent) else None
+            columns, rows = tuple(sent["columns"]), sent.get("data")
+        return self._decoded(columns, rows) if _is_list_of(list, rows) else None
+
+    def _decoded_records(self, records: list[dict[str, Any]]) -> Decoded | None:
+        columns = tuple(records[0])
+        rows = [tuple(record.values()) for record in records if tuple(record) == columns]
+        return self._decoded(columns, rows) if len(rows) == len(records) else None
 
     def decode_oip(self, sent: bytes | dict[str, Any]) -> Decoded | None:
         """Return what :meth:`read_oip` does, before values are looked at."""
@@ -212,7 +213,7 @@ class Reader(ABC):
             if tensor.datatype in _WHOLE and not _are_whole(tensor.data):
                 return None
         columns = tuple(tensor.name for tensor in body.inputs)
-        rows = [*map(list, zip(*(tensor.data for tensor in body.inputs), strict=True))]
+        rows = list(zip(*(tensor.data for tensor in body.inputs), strict=True))
         form = answer_form(body.id, body.outputs, body.parameters)
         return self._decoded(columns, rows, form)
 
@@ -221,24 +222,16 @@ class Reader(ABC):
             return None
         return Checked(found.layout, found.rows, found.times, found.form, values=values)
 
-    def _decoded(self, columns: tuple[Any, ...], rows: Any, form: AnswerForm = PLAIN) -> Decoded | None:
-        """Return rows that are lists of as many values as there are columns, whatever these are."""
-        if type(rows) is not list or not 0 < len(rows) <= MAX_ROWS or {*map(type, rows)} != {list}:
+    def _decoded(self, columns: tuple[str, ...], rows: RowsSent, form: AnswerForm = PLAIN) -> Decoded | None:
+        layout = self._layouts.get(columns) or self._find_layout(columns)
+        if layout is None or not 0 < len(rows) <= MAX_ROWS:
             return None
-        layout = self._layout(columns)
-        if layout is None or {*map(len, rows)} != {len(columns)}:
+        if {*map(len, rows)} != {len(columns)}:
             return None
         if (place := layout.places.get(self._time)) is None:
             return Decoded(layout, rows, None, form)
         times = _times([row[place] for row in rows])
         return None if times is None else Decoded(layout, rows, times, form)
-
-    def _layout(self, columns: tuple[Any, ...]) -> Layout | None:
-        """Return how columns lie in their rows; None if they are not those that the model takes."""
-        try:
-            return self._layouts.get(columns) or self._find_layout(columns)
-        except TypeError:  # what is called columns is a list of lists, or whatever
-            return None
 
     def _find_layout(self, columns: tuple[str, ...]) -> Layout | None:
         more = {self._time, self._entity}.difference(self._names)
@@ -248,6 +241,11 @@ class Reader(ABC):
         if len(self._layouts) < _LAYOUTS_REMEMBERED:
             self._layouts[columns] = layout
         return layout
+
+
+def _is_list_of(kind: type, value: Any) -> bool:
+    """Return whether a value is a list that holds something, and nothing of another type."""
+    return type(value) is list and {*map(type, value)} == {kind}
 
 
 def _are_whole(values: Iterable[Any]) -> bool:
