@@ -195,11 +195,11 @@ def _require_same(signer: Signer, root: Path) -> None:
     Raises:
         PackageError: Its public half is not the one that is known here.
     """
-    given, file = os.environ.get("MLOPS_VERIFY_KEY", "").encode(), root / _PUBLIC
+    given, file = bool(os.environ.get("MLOPS_VERIFY_KEY")), root / _PUBLIC
     if not given and not file.exists():
         return
-    known, name = (given, "MLOPS_VERIFY_KEY") if given else (file.read_bytes(), str(file))
-    if Verifier.from_pem(known, name).fingerprint != signer.verifier.fingerprint:
+    if Verifier.handed_over(None, root).fingerprint != signer.verifier.fingerprint:
+        name = "MLOPS_VERIFY_KEY" if given else str(file)
         hint = "" if given else f", or, if it is to be replaced, remove {file} and train every model anew"
         raise PackageError(
             f"MLOPS_SIGNING_KEY is not the private half of {name}: gateways would not believe what it signs, "
