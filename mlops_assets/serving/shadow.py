@@ -1,15 +1,20 @@
 """The shadow: the arm that does not answer is asked as well, unseen and at nobody's cost.
 
-Requests wait in a short queue for one thread, which every few milliseconds answers those that wait together;
-when the queue is full they are dropped and counted. What the shadow answers is logged beside the answer that
-the caller had.
+Requests wait in a short queue, and every few milliseconds those that wait are answered together; when the
+queue is full they are dropped and counted. What the shadow answers is logged beside the answer that the
+caller had.
+
+Whoever answers requests in an event loop asks the shadow there, too. Beside a thread the loop would lose the
+interpreter at each call that lets go of it, thousands of times a second: with one, a request cost 22 µs more
+for its shadow, without 5. What takes its time has a thread.
 """
 
+import asyncio
 import logging
 import threading
 import time
-from collections import defaultdict
-from collections.abc import Callable, Hashable, Iterable
+from collections import defaultdict, deque
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from queue import Empty, SimpleQueue
 
 from msgspec import Struct
@@ -21,8 +26,10 @@ from mlops_assets.serving.table import Resident
 log = logging.getLogger("mlops_assets.gateway")
 
 _MOST_WAITING = 1_000
-# This thread and those that answer take turns in the interpreter, and each turn costs: so it takes few.
+# Many rows cost hardly more than one, so there is company to be waited for.
 _GATHERING_SECONDS = 0.005
+# More at once would keep those waiting for a millisecond whom the event loop answers next.
+_MOST_ROWS = 128
 
 
 class Unseen(Struct, frozen=True, eq=False, gc=False):
@@ -59,13 +66,17 @@ class Shadow:
     ) -> None:
         self._ask, self._meters, self._most_waiting = ask, meters, most_waiting
         self._queue: SimpleQueue[Unseen] = SimpleQueue()
+        self._soon: deque[Unseen] = deque()
         self._lock, self._idle = threading.Lock(), threading.Event()
         self._waiting = 0
         self._thread: threading.Thread | None = None
         self._idle.set()
 
     def offer(self, unseen: Unseen) -> None:
-        """Have a version asked soon, or count that it is not."""
+        """Have a version asked soon, or count that it is not.
+
+        In an event loop it is asked there, so only what is quick may be offered there.
+        """
         requests = len(unseen.batch.requests)
         with self._lock:
             if self._waiting + requests > self._most_waiting:
@@ -73,29 +84,52 @@ class Shadow:
                 return
             self._waiting += requests
             self._idle.clear()
-            if self._thread is None:
-                self._thread = threading.Thread(target=self._ask_always, name="shadow", daemon=True)
-                self._thread.start()
-        self._queue.put(unseen)
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:
+            self._begin_thread()
+            self._queue.put(unseen)
+            return
+        if not self._soon:
+            loop.call_later(_GATHERING_SECONDS, self._ask_some, loop)
+        self._soon.append(unseen)
 
     def drain(self, timeout: float) -> bool:
         """Wait until nothing waits any more; return whether that is so."""
         return self._idle.wait(timeout)
 
+    def _ask_some(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Ask what the event loop has time for in one turn."""
+        some, rows = [], 0
+        while self._soon and rows < _MOST_ROWS:
+            some.append(self._soon.popleft())
+            rows += len(some[-1].batch.values)
+        self._ask_all(some)
+        if self._soon:
+            loop.call_soon(self._ask_some, loop)
+
+    def _begin_thread(self) -> None:
+        with self._lock:
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._ask_always, name="shadow", daemon=True)
+                self._thread.start()
+
     def _ask_always(self) -> None:
         while True:
             first = self._queue.get()
             time.sleep(_GATHERING_SECONDS)
-            waiting = [first, *self._rest()]
-            for unseen in _together(waiting):
-                try:
-                    self._ask(unseen)
-                except Exception:  # what the shadow does harms nobody
-                    log.exception("the shadow stumbled; it goes on")
-            with self._lock:
-                self._waiting -= sum(len(unseen.batch.requests) for unseen in waiting)
-                if not self._waiting:
-                    self._idle.set()
+            self._ask_all([first, *self._rest()])
+
+    def _ask_all(self, waiting: Sequence[Unseen]) -> None:
+        for unseen in _together(waiting):
+            try:
+                self._ask(unseen)
+            except Exception:  # what the shadow does harms nobody
+                log.exception("the shadow stumbled; it goes on")
+        with self._lock:
+            self._waiting -= sum(len(unseen.batch.requests) for unseen in waiting)
+            if not self._waiting:
+                self._idle.set()
 
     def _rest(self) -> Iterable[Unseen]:
         """Take what waits besides."""
