@@ -1,13 +1,15 @@
 """Our own gateway as it is compared: with every feature on, without ONNX, and with many models."""
 
 import sys
+import urllib.request
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urljoin
 
 from peers import model
-from servers import Server, split_frame, split_texts
+from servers import Running, Server, split_frame, split_texts
 
 if TYPE_CHECKING:
     from mlops_assets.home import Home
@@ -60,6 +62,22 @@ def many(scratch: Path, models: int) -> Server:
     return replace(server, path="/models/model_0/invocations")
 
 
+def unasked(running: Running) -> tuple[int, int]:
+    """Return how many requests a gateway in a rollout has left out of its shadow, and of how many."""
+    url = urljoin(running.url, "/metrics")
+    with urllib.request.urlopen(urllib.request.Request(url, headers=running.server.headers)) as answer:
+        lines = answer.read().decode().splitlines()
+    dropped, all_of_them = (
+        sum(
+            int(float(line.rpartition(" ")[2]))
+            for line in lines
+            if line.startswith(f"mlops_gateway_{name}_total{{")
+        )
+        for name in ("shadow_dropped", "requests")
+    )
+    return dropped, all_of_them
+
+
 def _fleet(root: Path) -> "tuple[Home, Fleet]":
     from mlops_assets.home import Home
     from mlops_assets_tests.fleets import Fleet
@@ -95,7 +113,7 @@ def _key(home: "Home") -> str:
     from mlops_assets.serving.api_keys import KeyOwner, change_keys, new_key, now
 
     key, stored = new_key(now(), None)
-    owner = KeyOwner("client", ("m",), ("predict",), (stored,))
+    owner = KeyOwner("client", ("*",), ("predict", "see"), (stored,))
     change_keys(home.api_keys, lambda file: file.adding(owner))
     return key
 

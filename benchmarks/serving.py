@@ -65,6 +65,7 @@ def _throughput(arguments: argparse.Namespace, scratch: Path) -> None:
             print(
                 f"{name:24} {one[name]:10,.0f} {hundred[name]:10,.0f} {memory:6.0f} MB {each.seconds:6.1f} s"
             )
+        _tell_unasked(started[0])
     _against("1 row, × mlflow", one, ours, "mlflow models serve", least=100.0)
     _against("1 row, of the echo", one, ours, "limit: echo", least=0.4)
     _against("100 rows, × mlflow", hundred, ours, "mlflow models serve", least=15.0)
@@ -76,6 +77,7 @@ def _rate(arguments: argparse.Namespace, scratch: Path) -> None:
         for _ in range(arguments.rounds):
             for each in started:
                 p99[each.server.name].append(p99_milliseconds(each, arguments.rate, scratch))
+        _tell_unasked(started[0])
     for name, found in p99.items():
         every = " ".join(f"{figure:.2f}" for figure in found)
         print(f"{name:24} p99 at {arguments.rate:,.0f} a second: {statistics.median(found):.2f} ms ({every})")
@@ -140,6 +142,11 @@ def _running(asked_for: Sequence[Server], scratch: Path) -> Iterator[list[Runnin
             ending.enter_context(servers.running(server, log))
             for server, log in zip(asked_for, logs, strict=True)
         ]
+
+
+def _tell_unasked(ours: Running) -> None:
+    dropped, requests = gateways.unasked(ours)
+    print(f"the shadow was not asked {dropped:,} of {requests:,} requests, because too many waited")
 
 
 def _against(what: str, found: dict[str, float], ours: Server, peer: str, *, least: float) -> None:

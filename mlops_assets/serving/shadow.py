@@ -13,7 +13,7 @@ import asyncio
 import logging
 import threading
 import time
-from collections import defaultdict, deque
+from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from queue import Empty, SimpleQueue
 
@@ -25,11 +25,10 @@ from mlops_assets.serving.table import Resident
 
 log = logging.getLogger("mlops_assets.gateway")
 
-_MOST_WAITING = 1_000
+# As many as an event loop answers in one turn at most; it may be held up by them a third of that.
+_MOST_ROWS = 8_192
 # Many rows cost hardly more than one, so there is company to be waited for.
 _GATHERING_SECONDS = 0.005
-# More at once would keep those waiting for a millisecond whom the event loop answers next.
-_MOST_ROWS = 128
 
 
 class Unseen(Struct, frozen=True, eq=False, gc=False):
@@ -58,15 +57,13 @@ class Shadow:
     Args:
         ask: Asks a version, and logs what it says.
         meters: Counts what is dropped.
-        most_waiting: Requests that may wait.
+        most_rows: Rows that may wait; more do if one request has more.
     """
 
-    def __init__(
-        self, ask: Callable[[Unseen], None], meters: Meters, most_waiting: int = _MOST_WAITING
-    ) -> None:
-        self._ask, self._meters, self._most_waiting = ask, meters, most_waiting
+    def __init__(self, ask: Callable[[Unseen], None], meters: Meters, most_rows: int = _MOST_ROWS) -> None:
+        self._ask, self._meters, self._most_rows = ask, meters, most_rows
         self._queue: SimpleQueue[Unseen] = SimpleQueue()
-        self._soon: deque[Unseen] = deque()
+        self._soon: list[Unseen] = []
         self._lock, self._idle = threading.Lock(), threading.Event()
         self._waiting = 0
         self._thread: threading.Thread | None = None
@@ -77,12 +74,13 @@ class Shadow:
 
         In an event loop it is asked there, so only what is quick may be offered there.
         """
-        requests = len(unseen.batch.requests)
+        rows = len(unseen.batch.values)
         with self._lock:
-            if self._waiting + requests > self._most_waiting:
-                self._meters.shadow_dropped.labels(unseen.resident.model).inc(requests)
+            if self._waiting and self._waiting + rows > self._most_rows:
+                dropped = len(unseen.batch.requests)
+                self._meters.shadow_dropped.labels(unseen.resident.model).inc(dropped)
                 return
-            self._waiting += requests
+            self._waiting += rows
             self._idle.clear()
         try:
             loop = asyncio.get_running_loop()
@@ -91,22 +89,17 @@ class Shadow:
             self._queue.put(unseen)
             return
         if not self._soon:
-            loop.call_later(_GATHERING_SECONDS, self._ask_some, loop)
+            loop.call_later(_GATHERING_SECONDS, self._ask_now)
         self._soon.append(unseen)
 
     def drain(self, timeout: float) -> bool:
         """Wait until nothing waits any more; return whether that is so."""
         return self._idle.wait(timeout)
 
-    def _ask_some(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Ask what the event loop has time for in one turn."""
-        some, rows = [], 0
-        while self._soon and rows < _MOST_ROWS:
-            some.append(self._soon.popleft())
-            rows += len(some[-1].batch.values)
-        self._ask_all(some)
-        if self._soon:
-            loop.call_soon(self._ask_some, loop)
+    def _ask_now(self) -> None:
+        """Ask all that the event loop has offered."""
+        waiting, self._soon = self._soon, []
+        self._ask_all(waiting)
 
     def _begin_thread(self) -> None:
         with self._lock:
@@ -127,7 +120,7 @@ class Shadow:
             except Exception:  # what the shadow does harms nobody
                 log.exception("the shadow stumbled; it goes on")
         with self._lock:
-            self._waiting -= sum(len(unseen.batch.requests) for unseen in waiting)
+            self._waiting -= sum(len(unseen.batch.values) for unseen in waiting)
             if not self._waiting:
                 self._idle.set()
 
