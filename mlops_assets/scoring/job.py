@@ -1,6 +1,7 @@
 """Score a file: read, check, predict, write, and nothing to be seen of it before all of it is right.
 
-Three things go on at once: the next chunk is read, one is checked and predicted, those before are written.
+Four things go on at once: the next chunk is read, one is checked and predicted, one before it is saved and
+named, those before that are written.
 However long the file, no more than a few chunks are in memory.
 """
 
@@ -251,18 +252,31 @@ class Scorer:
         writer: Writer,
     ) -> int:
         """Write the parts that are done and those that come; return how many rows they have."""
-        count = 0
-        for number in range(done):
-            part = parts.read(number)
-            writer.write(columns.scored(part, count))
-            count += len(part)
-        resumed, started = count, time.perf_counter()
-        for number, part in enumerate(coming, done):
-            parts.save(number, part)
-            writer.write(columns.scored(part, count))
-            count += len(part)
-            self.progress(Progress(count, max(count, total), resumed, time.perf_counter() - started))
+        count, resumed, started = 0, 0, time.perf_counter()
+        with _ahead(_saved(coming, columns, done, parts), 1) as tables:
+            for number, table in enumerate(tables):
+                writer.write(table)
+                count += len(table)
+                if number < done:
+                    resumed, started = count, time.perf_counter()
+                else:
+                    self.progress(Progress(count, max(count, total), resumed, time.perf_counter() - started))
         return count
+
+
+def _saved(
+    coming: "Iterator[pa.Table]", columns: ScoredColumns, done: int, parts: Parts
+) -> "Iterator[pa.Table]":
+    """Yield the output's rows for the parts that are done, and for those that come once they are saved."""
+    first = 0
+    for number in range(done):
+        part = parts.read(number)
+        yield columns.scored(part, first)
+        first += len(part)
+    for number, part in enumerate(coming, done):
+        parts.save(number, part)
+        yield columns.scored(part, first)
+        first += len(part)
 
 
 def _predicted(

@@ -160,7 +160,11 @@ class Writer:
             )
         # Every prediction id is another one, and most predictions are: a dictionary of them is no use.
         few = ["model", "version"]
-        return pq.ParquetWriter(self._file, table.schema, compression="zstd", use_dictionary=few)
+        # Statistics of what is the same in each row cost a third of the writing and tell nothing.
+        others = [name for name in table.column_names if name not in few]
+        return pq.ParquetWriter(
+            self._file, table.schema, compression="zstd", use_dictionary=few, write_statistics=others
+        )
 
 
 def _array(values: "Array") -> "pa.Array":
