@@ -11,6 +11,7 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -88,6 +89,12 @@ def one_tensor(count: int) -> bytes:
 def echo() -> Server:
     """Return the limit of whatever is an application on uvicorn: one that does nothing."""
     return Server("limit: echo", "/", split_frame, lambda port: _uvicorn("peers.asgi:echo", port))
+
+
+def echo_and_work() -> Server:
+    """Return what a server can be hoped for to do that spends 40 µs a request on what it is for."""
+    command = partial(_uvicorn, "peers.asgi:echo_and_work")
+    return Server("limit: echo and 40 µs", "/", split_frame, command)
 
 
 def onnx(scratch: Path) -> Server:

@@ -3,7 +3,7 @@
     python benchmarks/serving.py [PART ...] [--rounds N] [--seconds N] [--rate N] [--cache FOLDER]
 
     throughput  one row and 100 a request, beside `mlflow models serve`, LitServe, MLServer, an echo and ONNX
-    rate        latency at a fixed rate (5,000 a second), with one worker, beside the echo
+    rate        latency at a fixed rate (5,000 a second), with one worker, beside an echo, also one that works
     native      a model without ONNX, which takes text, beside `mlflow models serve`
     fleet       300 models in one gateway beside one model in one gateway
 
@@ -72,7 +72,8 @@ def _throughput(arguments: argparse.Namespace, scratch: Path) -> None:
 
 
 def _rate(arguments: argparse.Namespace, scratch: Path) -> None:
-    with _running([gateways.every_feature(scratch), servers.echo()], scratch) as started:
+    limits = servers.echo(), servers.echo_and_work()
+    with _running([gateways.every_feature(scratch), *limits], scratch) as started:
         p99: dict[str, list[float]] = {each.server.name: [] for each in started}
         for _ in range(arguments.rounds):
             for each in started:
@@ -81,7 +82,7 @@ def _rate(arguments: argparse.Namespace, scratch: Path) -> None:
     for name, found in p99.items():
         every = " ".join(f"{figure:.2f}" for figure in found)
         print(f"{name:24} p99 at {arguments.rate:,.0f} a second: {statistics.median(found):.2f} ms ({every})")
-    print("aim: at most 3 ms; the echo's is what the machine itself makes of it")
+    print("aim: at most 3 ms; the echoes' is what the machine itself makes of it")
 
 
 def _native(arguments: argparse.Namespace, scratch: Path) -> None:

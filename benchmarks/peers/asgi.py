@@ -1,16 +1,27 @@
 """The limits: applications on uvicorn with nothing in between; one only echoes, one only predicts."""
 
 import os
+import time
 from typing import Any
 
 import orjson
 
+WORK_SECONDS = 40e-6
 _HEADERS = [(b"content-type", b"application/json")]
 
 
 async def echo(scope: dict[str, Any], receive: Any, send: Any) -> None:
     """Answer each request with its own body."""
     await _answer(await _body(receive), send)
+
+
+async def echo_and_work(scope: dict[str, Any], receive: Any, send: Any) -> None:
+    """Answer each request with its own body, after :data:`WORK_SECONDS` of CPU time."""
+    content = await _body(receive)
+    until = time.thread_time() + WORK_SECONDS
+    while time.thread_time() < until:
+        pass
+    await _answer(content, send)
 
 
 async def _body(receive: Any) -> bytes:
