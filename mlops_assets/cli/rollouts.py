@@ -79,6 +79,7 @@ def _running(model: str, reason: str) -> "tuple[Platform, Traffic]":
     Raises:
         RolloutError: It never was in one.
     """
+    from mlops_assets.actor import os_user
     from mlops_assets.errors import RolloutError, SpecError, did_you_mean
     from mlops_assets.home import Home
     from mlops_assets.resources import Platform
@@ -87,7 +88,7 @@ def _running(model: str, reason: str) -> "tuple[Platform, Traffic]":
         raise SpecError("--reason must say why")
     Home.from_environment().prepare()
     platform = Platform()
-    if (traffic := platform.rollouts.mend(model)) is not None:
+    if (traffic := platform.rollouts.mend(model, actor=os_user())) is not None:
         return platform, traffic
     if (last := platform.rollouts.latest(model)) is not None:
         return platform, last.model_copy(update={"state": "ended"})

@@ -176,7 +176,7 @@ def one_round(
     for model in rollouts.models():
         found: Look | None = None
         try:
-            traffic = rollouts.mend(model)
+            traffic = rollouts.mend(model, actor=actor)
             if traffic is None:
                 continue
             found = look(rollouts, traffic, log, utc_now(), kept.of(traffic) if kept else None)

@@ -81,6 +81,14 @@ class RolloutRecords:
         state = self.authority.decisions.state(version, evidence, evidence.rules)
         return state.summary if state.rejected else None
 
+    def registered(self, traffic: Traffic) -> ModelVersion | None:
+        """Return the challenger as it is registered, or None if it is gone.
+
+        Raises:
+            RegistryError: The registry cannot be reached.
+        """
+        return self.authority.registry.version(traffic.model, traffic.challenger)
+
     def version(self, traffic: Traffic) -> ModelVersion:
         """Return the challenger as it is registered.
 
@@ -88,7 +96,7 @@ class RolloutRecords:
             RolloutError: It is gone from the registry.
             RegistryError: The registry cannot be reached.
         """
-        found = self.authority.registry.version(traffic.model, traffic.challenger)
+        found = self.registered(traffic)
         if found is None:
             raise RolloutError(f"{traffic.model} version {traffic.challenger} is gone from the registry")
         return found

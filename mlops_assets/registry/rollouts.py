@@ -67,7 +67,7 @@ class Rollouts(RolloutRecords):
             RegistryError: The registry cannot be reached or refuses.
         """
         model, authority = version.model, self.authority
-        running = self.mend(model)
+        running = self.mend(model, actor=actor)
         if running is not None and running.challenger == version.version:
             return running
         held = authority.release(model)
@@ -215,8 +215,14 @@ class Rollouts(RolloutRecords):
         self._drop_alias(ended)
         return ended
 
-    def mend(self, model: str) -> Traffic | None:
+    def mend(self, model: str, *, actor: str) -> Traffic | None:
         """Complete what a kill left half done, and return the record that holds now.
+
+        A rollout whose version was deleted is over: nobody can be sent to it.
+
+        Args:
+            model: Model name.
+            actor: Who looks.
 
         Raises:
             RegistryError: The registry cannot be reached or refuses.
@@ -232,7 +238,10 @@ class Rollouts(RolloutRecords):
         if running is None:
             self._drop_alias(latest)
             return None
-        version = self.version(running)
+        version = self.registered(running)
+        if version is None:
+            self.end(running, f"version {running.challenger} is gone from the registry", actor=actor)
+            return None
         carried = carried_traffic(version, self.authority.verifier)
         if carried is None or carried.serial != running.serial:
             self._tag(running)
@@ -295,7 +304,9 @@ class Rollouts(RolloutRecords):
         )
 
     def _put(self, traffic: Traffic) -> None:
-        self._tag(traffic)
+        # What ends need not stand at a version that somebody has deleted.
+        if traffic.state != "ended" or self.registered(traffic) is not None:
+            self._tag(traffic)
         self._enter(traffic)
 
     def _tag(self, traffic: Traffic) -> None:

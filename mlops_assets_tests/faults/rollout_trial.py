@@ -20,7 +20,7 @@ def act(action: str) -> None:
     """Take one step of a rollout, as a stage, the sensor or a person does."""
     trial = _trial()
     rollouts = trial.rollouts
-    rollouts.mend("m")
+    rollouts.mend("m", actor="tests")
     running = rollouts.running("m")
     if action == "begin":
         trial.begin("2")

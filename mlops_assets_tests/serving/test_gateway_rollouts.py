@@ -302,7 +302,7 @@ def test_a_rollback_ends_a_rollout_at_once(inside: Any, own_fleet: Any) -> None:
     trial.authority.roll_back("m", None, actor="tests", reason="worse")
     inside.settle()
     assert ask(inside, 30) == {"1": 30}
-    assert trial.rollouts.mend("m") is None
+    assert trial.rollouts.mend("m", actor="tests") is None
     assert "challenger" not in own_fleet.registry.aliases()["m"]
 
 
@@ -345,6 +345,26 @@ def test_hold_takes_no_step_and_a_person_may_leave_steps_out(inside: Any, own_fl
     assert move.champion == "2"
     release = trial.authority.release("m")
     assert release.rollout.hastened == "ann: it is urgent"
+
+
+def test_a_rollout_whose_version_was_deleted_is_over_and_the_next_can_begin(
+    inside: Any, own_fleet: Any
+) -> None:
+    trial = begun(inside, own_fleet)
+    own_fleet.registry.client.delete_model_version("m", "2")
+    inside.settle()
+    assert ask(inside, 40) == {"1": 40}
+
+    assert list(one_round(trial.rollouts, trial.log, actor="sensor")) == []
+    ended = trial.rollouts.latest("m")
+    assert (ended.state, ended.reason, ended.actor) == (
+        "ended",
+        "version 2 is gone from the registry",
+        "sensor",
+    )
+    trial.begin("3")
+    inside.settle()
+    assert ask(inside, 200)["3"] > 10
 
 
 def test_without_any_look_a_rollout_ends_by_itself(inside: Any, own_fleet: Any) -> None:
