@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from mlops_assets.digests import of_bytes
 from mlops_assets.errors import PackageError, StorageError
-from mlops_assets.home import write_atomically, write_secret_once
+from mlops_assets.home import AUDIT_FOLDER, write_atomically, write_secret_once
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import (
@@ -35,8 +35,8 @@ class Signer:
         """Return the signer of a home; makes the key of the embedded default on first use.
 
         Raises:
-            PackageError: ``MLOPS_SIGNING_KEY``, or the home's key file, holds no Ed25519 private key; or the
-                former is not the platform's.
+            PackageError: ``MLOPS_SIGNING_KEY``, or the home's key file, holds no Ed25519 private key; the
+                former is not the platform's; or there was a key and it is gone.
             StorageError: The home cannot be written.
         """
         from cryptography.exceptions import UnsupportedAlgorithm
@@ -51,6 +51,7 @@ class Signer:
         pem = os.environ.get("MLOPS_SIGNING_KEY", "").encode()
         file = root / _PRIVATE
         if not pem and not file.exists():
+            _require_first(root)
             made = Ed25519PrivateKey.generate().private_bytes(
                 Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()
             )
@@ -187,6 +188,23 @@ def _own_content(file: Path) -> bytes:
             "it, delete it and train anew"
         )
     return file.read_bytes()
+
+
+def _require_first(root: Path) -> None:
+    """Refuse to make a key for a home in which one has signed already: nobody would believe the new one.
+
+    Raises:
+        PackageError: There is a public key without its private half, or an audit chain without any.
+    """
+    left = [root / _PUBLIC, *(root / AUDIT_FOLDER).glob("*.jsonl")]
+    made = next((file for file in left if file.exists()), None)
+    # Looked for again: another process may have made both just now.
+    if made is not None and not (root / _PRIVATE).exists():
+        raise PackageError(
+            f"the platform's signing key is gone: {made} was made with it, and there is neither "
+            f"{root / _PRIVATE} nor MLOPS_SIGNING_KEY; restore it, or begin anew in another MLOPS_HOME: "
+            "what a new key signs is not believed beside what the old one has"
+        )
 
 
 def _require_same(signer: Signer, root: Path) -> None:

@@ -349,8 +349,9 @@ def test_the_key_exchanged_in_the_home_makes_nothing_of_before_count(
     watched: Watched, tmp_path: Path
 ) -> None:
     """A gateway with another key serves nothing rather than what it cannot verify."""
-    file = watched.production.home.root / "keys" / "platform_ed25519.pem"
-    file.unlink()
+    Signer.for_home(tmp_path)
+    for name in ("platform_ed25519.pem", "platform_ed25519.pub.pem"):
+        shutil.copy(tmp_path / "keys" / name, watched.production.home.root / "keys" / name)
     watched.production.fleet = Fleet(watched.production.home)
     with watched.production.gateway(remembers=False) as again:
         assert watched.answer(again) == 503

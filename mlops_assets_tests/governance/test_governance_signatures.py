@@ -2,6 +2,7 @@
 
 # ruff: noqa: E501  (tables: one case a line)
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -59,6 +60,22 @@ def test_the_public_key_lies_beside_the_private_one_to_be_handed_over(tmp_path: 
     file.unlink()
     Signer.for_home(tmp_path)  # a home from before it was laid there
     assert file.read_bytes() == handed.read_bytes()
+
+
+def test_a_key_that_is_lost_is_not_replaced_by_another(tmp_path: Path) -> None:
+    Signer.for_home(tmp_path)
+    (tmp_path / "keys" / "platform_ed25519.pem").unlink()
+    with pytest.raises(
+        PackageError, match=r"signing key is gone: .*platform_ed25519\.pub\.pem was made with it"
+    ):
+        Signer.for_home(tmp_path)
+
+    shutil.rmtree(tmp_path / "keys")
+    (tmp_path / "audit").mkdir()
+    (tmp_path / "audit" / "checkpoints.jsonl").touch()
+    with pytest.raises(PackageError, match=r"signing key is gone: .*checkpoints\.jsonl was made with it"):
+        Verifier.for_home(tmp_path)
+    assert not (tmp_path / "keys").exists()
 
 
 def test_who_verifies_makes_no_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
