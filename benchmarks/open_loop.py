@@ -26,6 +26,10 @@ _PATIENCE_SECONDS = 5.0
 _LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
 
 
+class Closed(SystemExit):
+    """The server closed a connection."""
+
+
 class Answer(NamedTuple):
     """An answer, and when it was due, asked for and there, in seconds of ``time.monotonic()``."""
 
@@ -52,7 +56,7 @@ class _Connection:
         """Take what is there; return the answer if that is all of it."""
         received = self.socket.recv(1 << 20)
         if not received:
-            raise SystemExit("the server closed a connection")
+            raise Closed("the server closed a connection")
         self._received += received
         head = self._received.find(b"\r\n\r\n")
         length = _LENGTH.search(self._received, 0, head) if head >= 0 else None
