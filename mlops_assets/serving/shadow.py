@@ -25,7 +25,8 @@ from mlops_assets.serving.table import Resident
 
 log = logging.getLogger("mlops_assets.gateway")
 
-# As many as an event loop answers in one turn at most; it may be held up by them a third of that.
+# An event loop asks all of them in one turn: far fewer than it takes to hold up anybody, unless it has just
+# answered as many.
 _MOST_ROWS = 8_192
 # Many rows cost hardly more than one, so there is company to be waited for.
 _GATHERING_SECONDS = 0.005
