@@ -1,6 +1,8 @@
 """Our own gateway as it is compared: with every feature on, without ONNX, and with many models."""
 
 import sys
+import time
+import urllib.error
 import urllib.request
 from collections.abc import Callable
 from dataclasses import replace
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
 
 _CANARY_PERCENT = 25
 _FEW_ROWS = 300
+_GLANCE_SECONDS, _MOST_GLANCES = 0.2, 600
 
 
 def every_feature(scratch: Path) -> Server:
@@ -60,6 +63,20 @@ def many(scratch: Path, models: int) -> Server:
         fleet.promote(named.model, fleet.add(named).version)
     server = _server(f"{models} models", home, split_frame)
     return replace(server, path="/models/model_0/invocations")
+
+
+def wait_until_loaded(running: Running, models: int) -> None:
+    """Return as soon as a gateway of :func:`many` serves them all: the first one does long before."""
+    for number in range(models):
+        url = urljoin(running.url, f"/v2/models/model_{number}/ready")
+        for _ in range(_MOST_GLANCES):
+            try:
+                urllib.request.urlopen(url).close()
+                break
+            except urllib.error.HTTPError:
+                time.sleep(_GLANCE_SECONDS)
+        else:
+            raise SystemExit(f"model_{number} is never served")
 
 
 def unasked(running: Running) -> tuple[int, int]:

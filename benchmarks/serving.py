@@ -97,6 +97,7 @@ def _native(arguments: argparse.Namespace, scratch: Path) -> None:
 
 def _fleet(arguments: argparse.Namespace, scratch: Path) -> None:
     with _running([gateways.many(scratch, models) for models in (1, _MODELS)], scratch) as (one, all_of_them):
+        gateways.wait_until_loaded(all_of_them, _MODELS)
         p99: dict[str, list[float]] = {"one": [], "all": []}
         for _ in range(arguments.rounds):
             p99["one"].append(p99_milliseconds(one, _FLEET_RATE, scratch))
