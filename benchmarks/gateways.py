@@ -1,10 +1,10 @@
 """Our own gateway as it is compared: with every feature on, without ONNX, and with many models."""
 
 import sys
-import time
-import urllib.error
 import urllib.request
+from collections import Counter
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 _CANARY_PERCENT = 25
 _FEW_ROWS = 300
-_GLANCE_SECONDS, _MOST_GLANCES = 0.2, 600
+_LOADING_SECONDS = 120.0
 
 
 def every_feature(scratch: Path) -> Server:
@@ -67,32 +67,24 @@ def many(scratch: Path, models: int) -> Server:
 
 def wait_until_loaded(running: Running, models: int) -> None:
     """Return as soon as a gateway of :func:`many` serves them all: the first one does long before."""
-    for number in range(models):
-        url = urljoin(running.url, f"/v2/models/model_{number}/ready")
-        for _ in range(_MOST_GLANCES):
-            try:
-                urllib.request.urlopen(url).close()
-                break
-            except urllib.error.HTTPError:
-                time.sleep(_GLANCE_SECONDS)
-        else:
-            raise SystemExit(f"model_{number} is never served")
+    from mlops_assets.gateway_client import GatewayClient
+
+    with closing(GatewayClient(urljoin(running.url, "/").rstrip("/"))) as client:
+        for number in range(models):
+            client.wait_for_champion(f"model_{number}", "1", timeout=_LOADING_SECONDS)
 
 
 def unasked(running: Running) -> tuple[int, int]:
     """Return how many requests a gateway in a rollout has left out of its shadow, and of how many."""
-    url = urljoin(running.url, "/metrics")
-    with urllib.request.urlopen(urllib.request.Request(url, headers=running.server.headers)) as answer:
-        lines = answer.read().decode().splitlines()
-    dropped, all_of_them = (
-        sum(
-            int(float(line.rpartition(" ")[2]))
-            for line in lines
-            if line.startswith(f"mlops_gateway_{name}_total{{")
-        )
-        for name in ("shadow_dropped", "requests")
-    )
-    return dropped, all_of_them
+    from prometheus_client.parser import text_string_to_metric_families
+
+    asked = urllib.request.Request(urljoin(running.url, "/metrics"), headers=running.server.headers)
+    counted: Counter[str] = Counter()
+    with urllib.request.urlopen(asked) as answer:
+        for family in text_string_to_metric_families(answer.read().decode()):
+            for sample in family.samples:
+                counted[sample.name] += int(sample.value)
+    return counted["mlops_gateway_shadow_dropped_total"], counted["mlops_gateway_requests_total"]
 
 
 def _fleet(root: Path) -> "tuple[Home, Fleet]":

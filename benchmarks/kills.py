@@ -4,8 +4,8 @@
 
 A gateway answers an open loop (benchmarks/open_loop.py) at a fixed rate, 8,000 a second by default, and dies
 by SIGKILL at a moment at random; then the next one starts on what it left. At the end the log is read: each
-prediction whose answer a client has received has to be in it, once and with what was answered. Nothing else
-is a pass. The loop spins, which takes a core: run nothing beside it.
+prediction whose answer a client has received has to be in it with what was answered. Nothing else is a pass.
+The loop spins, which takes a core: run nothing beside it.
 """
 
 import argparse

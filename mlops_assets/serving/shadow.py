@@ -25,8 +25,7 @@ from mlops_assets.serving.table import Resident
 
 log = logging.getLogger("mlops_assets.gateway")
 
-# An event loop asks all of them in one turn: far fewer than it takes to hold up anybody, unless it has just
-# answered as many.
+# An event loop asks all of them in one turn: this bounds for how long it is held up.
 _MOST_ROWS = 8_192
 # Many rows cost hardly more than one, so there is company to be waited for.
 _GATHERING_SECONDS = 0.005
