@@ -30,7 +30,6 @@ _LIBRARIES = {
     "GOMP_SPINCOUNT": "500",
 }
 
-AUDIT_FOLDER = "audit"
 _FULL_DISK = "the disk is full; free some space or set MLOPS_HOME to a larger one"
 
 _DAGSTER_YAML = """\
@@ -88,7 +87,7 @@ class Home:
     @property
     def audit_checkpoints(self) -> Path:
         """Folder of the audit chain's checkpoints: ``MLOPS_AUDIT_CHECKPOINTS``, else in the home."""
-        return Path(os.environ.get("MLOPS_AUDIT_CHECKPOINTS") or self.root / AUDIT_FOLDER).absolute()
+        return Path(os.environ.get("MLOPS_AUDIT_CHECKPOINTS") or self.root / "audit").absolute()
 
     @property
     def prediction_log(self) -> Path:

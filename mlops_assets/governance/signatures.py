@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from mlops_assets.digests import of_bytes
 from mlops_assets.errors import PackageError, StorageError
-from mlops_assets.home import AUDIT_FOLDER, write_atomically, write_secret_once
+from mlops_assets.home import Home, write_atomically, write_secret_once
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import (
@@ -196,7 +196,7 @@ def _require_first(root: Path) -> None:
     Raises:
         PackageError: There is a public key without its private half, or an audit chain without any.
     """
-    left = [root / _PUBLIC, *(root / AUDIT_FOLDER).glob("*.jsonl")]
+    left = [root / _PUBLIC, *Home(root).audit_checkpoints.glob("*.jsonl")]
     made = next((file for file in left if file.exists()), None)
     # Looked for again: another process may have made both just now.
     if made is not None and not (root / _PRIVATE).exists():
