@@ -7,14 +7,15 @@ import pytest
 
 HEAVY = (
     "mlflow", "evidently", "great_expectations", "sklearn", "pandas", "kubernetes", "scipy",
-    "matplotlib", "onnxruntime", "skl2onnx", "pyarrow",
+    "matplotlib", "onnxruntime", "skl2onnx", "pyarrow", "numba",
 )  # fmt: skip
 CORE = (
     "specs.loading", "specs.scaffolding", "data.contract", "data.feature_verification", "data.features",
     "data.snapshots", "data.sources", "training.onnx_form", "training.package", "training.split",
     "training.trainer", "evaluation.comparison", "evaluation.quality", "evaluation.slices",
     "monitoring.assessment", "monitoring.drift", "monitoring.fleet_state",
-    "monitoring.retraining", "monitoring.windows", "governance.audit_chain", "governance.signatures",
+    "monitoring.retraining", "monitoring.windows", "monitoring.distances",
+    "monitoring.profiles.profile", "governance.audit_chain", "governance.signatures",
     "governance.evidence", "governance.release", "evaluation.robustness", "evaluation.explanations",
     "evaluation.fairness", "training.label_noise",
     "prediction_log.compaction", "prediction_log.log", "prediction_log.recorder",
