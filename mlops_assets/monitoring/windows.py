@@ -1,9 +1,18 @@
-"""Calendar windows: the last day, week or month that is over."""
+"""Calendar windows: the last hour, day, week or month that is over, and where it stands in a pattern."""
 
 from datetime import datetime, timedelta
 from typing import Literal
 
-Period = Literal["day", "week", "month"]
+Period = Literal["hour", "day", "week", "month"]
+
+LENGTH: dict[Period, timedelta] = {
+    "hour": timedelta(hours=1),
+    "day": timedelta(days=1),
+    "week": timedelta(days=7),
+    "month": timedelta(days=365.25 / 12),
+}
+# A pattern is looked for in a history of so many of its cycles.
+_CYCLES = 4
 
 
 def last_complete_window(as_of: datetime, period: Period) -> tuple[datetime, datetime]:
@@ -11,18 +20,42 @@ def last_complete_window(as_of: datetime, period: Period) -> tuple[datetime, dat
 
     Args:
         as_of: Naive UTC.
-        period: A day, a week starting on Monday, or a month.
+        period: An hour, a day, a week starting on Monday, or a month.
     """
-    end = _floor(as_of, period)
-    return _floor(end - timedelta(microseconds=1), period), end
+    end = floor(as_of, period)
+    return floor(end - timedelta(microseconds=1), period), end
 
 
-def _floor(time: datetime, period: Period) -> datetime:
-    midnight = time.replace(hour=0, minute=0, second=0, microsecond=0)
+def floor(time: datetime, period: Period) -> datetime:
+    """Return the start of the window that holds a time."""
+    hour = time.replace(minute=0, second=0, microsecond=0)
+    midnight = hour.replace(hour=0)
     match period:
+        case "hour":
+            return hour
         case "day":
             return midnight
         case "week":
             return midnight - timedelta(days=midnight.weekday())
         case "month":
             return midnight.replace(day=1)
+
+
+def phases(period: Period, windows: int) -> int:
+    """Return in how many phases a history of so many windows is seen: those of the longest pattern it shows.
+
+    Hours repeat by the week or else the day, days by the week, weeks and months by the year.
+    """
+    longest = {"hour": (168, 24), "day": (7,), "week": (52,), "month": (12,)}[period]
+    return next((count for count in longest if windows >= _CYCLES * count), 1)
+
+
+def phase(start: datetime, period: Period, count: int) -> int:
+    """Return the phase, from 0, of a window in a pattern of so many phases."""
+    place = {
+        "hour": start.weekday() * 24 + start.hour,
+        "day": start.weekday(),
+        "week": start.isocalendar().week - 1,
+        "month": start.month - 1,
+    }[period]
+    return place % count

@@ -1,0 +1,166 @@
+"""Which columns of a model have moved, among all that are looked at, window after window.
+
+Each figure of a window, and of the last few windows together, has a p-value against chance and natural
+variation. Those of one column are combined by Cauchy's distribution, which holds however they depend on each
+other (Liu and Xie, "Cauchy combination test", 2020). Columns are told apart by Benjamini and Hochberg
+("Controlling the false discovery rate", 1995): while nothing is wrong, the probability of any alarm of a
+window is at most alpha, and if something is, at most so much of what is named is named wrongly.
+
+Alpha is spent by the time that passes (Lan and DeMets, "Discrete sequential boundaries for clinical trials",
+1983): a window gets the share of the budget that its length is of a quarter. So the alarms to expect while
+nothing is wrong are the budget, however often anybody looks, and by whatever rows depend on each other: an
+expectation adds up in any case.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from mlops_assets.monitoring.alarms.baseline import Baseline, Figures
+from mlops_assets.monitoring.alarms.natural_variation import LONGEST
+from mlops_assets.monitoring.windows import LENGTH, Period
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    Array = np.ndarray[Any, Any]
+
+QUARTER = timedelta(days=365.25 / 4)
+# How many windows are looked at together, and how much attention each such look gets: what is sudden shows in
+# one, what is slow in many. Whole days and weeks keep their pattern out.
+_SPANS: dict[Period, dict[int, float]] = {
+    "hour": {1: 0.4, 24: 0.35, 168: 0.25},
+    "day": {1: 0.4, 7: 0.35, 28: 0.25},
+    "week": {1: 0.4, 4: 0.35, 13: 0.25},
+    "month": {1: 0.5, 3: 0.3, 12: 0.2},
+}
+# What is said of a figure that does not count: it speaks neither for nor against.
+_NEUTRAL = 0.5
+
+
+@dataclass(frozen=True)
+class Movement:
+    """How a column moved.
+
+    Attributes:
+        column: Its name.
+        p_value: How probable it is that a column differs as much while nothing is wrong.
+        alarm: Whether it is named.
+        figure: What of it moved most, as its components call it.
+        effect: By how much, in standard deviations of a row (of a share: twice the arcsine of its root).
+        windows: How many windows together show it best.
+        since: When the first of these starts.
+    """
+
+    column: str
+    p_value: float
+    alarm: bool
+    figure: str
+    effect: float
+    windows: int
+    since: datetime
+
+
+def alpha_of(budget: float, period: Period, models: int) -> float:
+    """Return the probability of a false alarm that a window of one model may have.
+
+    Args:
+        budget: False alarms a quarter that are promised to a team.
+        period: Length of the window.
+        models: How many models share the budget.
+    """
+    return min(budget * (LENGTH[period] / QUARTER) / max(models, 1), 0.5)
+
+
+def movements(
+    baseline: Baseline, period: Period, recent: Sequence[Figures], alpha: float, *, least_effect: float
+) -> list[Movement]:
+    """Return what is to be said of each column after a window, those named first.
+
+    Args:
+        baseline: The model's.
+        period: Length of the windows that are looked at; the baseline's or longer.
+        recent: The figures of the last windows, in order of time; the last one is what is judged.
+        alpha: Probability of naming any column while nothing is wrong.
+        least_effect: What moved by less is not named, however sure it is that it did.
+    """
+    import numpy as np
+
+    looks = list(_looks(baseline, period, recent, least_effect))
+    parts = np.stack([look.p_values for look in looks])
+    attention = np.array([look.attention for look in looks])
+    attention = (attention / attention.sum())[:, None] * baseline.weights
+    evidence = (attention * np.tan((0.5 - np.clip(parts, 1e-300, _NEUTRAL)) * np.pi)).sum(axis=0)
+    of_column = np.bincount(baseline.columns, evidence, len(baseline.components))
+    # Far out, the distribution's tail is written without a difference that would lose all digits.
+    p_values = np.where(
+        of_column > 1e6, 1 / (np.maximum(of_column, 1) * np.pi), 0.5 - np.arctan(of_column) / np.pi
+    )
+    named = _discoveries(p_values, alpha)
+    strength = parts / attention
+    found = []
+    for number, (name, components) in enumerate(baseline.components.items()):
+        own = np.flatnonzero(baseline.columns == number)
+        best, figure = np.unravel_index(np.argmin(strength[:, own]), (len(looks), len(own)))
+        look = looks[best]
+        found.append(
+            Movement(
+                column=name,
+                p_value=float(p_values[number]),
+                alarm=bool(named[number]),
+                figure=components.names[figure],
+                effect=float(look.effects[own[figure]]),
+                windows=look.windows,
+                since=look.since,
+            )
+        )
+    return sorted(found, key=lambda movement: (not movement.alarm, movement.p_value, movement.column))
+
+
+@dataclass(frozen=True, eq=False)
+class _Look:
+    windows: int
+    since: datetime
+    attention: float
+    p_values: "Array"
+    effects: "Array"
+
+
+def _looks(
+    baseline: Baseline, period: Period, recent: Sequence[Figures], least_effect: float
+) -> "list[_Look]":
+    import numpy as np
+
+    length = max(round(LENGTH[period] / LENGTH[baseline.period]), 1)
+    found = []
+    for windows, attention in _SPANS[period].items():
+        span = windows * length
+        if windows > 1 and (windows > len(recent) or span * LONGEST > len(baseline.history)):
+            continue
+        together = recent[-windows:]
+        rows = np.stack([np.where(np.isnan(each.means), 0, each.rows) for each in together])
+        all_rows = rows.sum(axis=0)
+        sums = (np.stack([np.nan_to_num(each.means) for each in together]) * rows).sum(axis=0)
+        means = np.where(all_rows > 0, sums / np.maximum(all_rows, 1), np.nan)
+        starts = [each.start + step * LENGTH[baseline.period] for each in together for step in range(length)]
+        phases = baseline.phases_of(starts)
+        variation = baseline.natural_variation
+        p_values = variation.p_values(means, 1 / np.maximum(all_rows, 1), span, phases)
+        effects = np.nan_to_num(means - variation.expected[:, phases].mean(axis=1))
+        counts = np.abs(effects) >= least_effect
+        p_values = np.where(counts, p_values, np.maximum(p_values, _NEUTRAL))
+        found.append(_Look(windows, together[0].start, attention, p_values, effects))
+    return found
+
+
+def _discoveries(p_values: "Array", alpha: float) -> "Array":
+    """Return which hypotheses Benjamini and Hochberg reject."""
+    import numpy as np
+
+    order = np.argsort(p_values)
+    within = p_values[order] <= alpha * np.arange(1, len(order) + 1) / len(order)
+    rejected = np.zeros(len(order), dtype=bool)
+    if within.any():
+        rejected[order[: np.flatnonzero(within)[-1] + 1]] = True
+    return rejected
