@@ -1,0 +1,1 @@
+"""Real supervised series, one file for each source of rows."""
