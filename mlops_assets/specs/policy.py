@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 
 from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
 
+from mlops_assets.specs.alert_rules import Alerts
 from mlops_assets.specs.approver import Approvers
 from mlops_assets.specs.durations import Duration
 from mlops_assets.specs.gate_rules import Gates
@@ -95,6 +96,7 @@ class Rules(Part):
 # The same with every value optional, for what is written over it. A type checker knows no made classes.
 if TYPE_CHECKING:
     PartialRules: TypeAlias = Part
+    PartialAlerts: TypeAlias = Part
     PartialGates: TypeAlias = Part
     PartialApprovalRules: TypeAlias = Part
     PartialRolloutRules: TypeAlias = Part
@@ -102,6 +104,7 @@ if TYPE_CHECKING:
     PartialRetentionRules: TypeAlias = Part
 else:
     PartialRules = partial(Rules)
+    PartialAlerts = partial(Alerts)
     PartialGates = partial(Gates)
     PartialApprovalRules = partial(ApprovalRules)
     PartialRolloutRules = partial(RolloutRules)
@@ -123,3 +126,4 @@ class PolicyFile(Part):
     all: PartialRules = PartialRules()
     tiers: Tiers = Tiers()
     approvers: Approvers = Field((), description="Who may approve a release.")
+    alerts: PartialAlerts = Field(PartialAlerts(), description="Who is told of incidents, and how often.")
