@@ -36,7 +36,7 @@ class Assumptions:
             "column": 0.3,
             "broken_source": 0.3,
             "missing_source": 0.8,
-            "labels": 0.6,
+            "labels": 0.8,
             "gateway": 0.6,
             "monitoring": 0.6,
         }

@@ -30,6 +30,7 @@ class Explanation:
         spared: Models downstream that were judged since and show none.
         could: How many signs there could have been.
         against: What missing signs say against it.
+        news: What it says for it that it is new just now.
         detection: The probability of a sign that is assumed.
         family: In which way most signs moved; None if they do not move.
         alike: How many did.
@@ -43,14 +44,20 @@ class Explanation:
     spared: tuple[str, ...]
     could: int
     against: float
+    news: float
     detection: float
     family: Family | None
     alike: int
 
     @property
+    def price(self) -> float:
+        """What speaks against it: signs that are not there; for a new version, that it is new."""
+        return self.against - self.news
+
+    @property
     def ratio(self) -> float:
         """By how much more probable what is seen is with this fault than by chance; natural logarithm."""
-        return sum(self.weights.values()) - self.against
+        return sum(self.weights.values()) - self.price
 
 
 def explain(
@@ -71,13 +78,14 @@ def explain(
         given: What is assumed.
         before: Models that showed it before already; they tell neither for nor against.
     """
+    signs = main_signs(suspect, signs)
     since = min(alarm.start for alarm in signs)
     length = max(alarm.length for alarm in signs)
     families = Counter(alarm.change.family for alarm in signs if alarm.change is not None)
     family, alike = families.most_common(1)[0] if families else (None, 0)
     detection = _detection(suspect, signs, given)
     weights = {alarm.stream: _weight(suspect, alarm, detection, given) for alarm in signs}
-    if suspect.kind != "model":
+    if suspect.kind in ("column", "broken_source"):
         for alarm in signs:
             weights[alarm.stream] += _likeness(alarm, family, alike, len(signs), given)
     hit = frozenset(alarm.model for alarm in signs)
@@ -90,7 +98,7 @@ def explain(
         and alarm.end > since
         and (alarm.start >= since or alarm.near(since, length))
     ]
-    weights |= _consequences(following, len(hit), given)
+    weights |= consequences(following, len(hit), given)
     downstream = suspect.downstream(lineage)
     spared = frozenset(name for name in downstream - hit - set(before) if lineage.judged_since(name, since))
     could = _could(suspect, hit | spared, len(signs), lineage)
@@ -103,10 +111,24 @@ def explain(
         spared=tuple(sorted(spared)),
         could=could,
         against=max(could - _shown(suspect, signs), 0) * given.silence(detection),
+        news=-math.log(given.fresh) if suspect.kind == "deployment" else 0.0,
         detection=detection,
         family=family,
         alike=alike,
     )
+
+
+def main_signs(suspect: Suspect, signs: Sequence[Alarm]) -> list[Alarm]:
+    """Return the signs that count; others of them may follow.
+
+    A gateway is slow for all or fails for all. If most answers are slow, and one model fails, then that is
+    only as much its doing as it is common among the slow ones.
+    """
+    if suspect.kind != "gateway":
+        return list(signs)
+    kinds = Counter(alarm.kind for alarm in signs)
+    main = max(kinds, key=lambda kind: (kinds[kind], kind))
+    return [alarm for alarm in signs if alarm.kind == main]
 
 
 def _detection(suspect: Suspect, signs: Sequence[Alarm], given: Assumptions) -> float:
@@ -120,8 +142,6 @@ def _weight(suspect: Suspect, alarm: Alarm, detection: float, given: Assumptions
     """Return what one sign says for a suspect."""
     weight = given.sign(detection)
     match suspect.kind:
-        case "deployment":
-            return weight - math.log(given.fresh)
         case "labels" if alarm.kind in ("performance", "concept_drift"):
             return weight + math.log(given.other_outcome)
         case "model":
@@ -131,7 +151,7 @@ def _weight(suspect: Suspect, alarm: Alarm, detection: float, given: Assumptions
     return weight
 
 
-def _consequences(following: Sequence[Alarm], hit: int, given: Assumptions) -> dict[str, float]:
+def consequences(following: Sequence[Alarm], hit: int, given: Assumptions) -> dict[str, float]:
     """Return what consequences say, each kind by how many of the models hit show it and how many do not.
 
     What one model in ten shows is hardly due to what hit all ten.

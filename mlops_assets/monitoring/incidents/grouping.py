@@ -12,7 +12,7 @@ from functools import cached_property
 
 from mlops_assets.monitoring.incidents.alarm import Alarm
 from mlops_assets.monitoring.incidents.assumptions import Assumptions
-from mlops_assets.monitoring.incidents.explanation import Explanation, explain
+from mlops_assets.monitoring.incidents.explanation import Explanation, consequences, explain, main_signs
 from mlops_assets.monitoring.incidents.location import Facility, locate
 from mlops_assets.monitoring.incidents.suspects import Suspect, SuspectKind, suspects_of
 from mlops_assets.monitoring.incidents.upstream import Lineage
@@ -129,35 +129,40 @@ class _Scene:
         )
         return Facility(
             {name: weight for name, weight in weights.items() if name in self._alarms and weight > 0},
-            self._given.cost + explanation.against,
+            self._given.cost + explanation.price,
             absorbs,
             self._given.cost,
         )
 
     def known(self, standing: Standing) -> Facility:
         """Return what it is worth to lay new alarms at the door of a known fault."""
-        hit = {alarm.model for alarm in standing.alarms}
         given, suspect = self._given, standing.suspect
+        old = [alarm for alarm in standing.alarms if suspect.shows_in(alarm, self._lineage, known=True)]
+        old = main_signs(suspect, old) if old else list(standing.alarms)
+        kinds, hit = {alarm.kind for alarm in old}, {alarm.model for alarm in old}
+        length = max((alarm.length for alarm in old), default=timedelta())
         late = given.sign(given.late) - given.sign(1.0)
-        length = max((alarm.length for alarm in standing.alarms), default=timedelta())
-        weights = {}
+        weights, following = {}, list[Alarm]()
         for alarm in self._near(suspect, hit):
+            shows = suspect.shows_in(alarm, self._lineage, known=True)
             if alarm.end <= standing.since:
                 continue
-            if suspect.shows_in(alarm, self._lineage, known=True):
+            if shows and (suspect.kind != "gateway" or alarm.kind in kinds):
                 weight = given.sign(given.detection[suspect.kind])
+                weights[alarm.stream] = weight if alarm.near(standing.since, length) else weight + late
             elif alarm.model in hit and suspect.follows_in(alarm):
-                weight = given.sign(given.follows)
-            else:
-                continue
-            weights[alarm.stream] = weight if alarm.near(standing.since, length) else weight + late
-        return Facility(weights, 0.0)
+                following.append(alarm)
+        signs = {alarm.stream for alarm in old}
+        known = [alarm for alarm in standing.alarms if alarm.stream not in signs]
+        followed = consequences([*following, *known], len(hit), given)
+        weights |= {alarm.stream: followed[alarm.stream] for alarm in following}
+        return Facility({name: weight for name, weight in weights.items() if weight > 0}, 0.0)
 
     def likeliest(self, alarm: Alarm) -> Suspect:
         """Return what explains an alarm best that nothing explains well: it is as good as chance."""
 
         def rank(explanation: Explanation) -> tuple[float, int]:
-            weight = explanation.weights[alarm.stream] - explanation.against
+            weight = explanation.weights[alarm.stream] - explanation.price
             return round(weight, 6), -_MODEST.index(explanation.suspect.kind)
 
         return max(self._explaining[alarm.stream], key=rank).suspect

@@ -43,7 +43,7 @@ _FOLLOWS: dict[SuspectKind, frozenset[Kind]] = {
     "missing_source": _ANSWERS | _INPUTS | _LATE,
     "labels": _OUTCOMES,
     "deployment": frozenset(),
-    "gateway": frozenset(("cost", "kpi", "missing_data")),
+    "gateway": _SERVING | frozenset[Kind](("cost", "kpi", "missing_data")),
     "monitoring": frozenset(),
     "model": frozenset(),
 }
