@@ -6,7 +6,7 @@ al., "Local search heuristics for k-median and facility location problems", 2004
 """
 
 import heapq
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 _ROUNDS = 10
@@ -57,24 +57,11 @@ class _Search:
                 self._serving.setdefault(client, []).append(place)
 
     def open_what_gains(self) -> None:
-        """Open facilities; what one gains only shrinks, so it is reckoned anew when its turn comes."""
-        worth = self._worth(self._open)
-        turns = [(-self._gain(place, worth), place) for place in range(self._fixed, len(self._all))]
-        heapq.heapify(turns)
-        while turns:
-            _, place = heapq.heappop(turns)
-            gain = self._gain(place, worth)
-            if gain <= _LEAST_GAIN:
-                continue
-            if turns and gain < -turns[0][0]:
-                heapq.heappush(turns, (-gain, place))
-                continue
-            self._open.append(place)
-            for client, value in self._all[place].worth.items():
-                worth[client] = max(worth.get(client, 0.0), value)
+        """Open facilities while any gains."""
+        self._open_some(range(self._fixed, len(self._all)))
 
     def exchange_while_that_gains(self) -> None:
-        """Close each facility in turn, where another in its place or none at all is better."""
+        """Close each facility in turn, where others in its place or none at all are better."""
         for _ in range(_ROUNDS):
             exchanged = [self._exchanged(place) for place in self._open[self._fixed :]]
             if True not in exchanged:
@@ -90,19 +77,40 @@ class _Search:
                 found[client] = max(able, key=lambda place: (self._all[place].worth[client], -place))
         return found
 
-    def _exchanged(self, place: int) -> bool:
-        opened = self._open
-        self._open = [each for each in opened if each != place]
+    def _open_some(self, places: Iterable[int]) -> float:
+        """Open what gains, the most first, and return how much is gained.
+
+        What one gains only shrinks as others are opened, so it is reckoned anew when its turn comes.
+        """
         worth = self._worth(self._open)
+        turns = [(-self._gain(place, worth), place) for place in places]
+        heapq.heapify(turns)
+        gained = 0.0
+        while turns:
+            _, place = heapq.heappop(turns)
+            gain = self._gain(place, worth)
+            if gain <= _LEAST_GAIN:
+                continue
+            if turns and gain < -turns[0][0]:
+                heapq.heappush(turns, (-gain, place))
+                continue
+            self._open.append(place)
+            gained += gain
+            for client, value in self._all[place].worth.items():
+                worth[client] = max(worth.get(client, 0.0), value)
+        return gained
+
+    def _exchanged(self, place: int) -> bool:
+        """Close a facility, open what gains in its place, and return whether that is better."""
+        before = self._open
+        self._open = [each for each in before if each != place]
+        kept = self._gain(place, self._worth(self._open))
         near = {each for client in self._all[place].worth for each in self._serving[client]}
-        others = sorted(each for each in near - set(self._open) if each >= self._fixed)
-        best = max(others, key=lambda each: (self._gain(each, worth), each == place, -each))
-        if self._gain(best, worth) > _LEAST_GAIN:
-            self._open.append(best)
-        if place in self._open:
-            self._open = opened
-            return False
-        return True
+        others = sorted(each for each in near - set(before) if each >= self._fixed)
+        if self._open_some(others) > kept + _LEAST_GAIN:
+            return True
+        self._open = before
+        return False
 
     def _worth(self, opened: Sequence[int]) -> dict[str, float]:
         worth: dict[str, float] = {}
