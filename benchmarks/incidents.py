@@ -1,6 +1,6 @@
 """One fault upstream of 200 models: how many incidents come of it, and is the cause right?
 
-    python benchmarks/incidents.py [SEEDS]
+    python benchmarks/incidents.py [SEEDS [FIRST]]
 
 200 models on 25 shared sources are watched for 85 days, after 60 days of history, by the alarms of
 ``mlops_assets/monitoring/alarms`` on profiles of rows that vary from day to day as a whole source and as a
@@ -59,11 +59,12 @@ class Outcome:
     misses: list[str] = field(default_factory=list)
 
 
-def main(seeds: int) -> None:
+def main(count: int, first: int) -> None:
     began = time.perf_counter()
-    with ProcessPoolExecutor(min(seeds, os.cpu_count() or 1)) as pool:
-        outcomes = list(pool.map(_of_seed, range(seeds)))
-    for seed, outcome in enumerate(outcomes):
+    seeds = range(first, first + count)
+    with ProcessPoolExecutor(min(count, os.cpu_count() or 1)) as pool:
+        outcomes = list(pool.map(_of_seed, seeds))
+    for seed, outcome in zip(seeds, outcomes, strict=True):
         print(f"seed {seed}: {_line([outcome])}", *outcome.misses, sep="\n")
     print()
     _table(outcomes)
@@ -198,4 +199,5 @@ def _wilson(count: int, of: int) -> tuple[float, float]:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else 3)
+    numbers = [int(argument) for argument in sys.argv[1:]]
+    main(*numbers, *(3, 0)[len(numbers) :])

@@ -18,7 +18,7 @@ from mlops_assets.monitoring.profiles.column import (
 )
 from mlops_assets.monitoring.profiles.column import Rows as Counted
 from mlops_assets.monitoring.profiles.profile import Profile
-from outages.faults import Fault, Rows
+from outages.faults import NEVER_SEEN, Fault, Rows
 from outages.fleet import DAY, HISTORY, MODELS, START, TEAMS, WATCHED, Array, Model, autoregression
 
 LEAST_EFFECT = 0.1
@@ -94,7 +94,7 @@ class _Days:
             "latency": of_numbers(seconds),
             "errors": of_numbers(failed),
         }
-        return Profile(columns | {name: _profile(values) for name, values in rows.columns.items()})
+        return Profile(columns | {name: _profile(name, values) for name, values in rows.columns.items()})
 
     def _column(self, name: str, day: int, count: int) -> Array:
         column = self._model.source.columns[name]
@@ -105,8 +105,7 @@ class _Days:
                 return column.centre * np.exp(0.6 * drawn)
             return column.centre + column.spread * drawn
         shares = column.shares * np.exp(off * np.linspace(-0.5, 0.5, len(column.shares)))
-        values = np.array([f"value {place}" for place in range(len(shares))], dtype=object)
-        found: Array = values[self._generator.choice(len(shares), count, p=shares / shares.sum())]
+        found: Array = self._generator.choice(len(shares), count, p=shares / shares.sum()).astype(float)
         return found
 
     def _score(self, columns: dict[str, Array]) -> Array:
@@ -115,14 +114,15 @@ class _Days:
         for name, weight in zip(self._model.columns, self._model.weights, strict=True):
             column, values = self._model.source.columns[name], columns[name]
             if column.shares is None:
-                unusual = np.nan_to_num((values.astype(float) - column.centre) / column.spread)
-                score += 3 * weight * np.tanh(unusual)
+                score += 3 * weight * np.tanh(np.nan_to_num((values - column.centre) / column.spread))
             else:
-                score += 3 * weight * np.array([_PULL.get(value, 0.0) for value in values])
+                score += 3 * weight * _PULL[np.nan_to_num(values, nan=NEVER_SEEN).astype(int)]
         return score - 0.5
 
 
-_PULL = {f"value {place}": (-1.0) ** place * (0.4 + 0.1 * place) for place in range(10)}
+# What each category says; one that was never seen, or is missing, says nothing.
+_PULL = np.zeros(2 * NEVER_SEEN)
+_PULL[:10] = (-1.0) ** np.arange(10) * (0.4 + 0.1 * np.arange(10))
 
 
 def _probability(odds: Array) -> Array:
@@ -130,13 +130,12 @@ def _probability(odds: Array) -> Array:
     return found
 
 
-def _profile(values: Array) -> ColumnProfile:
-    if values.dtype.kind == "f":
+def _profile(name: str, values: Array) -> ColumnProfile:
+    if name.startswith("number"):
         return of_numbers(values)
-    known, counts = np.unique([value for value in values if value is not None], return_counts=True)
-    there = int(counts.sum()) if len(counts) else 0
-    counted = dict(zip(known.tolist(), counts.tolist(), strict=True))
-    return CategoricalProfile(Counted(len(values), len(values) - there), Categories(counted))
+    known = values[~np.isnan(values)].astype(int)
+    counts = {f"value {place}": int(n) for place, n in enumerate(np.bincount(known)) if n}
+    return CategoricalProfile(Counted(len(values), len(values) - len(known)), Categories(counts))
 
 
 def _missing(model: Model, day: int, start: datetime) -> Alarm:

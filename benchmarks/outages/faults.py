@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ class Rows:
     """What a model is asked on a day, as it arrives.
 
     Attributes:
-        columns: Numbers, NaN where missing, or texts, None where missing.
+        columns: Numbers, or numbers of categories; NaN where missing.
         late: Whether hardly anything arrives.
         offset: What a wrong version adds to the log odds.
         flipped: Share of labels that a wrong feed turns into 1.
@@ -60,6 +61,7 @@ class Fault:
         return self.begin <= day < self.end
 
 
+NEVER_SEEN = 20
 OUTCOMES = frozenset(("prediction", "loss"))
 _UNITS = (1000.0, 0.001, 1.609, 2.54, 100.0, 0.4536)
 # Days between two faults of one place, so that it is known which one an alarm is due to.
@@ -67,21 +69,30 @@ _APART = 12
 
 
 def schedule(models: list[Model], generator: np.random.Generator, count: int = 30) -> list[Fault]:
-    """Return faults one after the other, and on every fourth occasion two or three at once."""
+    """Return faults one after the other, and on every other occasion two or three at once."""
     found: list[Fault] = []
-    day, places = 3, dict[str, int]()
-    last = WATCHED - 8
-    kinds = [_MAKERS[n % len(_MAKERS)] for n in range(count)]
-    generator.shuffle(kinds)  # type: ignore[arg-type]
+    day, places, last = 3, dict[str, int](), WATCHED - 8
+    kinds = _in_some_order(count, generator)
     while kinds:
         together = int(generator.choice([1, 1, 1, 2, 2, 3]))
-        for _ in range(min(together, len(kinds))):
-            fault, place = _placed(kinds.pop(), models, places, day, generator)
+        for maker in kinds[:together]:
+            fault, place = _placed(maker, models, places, day, generator)
             places[place] = day
             length = int(generator.integers(2, 5))
-            found.append(replace(fault, begin=day, end=min(day + length, last + 4)))
-        day = min(day + int(generator.integers(3, 7)), last)
+            found.append(replace(fault, begin=day, end=day + length))
+        kinds = kinds[together:]
+        day = min(day + int(generator.integers(2, 6)), last)
     return found
+
+
+def _in_some_order(count: int, generator: np.random.Generator) -> "list[_Maker]":
+    """Return what to plant in an order that leaves time between two faults of the one gateway."""
+    kinds = [_MAKERS[place % len(_MAKERS)] for place in range(count)]
+    while True:
+        order = [kinds[place] for place in generator.permutation(count)]
+        gateways = [place for place, kind in enumerate(order) if kind is _slow_gateway]
+        if all(later - earlier > count / 3 for earlier, later in pairwise(gateways)):
+            return order
 
 
 def _placed(
@@ -154,14 +165,21 @@ def _nulls(model: Model, models: list[Model], generator: np.random.Generator) ->
 
 
 def _renamed(values: Array, _: np.random.Generator) -> Array:
-    common = max(set(values), key=list(values).count)
-    return np.where(values == common, f"{common} (old)", values)
+    """Give the commonest category a name that was never seen."""
+    common = _by_frequency(values)[-1]
+    return np.where(values == common, common + NEVER_SEEN, values)
 
 
 def _joined(values: Array, _: np.random.Generator) -> Array:
     """Give two categories one name."""
-    common = sorted(set(values), key=list(values).count)
-    return np.where(values == common[-1], common[0], values)
+    rarest, *_, common = _by_frequency(values)
+    return np.where(values == common, rarest, values)
+
+
+def _by_frequency(values: Array) -> Array:
+    known, counts = np.unique(values[~np.isnan(values)], return_counts=True)
+    ordered: Array = known[np.argsort(counts)]
+    return ordered
 
 
 def _late(model: Model, models: list[Model], _: np.random.Generator) -> tuple[Fault, str]:
@@ -180,8 +198,7 @@ def _broken_join(model: Model, models: list[Model], generator: np.random.Generat
 
     def does(_: Model, rows: Rows, day: np.random.Generator) -> None:
         for column, values in rows.columns.items():
-            missing = day.random(len(values)) < share
-            rows.columns[column] = np.where(missing, np.nan if values.dtype.kind == "f" else None, values)
+            rows.columns[column] = np.where(day.random(len(values)) < share, np.nan, values)
 
     source = model.source
     suspect = Suspect(kind="broken_source", source=source.identity)
