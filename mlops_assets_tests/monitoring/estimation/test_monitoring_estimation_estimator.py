@@ -122,6 +122,8 @@ def test_days_that_are_good_or_bad_as_a_whole_make_intervals_wider() -> None:
     window = binary_rows(generator, 5_000)
     effects = [each.estimate(window.outputs)["brier"].block_error for each in (calm, moody)]
     assert effects[1] > 3 * effects[0]
+    own = [each.estimate(window.outputs)["brier"].own_error for each in (calm, moody)]
+    assert own[1] > 2 * own[0]
     estimates = {
         days: moody.estimate(window.outputs, block_rows=[5_000 // days] * days) for days in (1, 5, 50)
     }
@@ -129,6 +131,35 @@ def test_days_that_are_good_or_bad_as_a_whole_make_intervals_wider() -> None:
     assert errors[0] > 2 * errors[1] > 4 * errors[2] > 0
     # A stretch of rows like that of the hold-out is assumed where it is not known.
     assert moody.estimate(window.outputs)["brier"].block_error == pytest.approx(errors[1], rel=0.2)
+
+
+def test_days_that_go_on_as_the_day_before_make_intervals_wider_still() -> None:
+    generator = np.random.default_rng(12)
+    rows = binary_rows(generator, 20_000, days=40, moods=0.6)
+    # The same days in another order: the good ones first.
+    rates = np.bincount(rows.days, rows.labels) / np.bincount(rows.days)
+    in_turn = np.argsort(np.argsort(-rates))[rows.days]
+    window = binary_rows(generator, 5_000).outputs
+    by_chance, ordered = (
+        fit_estimator(BINARY, rows.outputs, rows.labels, days).estimate(window)["brier"]
+        for days in (rows.days, in_turn)
+    )
+    assert ordered.value == pytest.approx(by_chance.value, abs=0.01)
+    assert ordered.block_error > 1.3 * by_chance.block_error
+    assert ordered.own_error > 1.3 * by_chance.own_error
+
+
+def test_the_spread_of_a_regressions_metrics_is_that_of_thrown_targets() -> None:
+    generator = np.random.default_rng(13)
+    outputs = generator.normal(size=2_000)
+    targets = outputs + generator.normal(0, 0.7, 2_000)
+    estimator = fit_estimator("regression", outputs, targets, np.arange(2_000) % 20)
+    window = generator.normal(size=400)
+    thrown = window + generator.normal(0, 0.7, (400, 400))
+    for metric, estimate in estimator.estimate(window).items():
+        measured = np.asarray([measure(metric, targets, window) for targets in thrown])
+        assert estimate.label_error == pytest.approx(measured.std(), rel=0.15), metric
+        assert estimate.value == pytest.approx(measured.mean(), abs=3 * estimate.own_error), metric
 
 
 def test_less_is_known_of_rows_that_the_holdout_hardly_had() -> None:
@@ -141,6 +172,9 @@ def test_less_is_known_of_rows_that_the_holdout_hardly_had() -> None:
     assert alike.support > 3_000
     assert unlike.support < 1_000
     assert unlike.own_error > 1.5 * alike.own_error
+    # No surer than if it had been measured on as many labels as there are of such rows.
+    for estimate in (alike, unlike):
+        assert estimate.own_error >= 0.999 * estimate.label_error * (2_000 / estimate.support) ** 0.5
 
 
 def test_higher_confidence_and_fewer_rows_make_intervals_wider() -> None:

@@ -85,6 +85,15 @@ def test_area_under_the_curve_is_that_of_thrown_labels(
     assert error == pytest.approx(measured.std(), rel=0.15)
 
 
+def test_area_under_the_curve_of_few_rows_is_right_too() -> None:
+    generator, chances = np.random.default_rng(0), np.linspace(0.03, 0.97, 24)
+    thrown = generator.random((3_000, 24)) < chances
+    measured = [measure("roc_auc", labels.astype(float), chances) for labels in thrown]
+    expected = expected_binary(chances, np.ones(24), chances)["roc_auc"]
+    # Their standard error is 0.0014.
+    assert expected.value == pytest.approx(np.mean(measured), abs=0.005)
+
+
 @given(st.integers(0, 2**32 - 1))
 @settings(max_examples=8, deadline=None)
 def test_macro_recall_is_that_of_thrown_labels(seed: int) -> None:
