@@ -173,8 +173,11 @@ def test_less_is_known_of_rows_that_the_holdout_hardly_had() -> None:
     assert unlike.support < 1_000
     assert unlike.own_error > 1.5 * alike.own_error
     # No surer than if it had been measured on as many labels as there are of such rows.
-    for estimate in (alike, unlike):
-        assert estimate.own_error >= 0.999 * estimate.label_error * (2_000 / estimate.support) ** 0.5
+    for level in (-2, 1, 3):
+        window = binary_rows(generator, 2_000, level=level).outputs
+        for metric, estimate in estimator.estimate(window).items():
+            measured = estimate.label_error * (2_000 / estimate.support) ** 0.5
+            assert estimate.own_error >= 0.999 * measured, (metric, level)
 
 
 def test_higher_confidence_and_fewer_rows_make_intervals_wider() -> None:
