@@ -76,10 +76,10 @@ def main() -> None:
         estimator, audits, windows = _flights(task, period)  # type: ignore[arg-type]
         print(f"\nflights, {name}: {estimator.note}")
         _print_windows(audits, windows)
-        _print_coverage(audits)
+        _print_coverage(audits, one_estimator=True)
     for name, rounds in _shifted():
         print(f"\n{name}: {_SPLITS} splits of {_WINDOWS} windows of {_ROWS} rows, drawn unlike the hold-out")
-        _print_coverage(rounds)
+        _print_coverage(rounds, one_estimator=False)
     _print_times()
 
 
@@ -175,7 +175,7 @@ def _print_windows(audits: Audits, windows: list[str]) -> None:
             )
 
 
-def _print_coverage(audits: Audits) -> None:
+def _print_coverage(audits: Audits, *, one_estimator: bool) -> None:
     print(
         f"{'metric':<12} {'windows':>7} {'own':>6} {'given out':>9} {'labels':>7} {'mean error':>10}  verdict"
     )
@@ -187,7 +187,7 @@ def _print_coverage(audits: Audits) -> None:
             for each in found
         ])  # fmt: skip
         off = np.mean([abs(each.measured - each.estimate.value) for each in found])
-        verdict = judge_coverage(found).verdict
+        verdict = judge_coverage(found).verdict if one_estimator else ""
         shares = f"{own:>6.1%} {given_out:>9.1%} {labels:>7.1%}"
         print(f"{metric:<12} {len(found):>7} {shares} {off:>10.4f}  {verdict}")
 
