@@ -17,6 +17,7 @@ from mlops_assets.prediction_log.prediction import Label, Prediction
 from mlops_assets.prediction_log.reading import Reading, seen
 from mlops_assets.prediction_log.records import LABEL, MODEL_FAILED, SHADOW
 from mlops_assets.prediction_log.segments import Loss
+from mlops_assets.prediction_log.served_window import ServedWindow
 from mlops_assets.prediction_log.tables import FAILURES, PREDICTIONS, from_json
 from mlops_assets.prediction_log.typed_columns import plain
 
@@ -101,6 +102,23 @@ class PredictionLog:
                 **{kind: of_each(served["prediction_id"], last)[0] for kind, last in known.items()},
             }
         )
+
+    @contextmanager
+    def served(self, model: str, start: datetime, end: datetime) -> Iterator[ServedWindow]:
+        """Open what callers were answered for events in a window, to be read column by column.
+
+        As long as it is open nothing is compacted or forgotten. Gateways go on writing.
+
+        Args:
+            model: Model name.
+            start: First event time, inclusive.
+            end: Last event time, exclusive.
+
+        Raises:
+            StorageError: The log cannot be read.
+        """
+        with self._reading(model) as reading:
+            yield ServedWindow(reading, microseconds(start), microseconds(end))
 
     def rollout(
         self,

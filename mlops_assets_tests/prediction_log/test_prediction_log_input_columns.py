@@ -133,5 +133,9 @@ def test_only_the_inputs_that_are_asked_for_are_read(history: History) -> None:
     log = PredictionLog(history.folder)
     rollout = functools.partial(log.rollout, "m", "2", {0: 25}, datetime(1970, 1, 1), FOREVER)
     assert rollout(columns=["a"])["a"].tolist() == [1, 2]
+    with log.served("m", hour(0), hour(9)) as served:
+        assert [array.to_pylist() for array in served.values("a")] == [[1, 2]]
+        with pytest.raises(OSError, match=r"."):
+            list(served.values("b"))
     with pytest.raises(OSError, match=r"."):
         rollout(columns=["b"])
