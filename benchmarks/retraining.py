@@ -33,13 +33,20 @@ from typing import Any
 
 import numpy as np
 from histories import SeriesTrainer, encoded, largest_psi, past_of
-from real_series import series
+from real_series import label_bug, series
 from series.shape import Series
 
 from mlops_assets.evaluation.metrics import measure
 from mlops_assets.monitoring.retraining.decision import Decision, Rules, Situation, decide_on
 from mlops_assets.monitoring.retraining.history import History
-from mlops_assets.monitoring.retraining.replay import Gate, Policy, Replayed, RulesPolicy, replay_fleet
+from mlops_assets.monitoring.retraining.replay import (
+    Gate,
+    Policy,
+    Replayed,
+    RulesPolicy,
+    replay,
+    replay_fleet,
+)
 
 Array = np.ndarray[Any, Any]
 FAMILIES = (
@@ -237,13 +244,34 @@ def print_all(found: list[Result]) -> None:
     print_table("looked at while designing", [r for r in found if is_design(r.name)])
     print_table("held out", [r for r in found if not is_design(r.name)])
     print_table("all", found)
-    pairs = defaultdict(dict)
+    pairs: dict[str, dict[str, Result]] = defaultdict(dict)
     for result in found:
         pairs[result.name][result.policy] = result
     for title, some in (("all", pairs), ("held out", {n: p for n, p in pairs.items() if not is_design(n)})):
         if some:
             better = [p["ours"].quality - p["always, gated"].quality for p in some.values()]
             print(f"ours over always, gated ({title}): {_interval(better)}")
+
+
+def print_label_bug() -> None:
+    """Print what becomes of COMPAS, whose labels are wrong from April 2014 on, were they known at once."""
+    one = label_bug()
+    history = past_of(one, label_delay=timedelta(0))
+    assert history is not None
+    trainer = SeriesTrainer(one)
+    rows = history.served(len(history.ticks) - 1)
+    print(f"\nlabels that break, {one.name}: {history.target[rows].mean():.2f} ones in the last window")
+    gate = Gate(confidence=0.7, revert=0.95, weighs_expectation=True)
+    for name, policy, past in (
+        ("always", Unexpecting(_ALWAYS), replace(history, incidents={})),
+        ("ours, no incident", RulesPolicy(OURS, gate), replace(history, incidents={})),
+        ("ours", RulesPolicy(OURS, gate), history),
+    ):
+        done = replay(past, policy, trainer, hindsight=False)
+        broken = history.ticks[min(history.incidents)]
+        after = sum(version.trained >= broken for version in done.versions[1:])
+        stopped = sum(step.decision.blocked == "incident" for step in done.steps)
+        print(f"{name:18} {done.trainings:3} trainings, {after} of them on broken labels; {stopped} stopped")
 
 
 def main() -> None:
@@ -255,6 +283,7 @@ def main() -> None:
     with ProcessPoolExecutor(given.processes) as pool:
         found = [result for some in pool.map(results_of, given.families.split(",")) for result in some]
     print_all(found)
+    print_label_bug()
     print(f"({time.perf_counter() - started:.0f} s)")
 
 

@@ -168,6 +168,16 @@ class Replayed:
         """Processor time of the retrainings."""
         return sum(version.seconds for version in self.versions[1:])
 
+    def as_record(self) -> dict[str, Any]:
+        """Return it as plain values, fit for JSON but for times."""
+        return {
+            "model": self.model,
+            "trainings": self.trainings,
+            "seconds": self.seconds,
+            "versions": [asdict(version) for version in self.versions],
+            "steps": [step.as_record() for step in self.steps],
+        }
+
 
 def replay(
     history: History,

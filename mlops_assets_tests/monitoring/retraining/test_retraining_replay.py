@@ -154,7 +154,9 @@ def test_each_decision_is_told_how_it_turned_out() -> None:
     assert done.trainings == 0
     missed = [step.turned_out for step in done.steps[:-1]]
     assert all(gain is not None and gain > 0 for gain in missed[2:])
-    assert json.dumps([step.as_record() for step in done.steps], default=datetime.isoformat)
+    read = json.loads(json.dumps(done.as_record(), default=datetime.isoformat))
+    assert [step["turned_out"] for step in read["steps"]] == [step.turned_out for step in done.steps]
+    assert read["steps"][3]["decision"]["expected"]["basis"]
 
 
 class Everybody:
