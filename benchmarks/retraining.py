@@ -26,7 +26,7 @@ import time
 import warnings
 from collections import defaultdict
 from collections.abc import Iterable
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
@@ -221,7 +221,7 @@ def _interval(values: list[float]) -> str:
 
 def print_table(title: str, found: list[Result]) -> None:
     names = list(dict.fromkeys(result.name for result in found))
-    print(f"\n{title}: {len(names)} series")
+    print(f"\n{title}: {len(names)} series", flush=True)
     print(
         f"{'policy':15} {'trainings':>9} {'CPU s':>7}  {'quality: skill over never':26} {'worse':>6} "
         f"{'beyond noise':>12}"
@@ -236,11 +236,6 @@ def print_table(title: str, found: list[Result]) -> None:
 
 
 def print_all(found: list[Result]) -> None:
-    families = defaultdict(list)
-    for result in found:
-        families[result.name.split("/")[0]].append(result)
-    for family, own in families.items():
-        print_table(family, own)
     print_table("looked at while designing", [r for r in found if is_design(r.name)])
     print_table("held out", [r for r in found if not is_design(r.name)])
     print_table("all", found)
@@ -281,7 +276,10 @@ def main() -> None:
     given = asked.parse_args()
     started = time.perf_counter()
     with ProcessPoolExecutor(given.processes) as pool:
-        found = [result for some in pool.map(results_of, given.families.split(",")) for result in some]
+        found = []
+        for done in as_completed([pool.submit(results_of, each) for each in given.families.split(",")]):
+            found += done.result()
+            print_table(done.result()[0].name.split("/")[0], done.result())
     print_all(found)
     print_label_bug()
     print(f"({time.perf_counter() - started:.0f} s)")

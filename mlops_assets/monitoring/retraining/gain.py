@@ -120,18 +120,55 @@ class ExpectedGain:
         return f"{math.exp(self.growth):.2f} times the rows; learned from {learned}"
 
 
-def fleet_prior(outcomes: Iterable[Sequence[Outcome]]) -> Coefficients:
-    """Return what is to be expected of a model of which nothing is known but its fleet.
+@dataclass(frozen=True)
+class Fleet:
+    """What a fleet's retrainings have taught; computed once for all of its models.
+
+    Attributes:
+        scale: How much models differ, in variances of the platform's.
+        taught: By model, what its retrainings say of the fleet's mean.
+        everybody: The sum of these.
+        retrainings: How many there were, by model.
+    """
+
+    scale: float
+    taught: Mapping[str, "_Information"]
+    everybody: "_Information"
+    retrainings: Mapping[str, int]
+
+    def prior(self, model: str | None = None) -> Coefficients:
+        """Return what is to be expected of a model of which nothing is known but the others of its fleet."""
+        others = self.everybody
+        if model is not None and model in self.taught:
+            others = others.plus(self.taught[model], -1)
+        centre = others.coefficients()
+        apart = centre.spread(self.scale)
+        # The fleet's mean is itself not known surely.
+        return Coefficients(
+            centre.growth,
+            centre.excess,
+            apart.growth_variance + centre.growth_variance,
+            apart.excess_variance + centre.excess_variance,
+        )
+
+    def others(self, model: str) -> int:
+        """Return from how many retrainings of other models it has learned."""
+        return sum(self.retrainings.values()) - self.retrainings.get(model, 0)
+
+
+def fleet_of(outcomes: Mapping[str, Sequence[Outcome]]) -> Fleet:
+    """Return what a fleet's retrainings have taught.
 
     How much models differ is the scale, out of a few, under which the outcomes are the least surprising.
 
     Args:
-        outcomes: Of each other model, in order of time.
+        outcomes: Of all retrainings whose gain is known by now, by model, in order of time.
     """
-    known = [each for each in outcomes if each]
+    known = {name: own for name, own in sorted(outcomes.items()) if own}
+    fleets = [_fleet(known, scale) for scale in _SCALES]
     if not known:
-        return PLATFORM
-    return max((_fleet_mean(known, scale) for scale in _SCALES), key=lambda found: found[0])[1]
+        return fleets[_SCALES.index(1.0)]
+    return max(fleets, key=lambda fleet: _likelihood(fleet.prior(), known.values()))
 
 
 def own_coefficients(prior: Coefficients, outcomes: Iterable[Outcome]) -> Coefficients:
@@ -143,8 +180,9 @@ def own_coefficients(prior: Coefficients, outcomes: Iterable[Outcome]) -> Coeffi
 
 
 def expect_gain(
-    outcomes: Mapping[str, Sequence[Outcome]],
+    fleet: Fleet,
     model: str,
+    own: Sequence[Outcome],
     *,
     growth: float,
     excess: float = 0.0,
@@ -153,28 +191,79 @@ def expect_gain(
     """Return what a training of a model now can be expected to gain.
 
     Args:
-        outcomes: Of all retrainings of the fleet whose gain is known by now, by model.
-        model: Its name.
+        fleet: What the fleet has taught.
+        model: Name of the model.
+        own: What its own retrainings gained, as far as is known by now.
         growth: Logarithm of the rows known now over those that its newest version learned from.
         excess: Logarithm of its measured loss over that on its hold-out; 0 if not above.
         loss: Its measured loss; see :func:`mlops_assets.monitoring.retraining.history.loss_of`.
     """
-    others = [found for name, found in sorted(outcomes.items()) if name != model]
-    own = outcomes.get(model, ())
-    mean, variance = own_coefficients(fleet_prior(others), own).predict(growth, excess)
-    return ExpectedGain(mean, math.sqrt(variance), len(own), sum(map(len, others)), growth, excess, loss)
+    mean, variance = own_coefficients(fleet.prior(model), own).predict(growth, excess)
+    return ExpectedGain(mean, math.sqrt(variance), len(own), fleet.others(model), growth, excess, loss)
 
 
-def _fleet_mean(outcomes: Sequence[Sequence[Outcome]], scale: float) -> tuple[float, Coefficients]:
-    """Return how little surprising the outcomes are if models differ by so much, and the fleet's prior."""
-    centre = PLATFORM
-    for own in outcomes:
-        for outcome in own:
-            # One model's outcomes are no better known than models differ, however many there are.
-            _, apart = centre.spread(scale).predict(outcome.growth, outcome.excess)
-            error = math.sqrt(outcome.error**2 + len(own) * apart)
-            centre = centre.learn(Outcome(outcome.growth, outcome.excess, outcome.gain, error))
-    prior = centre.spread(scale)
+@dataclass(frozen=True)
+class _Information:
+    """What outcomes say of coefficients, as sums over them, so that it can be added and taken away."""
+
+    growths: float = 0.0
+    excesses: float = 0.0
+    both: float = 0.0
+    gain_growth: float = 0.0
+    gain_excess: float = 0.0
+
+    def plus(self, other: "_Information", sign: int = 1) -> "_Information":
+        return _Information(
+            self.growths + sign * other.growths,
+            self.excesses + sign * other.excesses,
+            self.both + sign * other.both,
+            self.gain_growth + sign * other.gain_growth,
+            self.gain_excess + sign * other.gain_excess,
+        )
+
+    def coefficients(self) -> Coefficients:
+        """Return the coefficients, where the platform's are all that was known before."""
+        a, c = self.growths + 1 / PLATFORM.growth_variance, self.excesses + 1 / PLATFORM.excess_variance
+        u = self.gain_growth + PLATFORM.growth / PLATFORM.growth_variance
+        v = self.gain_excess + PLATFORM.excess / PLATFORM.excess_variance
+        whole = a * c - self.both**2
+        return Coefficients(
+            (c * u - self.both * v) / whole,
+            (a * v - self.both * u) / whole,
+            c / whole,
+            a / whole,
+            -self.both / whole,
+        )
+
+
+def _fleet(outcomes: Mapping[str, Sequence[Outcome]], scale: float) -> Fleet:
+    taught = {name: _information(own, scale) for name, own in outcomes.items()}
+    everybody = _Information()
+    for each in taught.values():
+        everybody = everybody.plus(each)
+    return Fleet(scale, taught, everybody, {name: len(own) for name, own in outcomes.items()})
+
+
+def _information(own: Sequence[Outcome], scale: float) -> _Information:
+    found = _Information()
+    for each in own:
+        # One model's outcomes tell the fleet's mean no better than models differ, however many there are.
+        _, apart = PLATFORM.spread(scale).predict(each.growth, each.excess)
+        weight = 1 / (each.error**2 + WINDOW_SPREAD**2 + len(own) * apart)
+        found = found.plus(
+            _Information(
+                weight * each.growth**2,
+                weight * each.excess**2,
+                weight * each.growth * each.excess,
+                weight * each.growth * each.gain,
+                weight * each.excess * each.gain,
+            )
+        )
+    return found
+
+
+def _likelihood(prior: Coefficients, outcomes: Iterable[Sequence[Outcome]]) -> float:
+    """Return the logarithm of how likely outcomes are, up to a constant: each told by those before it."""
     likelihood = 0.0
     for own in outcomes:
         found = prior
@@ -183,10 +272,4 @@ def _fleet_mean(outcomes: Sequence[Sequence[Outcome]], scale: float) -> tuple[fl
             total = variance + outcome.error**2 + WINDOW_SPREAD**2
             likelihood -= 0.5 * (math.log(total) + (outcome.gain - mean) ** 2 / total)
             found = found.learn(outcome)
-    # The fleet's mean is itself not known surely.
-    return likelihood, Coefficients(
-        prior.growth,
-        prior.excess,
-        prior.growth_variance + centre.growth_variance,
-        prior.excess_variance + centre.excess_variance,
-    )
+    return likelihood

@@ -13,7 +13,14 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from mlops_assets.monitoring.retraining.decision import Decision, Rules, Situation, decide_on
 from mlops_assets.monitoring.retraining.fleet_choice import choose
-from mlops_assets.monitoring.retraining.gain import WINDOW_SPREAD, ExpectedGain, Outcome, expect_gain
+from mlops_assets.monitoring.retraining.gain import (
+    WINDOW_SPREAD,
+    ExpectedGain,
+    Fleet,
+    Outcome,
+    expect_gain,
+    fleet_of,
+)
 from mlops_assets.monitoring.retraining.history import Comparison, History, Trained, Trainer, loss_of
 
 if TYPE_CHECKING:
@@ -218,10 +225,8 @@ def replay_fleet(
     for at, now in _by_time(walks):
         for walk, tick in now:
             walk.settle(tick)
-        outcomes = {**(known or {}), **{walk.name: walk.outcomes for walk in walks}}
-        decisions = {
-            walk.name: policy.decide(walk.name, walk.situation(tick, outcomes)) for walk, tick in now
-        }
+        learned = fleet_of({**(known or {}), **{walk.name: walk.outcomes for walk in walks}})
+        decisions = {walk.name: policy.decide(walk.name, walk.situation(tick, learned)) for walk, tick in now}
         share = policy.fleet_budget
         chosen = choose(decisions, None if share is None else math.ceil(share * len(now)))
         for walk, tick in now:
@@ -297,12 +302,12 @@ class _Walk:
             ):
                 training.fate, self._champion = "reverted", training.against
 
-    def situation(self, tick: int, outcomes: Mapping[str, Sequence[Outcome]]) -> Situation:
+    def situation(self, tick: int, fleet: Fleet) -> Situation:
         """Return what is known at a tick."""
         history, at, newest = self.history, self.history.ticks[tick], self._newest
         growth, unseen = self._growth(tick)
         loss, excess = self._loss(tick)
-        expected = expect_gain(outcomes, self.name, growth=growth, excess=excess, loss=loss)
+        expected = expect_gain(fleet, self.name, self.outcomes, growth=growth, excess=excess, loss=loss)
         self._missed += max(expected.share, 0.0)
         costs = [version.seconds for version in self._versions[-_LAST_COSTS:]]
         served = len(history.served(tick))
