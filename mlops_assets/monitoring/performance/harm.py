@@ -19,6 +19,7 @@ from mlops_assets.monitoring.performance.measured import Measured
 
 # Fewer windows do not tell how much windows differ.
 FEWEST_WINDOWS = 8
+_HOLDOUT = "the hold-out"
 
 Outcome = Literal["measured", "not_shown", "cannot_tell"]
 
@@ -94,23 +95,27 @@ def judge(
     standards = []
     if holdout is not None and math.isfinite(holdout):
         margin = natural.margin if natural else 0.0
-        standards.append(_held("the hold-out", metric, figure, holdout, margin, tolerance))
+        standards.append(_held(_HOLDOUT, metric, figure, holdout, margin, tolerance))
     if natural:
         name = f"{len(known)} stable windows"
         standards.append(_held(name, metric, figure, natural.mean, natural.margin_of_mean, tolerance))
     if not standards:
         return Harm("cannot_tell", f"{metric} is not defined on the hold-out", metric, figure)
     worse = any(each.worse for each in standards)
-    verdict = "worse" if worse else "not shown to be worse"
-    against = " and ".join(f"{each.value:.4f} in {each.name}" for each in standards).replace(
-        "in the", "on the"
-    )
-    shown = [each.name for each in standards if each.worse]
-    than = f" than {shown[0]}" if len(standards) > 1 and len(shown) == 1 else ""
-    reason = f"{metric} {figure.interval} against {against}: {verdict}{than} by more than {tolerance:g}"
-    if natural and not worse and _held("", metric, figure, standards[0].value, 0.0, tolerance).worse:
+    reason = _reason(metric, figure, standards, tolerance)
+    if not worse and _held("", metric, figure, standards[0].value, 0.0, tolerance).worse:
         reason += ", as windows differ by as much while nothing is wrong"
     return Harm("measured" if worse else "not_shown", reason, metric, figure, tuple(standards))
+
+
+def _reason(metric: str, figure: Measured, standards: Sequence[Standard], tolerance: float) -> str:
+    against = " and ".join(
+        f"{each.value:.4f} {'on' if each.name == _HOLDOUT else 'in'} {each.name}" for each in standards
+    )
+    shown = [each.name for each in standards if each.worse]
+    verdict = "worse" if shown else "not shown to be worse"
+    than = f" than {shown[0]}" if len(standards) > len(shown) == 1 else ""
+    return f"{metric} {figure.interval} against {against}: {verdict}{than} by more than {tolerance:g}"
 
 
 @dataclass(frozen=True)
