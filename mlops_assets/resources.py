@@ -26,6 +26,7 @@ from mlops_assets.registry.authority import Authority
 from mlops_assets.registry.decisions import Decisions
 from mlops_assets.registry.kept_bounds import KeptBounds
 from mlops_assets.registry.mlflow_registry import MlflowRegistry
+from mlops_assets.registry.package_files import PackageFiles
 from mlops_assets.registry.port import ModelVersion
 from mlops_assets.registry.recorded_version import Records
 from mlops_assets.registry.rollouts import Rollouts
@@ -101,6 +102,11 @@ class Platform(dg.ConfigurableResource):  # type: ignore[type-arg]
     def records(self) -> Records:
         """All that is recorded of versions."""
         return Records(self.home, self.registry, self.verifier, self.audit, self.decisions, self.state)
+
+    @property
+    def package_files(self) -> PackageFiles:
+        """Single files of packaged models."""
+        return self._once("package files", lambda: PackageFiles(self.registry, self.home.watched))
 
     def champion(self, model: str) -> ModelVersion | None:
         """Return the version that serves by right, whatever its alias says."""

@@ -13,7 +13,8 @@ from mlops_assets.registry.strays import enter_strays
 from mlops_assets.resources import Platform
 from mlops_assets.specs.durations import naive_utc
 from mlops_assets.specs.model_spec import ModelSpec
-from mlops_assets.stages.monitoring_report import WatchedModel, partition_of, pass_config, pass_name
+from mlops_assets.stages.fleet_look import WatchedModel
+from mlops_assets.stages.monitoring_report import partition_of, pass_config, pass_name
 from mlops_assets.stages.stage import MONITORING
 
 

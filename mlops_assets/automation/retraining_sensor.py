@@ -5,7 +5,7 @@ from typing import Any, TypeAlias
 
 import dagster as dg
 
-from mlops_assets.monitoring.assessment import Assessment
+from mlops_assets.monitoring.assessment.record import Assessment
 from mlops_assets.monitoring.retraining import BUDGET_SPAN, Decision, decide
 from mlops_assets.resources import Platform
 from mlops_assets.stages.stage import LIFECYCLE, models_with, stage_config

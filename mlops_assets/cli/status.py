@@ -10,7 +10,7 @@ from mlops_assets.cli.output import Json, print_json, report_problems, say, tabl
 
 if TYPE_CHECKING:
     from mlops_assets.governance.approvals import ApprovalState
-    from mlops_assets.monitoring.assessment import Assessment
+    from mlops_assets.monitoring.assessment.record import Assessment
     from mlops_assets.registry.port import ModelVersion
     from mlops_assets.registry.rollout_look import Look
     from mlops_assets.resources import Platform

@@ -22,6 +22,7 @@ from mlops_assets.prediction_log.tables import FAILURES, PREDICTIONS, from_json
 from mlops_assets.prediction_log.typed_columns import plain
 
 if TYPE_CHECKING:
+    import numpy as np
     import pandas as pd
     import pyarrow as pa
 
@@ -146,6 +147,21 @@ class PredictionLog:
     def refused(self, model: str, start: datetime, end: datetime) -> int:
         """Return how many requests to a model were themselves wrong, between two arrival times."""
         return sum(status not in MODEL_FAILED for status in self._statuses(model, start, end))
+
+    def failures(
+        self, model: str, start: datetime, end: datetime
+    ) -> "tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]":
+        """Return the requests to a model that were not answered, between two arrival times.
+
+        Returns:
+            When each arrived, datetime64[us]; and its status.
+
+        Raises:
+            StorageError: The log cannot be read.
+        """
+        with self._reading(model) as reading:
+            rows = reading.rows(FAILURES, since=microseconds(start), before=microseconds(end))
+        return rows["occurred_at"].to_numpy().astype("datetime64[us]"), rows["status"].to_numpy()
 
     def has_answered(self, model: str) -> bool:
         """Return whether a model ever answered, as far as the log goes back."""

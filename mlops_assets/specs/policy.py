@@ -36,12 +36,43 @@ class EvidenceRules(Part):
     lifetime: _Shorter = Field(description="Age at which its evidence no longer lets a version load.")
 
 
+Severity = Literal["warn", "error"]
+_Graver = Annotated[Severity, Stricter("later", order=("warn", "error"))]
+
+
+class CheckRules(Part):
+    """How grave the findings of each check of a window are."""
+
+    drift: _Graver = "warn"
+    quality: _Graver = "warn"
+    performance: _Graver = "error"
+    fairness: _Graver = "error"
+    service: _Graver = "warn"
+    cost: _Graver = "warn"
+
+
 class MonitoringRules(Part):
     """How closely an endpoint is watched, at the least."""
 
     window: Annotated[Duration, Stricter("lower")] = Field(description="Longest window between two looks.")
     max_tolerance: Annotated[float, Stricter("lower")] = Field(
         description="Loss of the primary metric that may count as no harm."
+    )
+    # Evidence that was signed before there were these has to be what it was, digest and all.
+    false_alarms: Annotated[float, Stricter("unchanged"), Field(gt=0)] = Field(
+        1.0,
+        description="False alarms that a team is promised at most, a quarter, by all of its models together.",
+        exclude_if=lambda promised: promised == 1.0,
+    )
+    least_effect: Annotated[float, Stricter("unchanged"), Field(ge=0)] = Field(
+        0.03,
+        description="What moved by less is no alarm, in standard deviations of a row.",
+        exclude_if=lambda least: least == 0.03,
+    )
+    checks: CheckRules = Field(
+        CheckRules(),
+        description="How grave the findings of each check of a window are.",
+        exclude_if=lambda checks: checks == CheckRules(),
     )
 
 

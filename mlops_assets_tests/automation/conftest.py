@@ -10,7 +10,7 @@ import dagster as dg
 import pytest
 
 from mlops_assets.home import Home
-from mlops_assets.monitoring.assessment import Assessment
+from mlops_assets.monitoring.assessment.record import Assessment
 from mlops_assets.monitoring.fleet_state import FleetState
 from mlops_assets.registry.mlflow_registry import MlflowRegistry
 from mlops_assets.resources import RESOURCES

@@ -10,7 +10,7 @@ import pytest
 import sqlalchemy as sa
 
 from mlops_assets.errors import StorageError
-from mlops_assets.monitoring.assessment import Assessment
+from mlops_assets.monitoring.assessment.record import Assessment
 from mlops_assets.monitoring.fleet_state import FleetState
 from mlops_assets.monitoring.retraining import Decision
 from mlops_assets_tests.together import together

@@ -7,9 +7,9 @@ other (Liu and Xie, "Cauchy combination test", 2020). Columns are told apart by 
 window is at most alpha, and if something is, at most so much of what is named is named wrongly.
 
 Alpha is spent by the time that passes (Lan and DeMets, "Discrete sequential boundaries for clinical trials",
-1983): a window gets the share of the budget that its length is of a quarter. So the alarms to expect while
-nothing is wrong are the budget, however often anybody looks, and by whatever rows depend on each other: an
-expectation adds up in any case.
+1983): a window gets the share of the budget that its length is of a quarter. So the windows with an alarm
+to expect while nothing is wrong are at most the budget, however often anybody looks and however windows
+depend on each other: expectations add up in any case.
 """
 
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from mlops_assets.monitoring.alarms.baseline import Baseline, Figures
-from mlops_assets.monitoring.alarms.natural_variation import LONGEST
+from mlops_assets.monitoring.alarms.natural_variation import Windows
 from mlops_assets.monitoring.windows import LENGTH, Period
 
 if TYPE_CHECKING:
@@ -30,11 +30,15 @@ QUARTER = timedelta(days=365.25 / 4)
 # How many windows are looked at together, and how much attention each such look gets: what is sudden shows in
 # one, what is slow in many. Whole days and weeks keep their pattern out.
 _SPANS: dict[Period, dict[int, float]] = {
-    "hour": {1: 0.4, 24: 0.35, 168: 0.25},
-    "day": {1: 0.4, 7: 0.35, 28: 0.25},
-    "week": {1: 0.4, 4: 0.35, 13: 0.25},
-    "month": {1: 0.5, 3: 0.3, 12: 0.2},
+    "hour": {1: 0.2, 24: 0.3, 168: 0.3},
+    "day": {1: 0.2, 7: 0.3, 28: 0.3},
+    "week": {1: 0.2, 4: 0.3, 13: 0.3},
+    "month": {1: 0.2, 3: 0.3, 12: 0.3},
 }
+_SUDDEN = 0.2
+_BEFORE: dict[Period, int] = {"hour": 24, "day": 7, "week": 4, "month": 3}
+# How much of what is named may be named wrongly, however much of the budget a long window could spend.
+_MOST_ALPHA = 0.1
 # What is said of a figure that does not count: it speaks neither for nor against.
 _NEUTRAL = 0.5
 
@@ -51,6 +55,8 @@ class Movement:
         effect: By how much, in standard deviations of a row (of a share: twice the arcsine of its root).
         windows: How many windows together show it best.
         since: When the first of these starts.
+        enough_data: Whether there was enough to tell from: rows now, and windows in the history. If not,
+            ``p_value`` is 1 and nothing is said.
     """
 
     column: str
@@ -60,17 +66,27 @@ class Movement:
     effect: float
     windows: int
     since: datetime
+    enough_data: bool = True
 
 
 def alpha_of(budget: float, period: Period, models: int) -> float:
     """Return the probability of a false alarm that a window of one model may have.
+
+    Not more than .1, though a budget for few models and long windows allows it: it is also the share of the
+    named columns that are named wrongly, and a list of which a third is wrong is not read twice. What such a
+    team does not spend, it does not get: the budget is a bound.
 
     Args:
         budget: False alarms a quarter that are promised to a team.
         period: Length of the window.
         models: How many models share the budget.
     """
-    return min(budget * (LENGTH[period] / QUARTER) / max(models, 1), 0.5)
+    return min(budget * (LENGTH[period] / QUARTER) / max(models, 1), _MOST_ALPHA)
+
+
+def longest_span(period: Period) -> int:
+    """Return how many of the last windows are looked at together at most."""
+    return max(_SPANS[period])
 
 
 def movements(
@@ -88,7 +104,9 @@ def movements(
     import numpy as np
 
     looks = list(_looks(baseline, period, recent, least_effect))
-    parts = np.stack([look.p_values for look in looks])
+    told = np.stack([look.p_values for look in looks])
+    parts = np.where(np.isnan(told), 1.0, told)
+    known = np.bincount(baseline.columns, np.isfinite(told).any(axis=0), len(baseline.components)) > 0
     attention = np.array([look.attention for look in looks])
     attention = (attention / attention.sum())[:, None] * baseline.weights
     evidence = (attention * np.tan((0.5 - np.clip(parts, 1e-300, _NEUTRAL)) * np.pi)).sum(axis=0)
@@ -97,7 +115,7 @@ def movements(
     p_values = np.where(
         of_column > 1e6, 1 / (np.maximum(of_column, 1) * np.pi), 0.5 - np.arctan(of_column) / np.pi
     )
-    named = _discoveries(p_values, alpha)
+    named = _discoveries(np.where(known, p_values, 1.0), alpha)
     strength = parts / attention
     found = []
     for number, (name, components) in enumerate(baseline.components.items()):
@@ -107,12 +125,13 @@ def movements(
         found.append(
             Movement(
                 column=name,
-                p_value=float(p_values[number]),
+                p_value=float(p_values[number]) if known[number] else 1.0,
                 alarm=bool(named[number]),
                 figure=components.names[figure],
                 effect=float(look.effects[own[figure]]),
                 windows=look.windows,
                 since=look.since,
+                enough_data=bool(known[number]),
             )
         )
     return sorted(found, key=lambda movement: (not movement.alarm, movement.p_value, movement.column))
@@ -133,25 +152,35 @@ def _looks(
     import numpy as np
 
     length = max(round(LENGTH[period] / LENGTH[baseline.period]), 1)
+    variation = baseline.natural_variation
     found = []
     for windows, attention in _SPANS[period].items():
-        span = windows * length
-        if windows > 1 and (windows > len(recent) or span * LONGEST > len(baseline.history)):
+        if windows > len(recent):
             continue
         together = recent[-windows:]
-        rows = np.stack([np.where(np.isnan(each.means), 0, each.rows) for each in together])
-        all_rows = rows.sum(axis=0)
-        sums = (np.stack([np.nan_to_num(each.means) for each in together]) * rows).sum(axis=0)
-        means = np.where(all_rows > 0, sums / np.maximum(all_rows, 1), np.nan)
-        starts = [each.start + step * LENGTH[baseline.period] for each in together for step in range(length)]
-        phases = baseline.phases_of(starts)
-        variation = baseline.natural_variation
-        p_values = variation.p_values(means, 1 / np.maximum(all_rows, 1), span, phases)
-        effects = np.nan_to_num(means - variation.expected[:, phases].mean(axis=1))
-        counts = np.abs(effects) >= least_effect
-        p_values = np.where(counts, p_values, np.maximum(p_values, _NEUTRAL))
+        seen = _windows(baseline, together, length)
+        p_values, effects = variation.p_values(seen, variation.together(seen))
         found.append(_Look(windows, together[0].start, attention, p_values, effects))
+    before = _BEFORE[period]
+    if len(recent) > 1:
+        seen = _windows(baseline, recent[-1 - before :], length)
+        p_values, effects = variation.p_values(seen, variation.sudden(seen))
+        found.append(_Look(1, recent[-1].start, _SUDDEN, p_values, effects))
+    for look in found:
+        small = np.abs(look.effects) < least_effect
+        look.p_values[small] = np.maximum(look.p_values[small], _NEUTRAL)
     return found
+
+
+def _windows(baseline: Baseline, figures: Sequence[Figures], length: int) -> Windows:
+    import numpy as np
+
+    means = np.column_stack([each.means for each in figures])
+    rows = np.column_stack([each.rows for each in figures])
+    noise = np.where(np.isnan(means), np.inf, 1 / np.maximum(rows, 1))
+    step = LENGTH[baseline.period]
+    starts = [each.start + number * step for each in figures for number in range(length)]
+    return Windows(means, noise, baseline.phases_of(starts))
 
 
 def _discoveries(p_values: "Array", alpha: float) -> "Array":

@@ -123,7 +123,7 @@ def _jumped(
     """Return the block at which labels have jumped and outputs have not; None if there is none."""
     import numpy as np
 
-    both, first = stable.with_later(since), len(stable)
+    both, first = stable.followed_by(since), len(stable)
     residual, rows = both.residual[:, column], both.rows
     squares = (stable.residual_square - stable.residual**2)[:, column]
     within = float((squares * stable.rows).sum() / stable.rows.sum())
@@ -214,7 +214,7 @@ def _described(
     place: int,
     moved: tuple[str, ...],
 ) -> LabelJump:
-    both, at = stable.with_later(since), len(stable) + place
+    both, at = stable.followed_by(since), len(stable) + place
     shift = _levels(both, column, at)
     a_day = [24 * float(both.rows[p].sum() / both.hours[p].sum()) for p in (slice(0, at), slice(at, None))]
     jump = LabelJump(

@@ -72,6 +72,14 @@ class LabelledBlocks:
         order = np.argsort(every[0], kind="stable")
         return LabelledBlocks(*(array[order] for array in every))
 
+    def followed_by(self, later: "LabelledBlocks") -> "LabelledBlocks":
+        """Return the blocks of both, one after the other whatever their times: a hold-out may overlap."""
+        import numpy as np
+
+        return LabelledBlocks(
+            *(np.concatenate([getattr(self, name), getattr(later, name)]) for name in _ARRAYS)
+        )
+
     def of_enough_rows(self, fewest: int = FEWEST_ROWS) -> "LabelledBlocks":
         """Return blocks of so many rows at least, each put together from neighbours.
 

@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from mlops_assets.specs.tasks import Task
 
 if TYPE_CHECKING:
@@ -46,10 +48,13 @@ def encode_labels(values: "pa.Array | pa.ChunkedArray", task: Task, classes: Seq
         numbers = given.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False)
         infinite = np.isinf(numbers)
         return Labels(np.where(infinite, np.nan, numbers), *_refused(numbers[infinite].tolist()))
-    coded = given if pa.types.is_dictionary(given.type) else given.dictionary_encode()
+    in_json = isinstance(given.type, pa.JsonType)
+    kept = given.storage if in_json else given
+    coded = kept if pa.types.is_dictionary(kept.type) else kept.dictionary_encode()
     codes = coded.indices.fill_null(-1).to_numpy(zero_copy_only=False)
+    texts = coded.dictionary.to_pylist()
     # Null is the last.
-    distinct = [*coded.dictionary.to_pylist(), None]
+    distinct = [*(map(msgspec.json.decode, texts) if in_json else texts), None]
     meanings = np.array(_numbers(distinct) if task == "regression" else _codes(distinct, classes))
     target = meanings[codes]
     bad = {place for place, each in enumerate(distinct) if each is not None and np.isnan(meanings[place])}

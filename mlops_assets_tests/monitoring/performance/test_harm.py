@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mlops_assets.evaluation.intervals import Interval
-from mlops_assets.monitoring.assessment import judge_harm
+from mlops_assets.monitoring.assessment.record import judge_harm
 from mlops_assets.monitoring.performance.harm import FEWEST_WINDOWS, Harm, judge
 from mlops_assets.monitoring.performance.measured import Measured
 from mlops_assets.specs.model_spec import ModelSpec
