@@ -4,6 +4,7 @@ One small database for all models, so that the sensor of a thousand models asks 
 """
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -20,6 +21,23 @@ _ASSESSMENTS, _DECISIONS, _HISTORY = "assessed_windows", "retraining_decisions",
 # Of what lasts, the newest so many windows: three years of days.
 _MOST_WINDOWS = 1_000
 _NOTHING = (Recent(), Lasting())
+
+
+@dataclass(frozen=True)
+class AssessedWindow:
+    """A window that was looked at.
+
+    Attributes:
+        start: When it starts.
+        end: When it ends, exclusive.
+        as_of: As of when it was looked at last.
+        served: How many rows it had then.
+    """
+
+    start: datetime
+    end: datetime
+    as_of: datetime
+    served: int
 
 
 class FleetState:
@@ -61,6 +79,7 @@ class FleetState:
                     as_of=assessment.as_of,
                     end=assessment.end,
                     harm=assessment.harm,
+                    served=assessment.served,
                     told=told,
                     body=body,
                 )
@@ -113,13 +132,18 @@ class FleetState:
         with self._database.begin() as connection:
             return {row.model: row.end for row in connection.execute(query)}
 
-    def assessed(self, since: datetime) -> dict[tuple[str, datetime], datetime]:
-        """Return by model and start of a window, from ``since`` on, as of when it was assessed last."""
+    def assessed(self, since: datetime) -> dict[str, dict[datetime, AssessedWindow]]:
+        """Return by model the windows from ``since`` on that were looked at, by their starts."""
         table = self._database.tables[_ASSESSMENTS]
-        query = table.select().with_only_columns(table.c.model, table.c.start, table.c.as_of)
+        query = table.select().with_only_columns(
+            table.c.model, table.c.start, table.c.end, table.c.as_of, table.c.served
+        )
+        found: dict[str, dict[datetime, AssessedWindow]] = {}
         with self._database.begin() as connection:
-            rows = connection.execute(query.where(table.c.start >= since))
-            return {(row.model, row.start): row.as_of for row in rows}
+            for row in connection.execute(query.where(table.c.start >= since)):
+                looked = AssessedWindow(row.start, row.end, row.as_of, row.served)
+                found.setdefault(row.model, {})[row.start] = looked
+        return found
 
     def assessments_after(self, cursor: int, limit: int = 500) -> list[tuple[int, Assessment | None]]:
         """Return assessments filed after ``cursor``, oldest first, with their ids; None if unreadable."""
@@ -239,6 +263,7 @@ def _declare(metadata: "sa.MetaData") -> None:
         sa.Column("end", sa.DateTime, nullable=False),
         sa.Column("as_of", sa.DateTime, nullable=False),
         sa.Column("harm", sa.Boolean, nullable=False),
+        sa.Column("served", sa.BigInteger, nullable=False),
         sa.Column("told", sa.Boolean, nullable=False, index=True),
         sa.Column("body", sa.Text, nullable=False),
         sa.UniqueConstraint("model", "start"),

@@ -26,6 +26,23 @@ def last_complete_window(as_of: datetime, period: Period) -> tuple[datetime, dat
     return floor(end - timedelta(microseconds=1), period), end
 
 
+def windows_between(first: datetime, until: datetime, period: Period) -> list[tuple[datetime, datetime]]:
+    """Return start and end of the calendar windows that lie between two times, oldest first.
+
+    Args:
+        first: Start of the first window, naive UTC.
+        until: None ends after this.
+        period: Their length.
+    """
+    found = []
+    end = floor(until, period)
+    while end > first:
+        start = floor(end - timedelta(microseconds=1), period)
+        found.append((start, end))
+        end = start
+    return found[::-1]
+
+
 def windows_to_assess(
     as_of: datetime, period: Period, label_delay: timedelta
 ) -> list[tuple[datetime, datetime]]:

@@ -151,7 +151,8 @@ class FleetLook:
         """Return what gate ``cost`` measured; kept beside the package's files, as it never changes."""
         kept = self._platform.home.watched / version.candidate / f"{version.tags[EVIDENCE_TAG]}.json"
         try:
-            return ProcessorTime(*json.loads(kept.read_bytes()))
+            known = json.loads(kept.read_bytes())
+            return known and ProcessorTime(*known)
         except (OSError, ValueError, TypeError):
             pass
         try:
@@ -162,10 +163,10 @@ class FleetLook:
         found = {figure.name: figure.value for figure in record.measurement.figures} if record else {}
         single, price = found.get("processor seconds for 1,000"), found.get("price of a processor hour")
         together = found.get("cost of 1,000 predictions in batches")
-        if single is None or not price or together is None:
-            return None
-        processor = ProcessorTime(single / 1000, together / price * 3600 / 1000)
-        write_atomically(kept, json.dumps([processor.single, processor.in_batch]).encode())
+        processor = None
+        if single is not None and price and together is not None:
+            processor = ProcessorTime(single / 1000, together / price * 3600 / 1000)
+        write_atomically(kept, json.dumps(processor and [processor.single, processor.in_batch]).encode())
         return processor
 
     def _unseen_rows(self, model: WatchedModel, release: Release, as_of: datetime) -> int | None:
