@@ -13,6 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,6 +21,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from mlops_assets.resources import Platform
     from mlops_assets.stages.fleet_look import WatchedModel
+    from mlops_assets_tests.watched_fleets import Sizes
 
 DAYS = 3
 
@@ -49,15 +51,14 @@ def main() -> None:
 
 
 def _measured(asked: argparse.Namespace) -> None:
-    from watched_fleet import FIRST, Sizes, make_fleet, watched_models
-
     from mlops_assets.resources import Platform
+    from mlops_assets_tests.watched_fleets import FIRST, Sizes, watched_models
 
-    sizes = Sizes(asked.models[0], asked.rows, asked.columns, DAYS, asked.labels)
+    sizes = Sizes(asked.models[0], asked.rows, asked.columns, asked.labels)
     platform = Platform()
     began, cpu = time.perf_counter(), time.process_time()
     if asked.measure == "make":
-        make_fleet(platform, sizes)
+        _make(platform, sizes)
     else:
         models = watched_models(sizes)
         whole = [0, 1] if asked.measure == "first" else [DAYS - 1]
@@ -75,6 +76,27 @@ def _measured(asked: argparse.Namespace) -> None:
         f"peak {peak:,.0f} MB",
         flush=True,
     )
+
+
+def _make(platform: "Platform", sizes: "Sizes") -> None:
+    """Make a fleet; the log of all models is links to the same Parquet files."""
+    from mlops_assets.prediction_log.catalogue import Catalogue
+    from mlops_assets.prediction_log.compaction import compact
+    from mlops_assets_tests.watched_fleets import make_fleet, serve, watched_models
+
+    folder, (first, *others) = platform.home.prediction_log, [m.spec.name for m in watched_models(sizes)]
+    package = make_fleet(platform, sizes)
+    for day in range(DAYS):
+        serve(package, first, folder, day, sizes)
+    compact(folder, batch_bytes=2**40)
+    catalogue, entered = Catalogue(folder), []
+    for name in others:
+        for file in (*catalogue.files("predictions", first), *catalogue.files("feedback", first)):
+            path = file.path.replace(f"model={first}", f"model={name}")
+            (folder / path).parent.mkdir(parents=True, exist_ok=True)
+            os.link(folder / file.path, folder / path)
+            entered.append(replace(file, path=path, model=name))
+    catalogue.enter(entered, (), (), ())
 
 
 def _pass(models: "list[WatchedModel]", start: datetime) -> None:

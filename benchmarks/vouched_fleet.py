@@ -33,12 +33,12 @@ def promote_champions(platform: Platform, policy: Policy, models: int) -> None:
             owner="team:bench",
             authors=("bench@example.org",),
             rules=rules,
-            gates=tuple(records_of(EVIDENT, subject, rules)),
+            gates=tuple(_records(EVIDENT, subject, rules)),
             made_at=utc_now(),
         )
         write_evidence(registry, run, evidence, platform.signer)
         version = registry.register(subject.model, run, subject.candidate, {EVIDENCE_TAG: evidence.digest})
-        endpoint = list(records_of(AT_THE_ENDPOINT, subject, rules))
+        endpoint = list(_records(AT_THE_ENDPOINT, subject, rules))
         platform.authority.promote(version, rules, endpoint, actor=os_user())
 
 
@@ -47,7 +47,7 @@ def _subject(model: str) -> Subject:
     return Subject(model=model, **{name: of_json([model, name]) for name in parts})
 
 
-def records_of(gates: tuple[str, ...], subject: Subject, rules: Rules) -> Iterator[GateRecord]:
+def _records(gates: tuple[str, ...], subject: Subject, rules: Rules) -> Iterator[GateRecord]:
     """Yield what each gate would have filed of a candidate that just keeps every limit."""
     for gate in gates:
         held = rules.gates.of(gate)

@@ -64,12 +64,14 @@ class FleetLook:
 
         Raises:
             DataError: No version of it serves.
+            PackageError: What it is held against is missing or was altered.
         """
         spec, platform = model.spec, self._platform
         release = self._release(spec.name)
         if release is None:
             raise DataError("no champion to watch; run its lifecycle first")
         subject = self._subject(model, release)
+        subject.require_standards()
         history = platform.state.history(
             spec.name, release.version, span.start, _RECENT[spec.monitoring.window]
         )

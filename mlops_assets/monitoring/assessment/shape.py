@@ -31,7 +31,7 @@ def change_of(figure: str, before: ColumnProfile | None, now: ColumnProfile) -> 
             return Change(move="stuck", now=now.low)
         factor = scaled_by(before, now)
         if factor is not None and figure != "missing":
-            return Change(move="scaled", factor=factor, before=_mean(before), now=_mean(now))
+            return Change(move="scaled", factor=factor)
     if figure == "missing" and before is not None:
         return Change(move="missing", before=before.rows.missing_share, now=now.rows.missing_share)
     if figure.startswith("= "):

@@ -62,6 +62,14 @@ class Subject:
     deployed_at: datetime | None = None
     processor: ProcessorTime | None = None
 
+    def require_standards(self) -> None:
+        """Read what it is held against, so that nothing is told of half of it.
+
+        Raises:
+            PackageError: It is missing or was altered.
+        """
+        _ = self.reference, self.standard
+
     @cached_property
     def reference(self) -> Reference | None:
         """What its inputs and predictions are held against; None in a package of before there was one."""

@@ -1,18 +1,17 @@
-"""A home with many models that serve, each with a package, a release and a prediction log of its own.
+"""A home with models that serve, each with a package and a release of its own, and what they answered.
 
-One model is trained, and its log is written by the gateway's own recorder. The others are the same under
-other names: their packages are signed anew, and their logs are links to the same Parquet files.
+One model is trained; the others are the same under other names, their packages signed anew.
 """
 
 import os
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
-import pandas as pd  # noqa: TID253
-from vouched_fleet import records_of
+import pandas as pd
 
 from mlops_assets.actor import os_user
 from mlops_assets.data.features import FeatureView, types_of
@@ -22,8 +21,6 @@ from mlops_assets.monitoring.performance.standard import FILE as STANDARD
 from mlops_assets.monitoring.performance.standard import standard_of
 from mlops_assets.monitoring.reference import FILE as REFERENCE
 from mlops_assets.monitoring.reference import reference_of
-from mlops_assets.prediction_log.catalogue import Catalogue
-from mlops_assets.prediction_log.compaction import compact
 from mlops_assets.prediction_log.instants import microseconds
 from mlops_assets.prediction_log.prediction_ids import row_ids
 from mlops_assets.prediction_log.recorder import Recorder
@@ -41,10 +38,13 @@ from mlops_assets.stages.fleet_look import WatchedModel
 from mlops_assets.training import onnx_form
 from mlops_assets.training.package import MANIFEST, SIGNATURE, Manifest, PackagedModel, write_package
 from mlops_assets.training.trainer import fit
+from mlops_assets_tests.vouching import record_of
 
 FIRST = datetime(2026, 1, 1)
 _HISTORY_DAYS, _HISTORY_ROWS = 40, 500
 _TEAMS, _A_REQUEST = 20, 100
+
+Change: TypeAlias = Callable[[pd.DataFrame], pd.DataFrame]
 
 
 @dataclass(frozen=True)
@@ -55,27 +55,24 @@ class Sizes:
         models: How many.
         rows: Rows that each serves a day.
         columns: Numbers that each takes.
-        days: For how many days they serve.
         labels: Whether labels come, almost two days later.
+        sources: How many files they read; each model one of them, in turn.
     """
 
     models: int
     rows: int
     columns: int
-    days: int
     labels: bool = False
+    sources: int = 50
 
 
-def make_fleet(platform: Platform, sizes: Sizes) -> list[WatchedModel]:
-    """Make the fleet on the platform's home, and return its models."""
+def make_fleet(platform: Platform, sizes: Sizes) -> PackagedModel:
+    """Make the models of a fleet champions on the platform's home, and return the package of them all."""
     watched = watched_models(sizes)
-    specs = [model.spec for model in watched]
-    package = _trained(specs[0], platform, sizes)
-    _serve(package, platform.home.prediction_log, sizes)
-    _link_logs(platform.home.prediction_log, [spec.name for spec in specs])
+    package = _trained(watched[0].spec, platform, sizes)
     for model in watched:
         _promote(model, package, platform)
-    return watched
+    return package
 
 
 def watched_models(sizes: Sizes) -> list[WatchedModel]:
@@ -94,7 +91,7 @@ def _spec(name: str, number: int, sizes: Sizes) -> ModelSpec:
             "purpose": "Stand for one of many.",
             "task": "binary_classification",
             "data": {
-                "source": {"type": "csv", "path": f"shared_{number % 50}.csv"},
+                "source": {"type": "csv", "path": f"shared_{number % sizes.sources}.csv"},
                 "time_column": "t",
                 "target": "y",
                 "features": [f"x{column}" for column in range(sizes.columns)],
@@ -161,46 +158,42 @@ def _trained(spec: ModelSpec, platform: Platform, sizes: Sizes) -> PackagedModel
     )
 
 
-def _serve(package: PackagedModel, log: Path, sizes: Sizes) -> None:
-    """Write what one model answered, as a gateway does, and the labels that came."""
-    names, model = [each.name for each in package.manifest.inputs], package.manifest.model
-    recorder = Recorder(SegmentWriter(log, "benchmark", sync=lambda file: None), bytes(32))
+def serve(
+    package: PackagedModel, model: str, log: Path, day: int, sizes: Sizes, change: Change = lambda rows: rows
+) -> None:
+    """Write what a model answered on a day, as a gateway does, and the labels that came.
+
+    Args:
+        package: The model's.
+        model: Its name.
+        log: The prediction log's folder.
+        day: Which day, from 0.
+        sizes: Of the fleet.
+        change: What befell the rows on their way.
+    """
+    names = [each.name for each in package.manifest.inputs]
+    recorder = Recorder(SegmentWriter(log, "test", sync=lambda file: None), bytes(32))
     form = recorder.form(model, "1", names)
-    for day in range(sizes.days):
-        rows = _rows(sizes.rows, sizes.columns, FIRST + timedelta(days=day), 1, 100 + day)
-        outputs = package.predict(rows[names])
-        for first in range(0, len(rows), _A_REQUEST):
-            part = slice(first, first + _A_REQUEST)
-            at = [microseconds(each.to_pydatetime()) for each in rows["t"].iloc[part]]
-            base = f"{at[0]:014x}"
-            recorder.answers(
-                form,
-                Answers(
-                    base=base, served_at=at[-1], arm="champion", caller="someone",
-                    latency_us=1_000 + first % 997, probe=False, event_times=at,
-                    inputs=rows[names].iloc[part].to_numpy().T.tolist(), outputs=outputs[part].tolist(),
-                ),
-            )  # fmt: skip
-            later = microseconds(FIRST + timedelta(days=day + 1, hours=23))
-            told = zip(row_ids(base, len(at)), rows["y"].iloc[part], strict=True)
-            if sizes.labels:
-                recorder.feedback(model, [(id_, int(y), later) for id_, y in told])
+    seed = 1_000 * day + int(of_bytes(model.encode())[:4], 16)
+    rows = change(_rows(sizes.rows, sizes.columns, FIRST + timedelta(days=day), 1, seed))
+    outputs = package.predict(rows[names])
+    for first in range(0, len(rows), _A_REQUEST):
+        part = slice(first, first + _A_REQUEST)
+        at = [microseconds(each.to_pydatetime()) for each in rows["t"].iloc[part]]
+        base = f"{at[0]:014x}"
+        recorder.answers(
+            form,
+            Answers(
+                base=base, served_at=at[-1], arm="champion", caller="someone",
+                latency_us=1_000 + first % 997, probe=False, event_times=at,
+                inputs=rows[names].iloc[part].to_numpy().T.tolist(), outputs=outputs[part].tolist(),
+            ),
+        )  # fmt: skip
+        later = microseconds(FIRST + timedelta(days=day + 1, hours=23))
+        told = zip(row_ids(base, len(at)), rows["y"].iloc[part], strict=True)
+        if sizes.labels:
+            recorder.feedback(model, [(id_, int(y), later) for id_, y in told])
     recorder.close()
-    compact(log, batch_bytes=2**40)
-
-
-def _link_logs(folder: Path, names: list[str]) -> None:
-    catalogue = Catalogue(folder)
-    first, *others = names
-    files = [each for table in ("predictions", "feedback") for each in catalogue.files(table, first)]
-    entered = []
-    for name in others:
-        for file in files:
-            path = file.path.replace(f"model={first}", f"model={name}")
-            (folder / path).parent.mkdir(parents=True, exist_ok=True)
-            os.link(folder / file.path, folder / path)
-            entered.append(replace(file, path=path, model=name))
-    catalogue.enter(entered, (), (), ())
 
 
 def _promote(model: WatchedModel, base: PackagedModel, platform: Platform) -> None:
@@ -224,10 +217,10 @@ def _promote(model: WatchedModel, base: PackagedModel, platform: Platform) -> No
         owner=model.spec.owner,
         authors=("bench@example.org",),
         rules=model.rules,
-        gates=tuple(records_of(EVIDENT, subject, model.rules)),
+        gates=tuple(record_of(gate, subject, model.rules) for gate in EVIDENT),
         made_at=utc_now(),
     )
     write_evidence(registry, run, evidence, platform.signer)
     version = registry.register(name, run, candidate, {EVIDENCE_TAG: evidence.digest})
-    endpoint = list(records_of(AT_THE_ENDPOINT, subject, model.rules))
+    endpoint = [record_of(gate, subject, model.rules) for gate in AT_THE_ENDPOINT]
     platform.authority.promote(version, model.rules, endpoint, actor=os_user())
