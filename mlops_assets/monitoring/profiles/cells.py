@@ -40,7 +40,9 @@ class Survey:
         negative: How many are finite and negative.
         lowest: Bits of the least magnitude of the others.
         highest: Bits of the greatest.
-        subnormal: Whether there is a subnormal number or a negative zero.
+        subnormal: How many are subnormal.
+        low: The least finite number.
+        high: The greatest.
     """
 
     size: int
@@ -52,13 +54,16 @@ class Survey:
     lowest: int
     highest: int
     subnormal: int
+    low: float
+    high: float
 
     @classmethod
     def of(cls, numbers: "Array") -> "Survey":
         """Return the survey of contiguous float64 numbers; shape (n,)."""
         from mlops_assets.monitoring.profiles import kernels
 
-        return cls(len(numbers), *kernels.surveyed(numbers))
+        counts, low, high = kernels.surveyed(numbers)
+        return cls(len(numbers), *counts, low, high)
 
     @property
     def finite(self) -> int:
@@ -195,17 +200,11 @@ class Cells:
 
     def _fitted(self) -> "Cells":
         """Return the cells at the lowest level at which there are not too many of them."""
-        import numpy as np
-
         from mlops_assets.monitoring.profiles import kernels
 
         if len(self.floors) <= self.most:
             return self
-        # Of so many bits or fewer may be dropped, so many cells would remain.
-        parting = kernels.parting_bits(self.floors)
-        remaining = 1 + parting.sum() - np.cumsum(parting)
-        fitting = np.flatnonzero(remaining <= self.most)
-        return self._at(int(fitting[0]))
+        return self._at(kernels.level_fitting(self.floors, self.level, self.most))
 
 
 def _counted(numbers: "Array", survey: Survey, most: int) -> "tuple[Array, Array, int]":
@@ -221,16 +220,24 @@ def _counted(numbers: "Array", survey: Survey, most: int) -> "tuple[Array, Array
     # Which way is taken changes the time that it takes and nothing else.
     distinct = len(np.unique(numbers[:_SAMPLE]))
     if len(numbers) <= most and distinct > _SAMPLE // 2:
-        return *kernels.runs(np.sort(survey.cleaned(numbers))), 0
+        return *kernels.runs(_sorted(numbers, survey)), 0
     if distinct < _SAMPLE:
-        known = survey.cleaned(numbers)
-        found, counts, all_of_them = kernels.counted(known, min(most, len(known)))
+        found, counts, all_of_them = kernels.counted(numbers, min(most, survey.finite))
         if all_of_them:
             order = np.argsort(found)
             return found[order], counts[order], 0
     floors, counts, level = kernels.tabled(
-        numbers, survey.zeros, survey.negative, survey.lowest, survey.highest, _SLOTS
+        numbers, survey.zeros, survey.negative, survey.lowest, survey.highest, _SLOTS, most
     )
-    if level == 0 or len(floors) > most:
-        return floors, counts, level
-    return *kernels.runs(np.sort(survey.cleaned(numbers))), 0
+    return (floors, counts, level) if level >= 0 else (*kernels.runs(_sorted(numbers, survey)), 0)
+
+
+def _sorted(numbers: "Array", survey: Survey) -> "Array":
+    """Return the finite ones of numbers in order, zero for subnormal ones."""
+    import numpy as np
+
+    from mlops_assets.monitoring.profiles import kernels
+
+    slots = min(2 * survey.finite, _SLOTS)
+    found, are_sorted = kernels.ordered(numbers, survey.finite, survey.lowest, survey.highest, slots)
+    return found if are_sorted else np.sort(survey.cleaned(numbers))

@@ -160,8 +160,7 @@ def of_numbers(numbers: "np.ndarray[Any, Any]") -> NumericProfile:
     cells = Cells.surveyed(numbers, survey)
     if not survey.finite:
         return NumericProfile(rows, cells, float("nan"), float("nan"))
-    known = numbers if survey.finite == survey.size else numbers[np.isfinite(numbers)]
-    return NumericProfile(rows, cells, float(known.min()), float(known.max()))
+    return NumericProfile(rows, cells, survey.low, survey.high)
 
 
 def _of_numbers(values: "pa.Array") -> NumericProfile:

@@ -1,5 +1,6 @@
 """The profile of some rows: that of each column, in one file of deterministic bytes."""
 
+import functools
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -92,10 +93,9 @@ def profile_of(batches: Iterable[Mapping[str, "pa.Array"]], kinds: Mapping[str, 
 
 def column_profile(arrays: "Iterator[pa.Array]", kind: ColumnType) -> ColumnProfile:
     """Return the profile of one column whose values come in pieces."""
-    found = columns.nothing(kind)
-    for values in arrays:
-        found = columns.merged(found, columns.profiled(values, kind))
-    return found
+    profiles = (columns.profiled(values, kind) for values in arrays)
+    first = next(profiles, None)
+    return columns.nothing(kind) if first is None else functools.reduce(columns.merged, profiles, first)
 
 
 def _written(profile: ColumnProfile) -> dict[str, Any]:
