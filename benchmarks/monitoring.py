@@ -152,35 +152,31 @@ def _column(random: np.random.Generator, number: int, rows: int, shift: float) -
 
 
 def _arrays(path: Path) -> Iterator[tuple[str, Iterator[Any]]]:
-    """Yield each column, whose pieces are read when they are asked for."""
+    """Yield each column, whose pieces are read when they are asked for, as the prediction log does it."""
+    import pyarrow as pa
     import pyarrow.parquet as pq
 
-    file = pq.ParquetFile(path, read_dictionary=["c9"], pre_buffer=False)
+    file = pq.ParquetFile(path)
+    texts = [field.name for field in file.schema_arrow if field.type == pa.string()]
+    file = pq.ParquetFile(path, metadata=file.metadata, read_dictionary=texts)
     for name in file.schema_arrow.names:
         groups = range(file.num_row_groups)
-        yield name, (file.read_row_group(i, [name]).column(0).combine_chunks() for i in groups)
+        yield (
+            name,
+            (file.read_row_group(i, [name], use_threads=False).column(0).combine_chunks() for i in groups),
+        )
 
 
 def _profile(path: Path) -> Any:
     import pyarrow as pa
+    import pyarrow.parquet as pq
 
-    from mlops_assets.monitoring.profiles.profile import Profile, column_profile
+    from mlops_assets.monitoring.profiles.profile import profile_while_reading
 
-    found = {}
-    for name, pieces in _arrays(path):
-        first = next(pieces)
-        kind = (
-            "number"
-            if not (pa.types.is_string(first.type) or pa.types.is_dictionary(first.type))
-            else "string"
-        )
-        found[name] = column_profile(_chained(first, pieces), kind)
-    return Profile(found)
-
-
-def _chained(first: Any, rest: Iterator[Any]) -> Iterator[Any]:
-    yield first
-    yield from rest
+    kinds = {
+        field.name: "string" if field.type == pa.string() else "number" for field in pq.read_schema(path)
+    }
+    return profile_while_reading((name, kinds[name], pieces) for name, pieces in _arrays(path))  # type: ignore[misc]
 
 
 def _read(folder: Path) -> Callable[[], None]:

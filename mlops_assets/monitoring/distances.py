@@ -69,7 +69,8 @@ def distances(reference: ColumnProfile, current: ColumnProfile) -> Distances | N
     if not (reference.rows.known and current.rows.known):
         return None
     if isinstance(reference, NumericProfile) and isinstance(current, NumericProfile):
-        return _of_numbers(reference.cells, current.cells)
+        # What stands for the values of a cell is worked out once, and not kept.
+        return _of_numbers(*(Cells(side.cells.values, side.cells.counts) for side in (reference, current)))
     assert not isinstance(reference, NumericProfile)
     assert not isinstance(current, NumericProfile)
     old, new = reference.categories.beside(current.categories)

@@ -177,8 +177,25 @@ FAIR = {
     "normal": lambda random, n: random.normal(size=n),
     "exponential": lambda random, n: random.exponential(size=n),
     "uniform": lambda random, n: random.uniform(size=n),
+    "lognormal": lambda random, n: random.lognormal(size=n),
     "counts": lambda random, n: random.poisson(3, n).astype(float),
 }
+
+
+@pytest.mark.parametrize("kind", FAIR)
+def test_the_area_that_chance_makes_has_the_mean_and_variance_of_jointly_normal_gaps(kind: str) -> None:
+    """Summed up pair by pair: mean of |X|, and covariance of |X| and |Y| by their correlation."""
+    from mlops_assets.monitoring.profiles.distance_kernels import bridge_area
+
+    values, counts = np.unique(FAIR[kind](np.random.default_rng(17), 700), return_counts=True)
+    below = counts.cumsum()[:-1] / counts.sum()
+    weights = np.diff(values) / (values[-1] - values[0]) * np.sqrt(below * (1 - below))
+    odds = np.sqrt(below / (1 - below))
+    r = np.minimum.outer(odds, odds) / np.maximum.outer(odds, odds)
+    covariance = 2 / np.pi * (np.sqrt(1 - r**2) + r * np.arcsin(r) - 1)
+    mean, variance = bridge_area(values, counts)
+    assert mean == pytest.approx(np.sqrt(2 / np.pi) * weights.sum(), rel=1e-12)
+    assert variance == pytest.approx(weights @ covariance @ weights, rel=0.01)
 
 
 @pytest.mark.parametrize("kind", FAIR)

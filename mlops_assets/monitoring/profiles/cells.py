@@ -62,8 +62,7 @@ class Survey:
         """Return the survey of contiguous float64 numbers; shape (n,)."""
         from mlops_assets.monitoring.profiles import kernels
 
-        counts, low, high = kernels.surveyed(numbers)
-        return cls(len(numbers), *counts, low, high)
+        return cls(len(numbers), *kernels.surveyed(numbers))
 
     @property
     def finite(self) -> int:
@@ -128,6 +127,8 @@ class Cells:
 
         if self.most != other.most:
             raise ValueError(f"cells of at most {self.most} and of at most {other.most} do not merge")
+        if not (len(self.floors) and len(other.floors)):
+            return self if len(self.floors) else other
         level = max(self.level, other.level)
         left, right = self._at(level), other._at(level)
         floors, counts = kernels.merged(left.floors, left.counts, right.floors, right.counts)
@@ -142,15 +143,12 @@ class Cells:
         """Number of values."""
         return int(self.counts.sum())
 
-    @cached_property
+    @property
     def values(self) -> "Array":
         """What stands for the values of each cell: they themselves, or the middle of the cell."""
-        import numpy as np
+        from mlops_assets.monitoring.profiles import kernels
 
-        if self.level == 0:
-            return self.floors
-        middle = self.floors.view(np.int64) | (1 << (self.level - 1))
-        return np.where(self.floors == 0, 0.0, middle.view(np.float64))
+        return self.floors if self.level == 0 else kernels.middles(self.floors, self.level)
 
     def below(self, edges: "Array", *, side: Literal["left", "right"] = "left") -> "Array":
         """Return how many values lie below each edge; with ``side="right"``, below or on it."""
@@ -182,7 +180,7 @@ class Cells:
 
         if not self.total:
             return float("nan")
-        return float(np.sqrt((self.counts * (self.values - self.mean) ** 2).sum() / self.total))
+        return float(np.sqrt(self.counts @ (self.values - self.mean) ** 2 / self.total))
 
     @cached_property
     def _cumulative(self) -> "Array":
@@ -218,7 +216,7 @@ def _counted(numbers: "Array", survey: Survey, most: int) -> "tuple[Array, Array
     if survey.zeros == survey.finite:
         return np.zeros(1), np.array([survey.zeros]), 0
     # Which way is taken changes the time that it takes and nothing else.
-    distinct = len(np.unique(numbers[:_SAMPLE]))
+    distinct = len(kernels.counted(numbers[:_SAMPLE], _SAMPLE)[0])
     if len(numbers) <= most and distinct > _SAMPLE // 2:
         return *kernels.runs(_sorted(numbers, survey)), 0
     if distinct < _SAMPLE:

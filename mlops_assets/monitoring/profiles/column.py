@@ -168,7 +168,9 @@ def _of_numbers(values: "pa.Array") -> NumericProfile:
 
     if pa.types.is_timestamp(values.type):
         values = values.cast(pa.timestamp("us")).cast(pa.int64())
-    return of_numbers(values.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False))
+    if values.type != pa.float64():
+        values = values.cast(pa.float64(), safe=False)
+    return of_numbers(values.to_numpy(zero_copy_only=False))
 
 
 def _of_texts(values: "pa.Array") -> CategoricalProfile:

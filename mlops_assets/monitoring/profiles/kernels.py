@@ -69,7 +69,7 @@ def merged(a: "Array", a_counts: "Array", b: "Array", b_counts: "Array") -> "tup
 
 
 @compiled("i8(f8[::1], i8, i8)")
-def level_fitting(values: "Array", level: int, most: int) -> int:
+def level_fitting(values: "Array", level: int, most: int) -> Any:
     """Return the fewest last bits, ``level`` at least, without which a sorted array has no more values."""
     bits = values.view(np.int64)
     low, high = np.int64(level), np.int64(_MANTISSA)
@@ -82,7 +82,7 @@ def level_fitting(values: "Array", level: int, most: int) -> int:
             high = middle
         else:
             low = middle + 1
-    return low  # type: ignore[no-any-return]
+    return low
 
 
 @compiled("Tuple((f8[::1], i8[::1]))(f8[::1], i8[::1], i8)")
@@ -138,20 +138,31 @@ def counted(values: "Array", most: int) -> "tuple[Array, Array, bool]":
     return found[:distinct].copy().view(np.float64), counts[:distinct].copy(), True
 
 
-@compiled(nb.types.Tuple((nb.types.UniTuple(nb.i8, 8), nb.f8, nb.f8))(_values))
+@compiled(nb.types.Tuple((nb.i8,) * 8 + (nb.f8,) * 2)(_values))
 def surveyed(values: "Array") -> tuple[Any, ...]:
-    """Return what has to be known of numbers before they are counted, in one pass without branches.
+    """Return what has to be known of numbers before they are counted, in passes without branches.
 
     Returns:
         How many are NaN, minus infinity, infinity, zero (or subnormal, which counts as zero) and negative;
         the bits of the least and the greatest magnitude of those that are none of these but negative; how
         many are subnormal. Then the least and the greatest finite number, of no use if there is none.
     """
-    missing = below = above = zeros = negative = subnormal = 0
-    lowest, highest = _INFINITY, np.int64(0)
+    none: Any = np.int64(0)
+    missing = below = above = zeros = negative = subnormal = none
+    lowest, highest = _INFINITY, none
     low, high = _MAGNITUDE, -_MAGNITUDE
     bits = values.view(np.int64)
     for i in range(len(bits)):
+        lowest, highest = min(lowest, bits[i] & _MAGNITUDE), max(highest, bits[i] & _MAGNITUDE)
+    # Most columns have no zeros nor gaps, of which less is to be asked.
+    is_plain = lowest >= _NORMAL and highest < _INFINITY
+    for i in range(len(bits) if is_plain else 0):
+        place = bits[i] ^ (_MAGNITUDE & (bits[i] >> 63))
+        low, high = min(low, place), max(high, place)
+        negative += np.int64(bits[i] < 0)
+    if not is_plain:
+        lowest, highest = _INFINITY, none
+    for i in range(0 if is_plain else len(bits)):
         bit = bits[i]
         size = bit & _MAGNITUDE
         # Of "and" there would be a branch.
@@ -164,21 +175,21 @@ def surveyed(values: "Array") -> tuple[Any, ...]:
         subnormal += np.int64(is_zero & (size != 0))
         negative += np.int64(is_normal & (bit < 0))
         lowest = min(lowest, size if size >= _NORMAL else _INFINITY)
-        highest = max(highest, size if is_normal else np.int64(0))
+        highest = max(highest, size if is_normal else none)
         # As whole numbers, bits are in the order of the numbers once those of negative ones are inverted.
         place = bit ^ (_MAGNITUDE & (bit >> 63))
         low = min(low, place if is_finite else _MAGNITUDE)
         high = max(high, place if is_finite else -_MAGNITUDE)
     ends = np.array([low ^ (_MAGNITUDE & (low >> 63)), high ^ (_MAGNITUDE & (high >> 63))]).view(np.float64)
-    found = missing, below, above, zeros, negative, lowest, highest, subnormal
-    return found, ends[0] + 0.0, ends[1] + 0.0  # and no negative zero
+    least, greatest = ends[0] + 0.0, ends[1] + 0.0  # no negative zero
+    return missing, below, above, zeros, negative, lowest, highest, subnormal, least, greatest
 
 
 @compiled(nb.types.Tuple((_floats, _numbers, nb.i8))(_values, nb.i8, nb.i8, nb.i8, nb.i8, nb.i8, nb.i8))
 def tabled(
     values: "Array", zeros: int, negatives: int, lowest: int, highest: int, slots: int, most: int
-) -> "tuple[Array, Array, int]":
-    """Return numbers without the fewest last bits that leave ``most`` of them, sorted, with counts; and the bits.
+) -> "tuple[Array, Array, Any]":
+    """Return numbers without the last bits that are too many, sorted, with counts; and how many these are.
 
     A table has a slot for each number that there can be between the smallest and the greatest magnitude,
     so one pass without comparisons does it. Then it is halved until no more than ``most`` slots are taken.
@@ -282,3 +293,14 @@ def ordered(values: "Array", finite: int, lowest: int, highest: int, slots: int)
         if moves < 0:
             return laid[:0], False
     return laid[:finite], True
+
+
+@compiled("f8[::1](f8[::1], i8)")
+def middles(floors: "Array", level: int) -> "Array":
+    """Return the middle of each cell, of which all values but zero lost their last ``level`` bits."""
+    half = np.int64(1) << (level - 1)
+    found = np.empty(len(floors), np.int64)
+    bits = floors.view(np.int64)
+    for i in range(len(floors)):
+        found[i] = bits[i] | (half if floors[i] != 0.0 else np.int64(0))
+    return found.view(np.float64)

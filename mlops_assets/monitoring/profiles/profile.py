@@ -1,7 +1,8 @@
 """The profile of some rows: that of each column, in one file of deterministic bytes."""
 
-import functools
-from collections.abc import Iterable, Iterator, Mapping
+from collections import deque
+from collections.abc import Iterable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 _FORMAT = 1
+# So many pieces may be read and not profiled yet.
+_AHEAD = 2
 
 
 @dataclass(frozen=True)
@@ -91,11 +94,37 @@ def profile_of(batches: Iterable[Mapping[str, "pa.Array"]], kinds: Mapping[str, 
     return Profile(found)
 
 
-def column_profile(arrays: "Iterator[pa.Array]", kind: ColumnType) -> ColumnProfile:
+def column_profile(arrays: "Iterable[pa.Array]", kind: ColumnType) -> ColumnProfile:
     """Return the profile of one column whose values come in pieces."""
-    profiles = (columns.profiled(values, kind) for values in arrays)
-    first = next(profiles, None)
-    return columns.nothing(kind) if first is None else functools.reduce(columns.merged, profiles, first)
+    found = columns.nothing(kind)
+    for values in arrays:
+        found = columns.merged(found, columns.profiled(values, kind))
+    return found
+
+
+def profile_while_reading(read: "Iterable[tuple[str, ColumnType, Iterable[pa.Array]]]") -> Profile:
+    """Return the profile of columns, of which each piece is profiled while the next one is read.
+
+    Args:
+        read: Name, declared type and values of each column. It and its pieces are iterated over in this
+            thread, and profiled in another.
+    """
+    found: dict[str, ColumnProfile] = {}
+
+    def add(name: str, kind: ColumnType, values: "pa.Array") -> None:
+        found[name] = columns.merged(found[name], columns.profiled(values, kind))
+
+    underway: deque[Future[None]] = deque()
+    with ThreadPoolExecutor(1) as other:
+        for name, kind, arrays in read:
+            found[name] = columns.nothing(kind)
+            for values in arrays:
+                underway.append(other.submit(add, name, kind, values))
+                if len(underway) > _AHEAD:
+                    underway.popleft().result()
+        for each in underway:
+            each.result()
+    return Profile(found)
 
 
 def _written(profile: ColumnProfile) -> dict[str, Any]:
