@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 _LEAST_DEVIATION = 0.001
 _MOST_DISCRETE = 20
 _NONE = 0.0001
+_GREAT, _UNIT_OF_GREAT = 2.0**400, 2.0**700
 # Above this SciPy, and so Evidently, takes the limiting distribution.
 _MOST_EXACT = 10_000
 
@@ -69,8 +70,7 @@ def distances(reference: ColumnProfile, current: ColumnProfile) -> Distances | N
     if not (reference.rows.known and current.rows.known):
         return None
     if isinstance(reference, NumericProfile) and isinstance(current, NumericProfile):
-        # What stands for the values of a cell is worked out once, and not kept.
-        return _of_numbers(*(Cells(side.cells.values, side.cells.counts) for side in (reference, current)))
+        return _of_numbers(reference.cells, current.cells)
     assert not isinstance(reference, NumericProfile)
     assert not isinstance(current, NumericProfile)
     old, new = reference.categories.beside(current.categories)
@@ -78,11 +78,14 @@ def distances(reference: ColumnProfile, current: ColumnProfile) -> Distances | N
     return Distances(*_divergences(p, q), chi_square=chi_square(p, q))
 
 
-def _of_numbers(reference: Cells, current: Cells) -> Distances:
+def _of_numbers(*sides: Cells) -> Distances:
     from mlops_assets.monitoring.profiles import distance_kernels as kernels
 
+    # All but the constant is the same in any unit, and of the greatest numbers the squares overflow.
+    unit = _UNIT_OF_GREAT if max(abs(side.floors[end]) for side in sides for end in (0, -1)) > _GREAT else 1.0
+    reference, current = (Cells(side.values / unit, side.counts) for side in sides)
     furthest, area = kernels.distances(reference.values, reference.counts, current.values, current.counts)
-    norm = max(reference.deviation, _LEAST_DEVIATION)
+    norm = max(reference.deviation, _LEAST_DEVIATION / unit)
     p, q = _binned(reference, current)
     psi, jensen_shannon = _divergences(p, q)
     return Distances(

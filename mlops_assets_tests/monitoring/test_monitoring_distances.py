@@ -160,6 +160,16 @@ def test_the_whole_report_of_evidently_says_the_same_with_gaps_and_infinities() 
         assert found.jensen_shannon.value == pytest.approx(theirs[column].score, rel=CLOSE)
 
 
+def test_distances_are_the_same_in_any_unit() -> None:
+    """Also of numbers of which neither the span nor the square is one."""
+    random = np.random.default_rng(19)
+    old, new = random.normal(size=400), random.normal(0.2, 1, 300)
+    greatest = 2.0**1023 / np.abs([*old, *new]).max()
+    told = [distances(of_numbers(old * unit), of_numbers(new * unit)) for unit in (1.0, greatest)]
+    for (name, one), (_, other) in zip(*map(list, told), strict=True):  # type: ignore[arg-type]
+        assert (other.value, other.p_value) == pytest.approx((one.value, one.p_value), rel=1e-9), name
+
+
 def test_exact_p_values_are_those_of_scipy() -> None:
     from scipy.stats import ks_2samp
 
