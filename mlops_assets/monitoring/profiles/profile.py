@@ -23,7 +23,9 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 _FORMAT = 1
-# So many pieces may be read and not profiled yet.
+# To hand something to a thread takes as long as to profile some ten thousand values.
+_AT_ONCE = 2**17
+# As often there may be so many values that are read and not profiled yet.
 _AHEAD = 2
 
 
@@ -103,25 +105,31 @@ def column_profile(arrays: "Iterable[pa.Array]", kind: ColumnType) -> ColumnProf
 
 
 def profile_while_reading(read: "Iterable[tuple[str, ColumnType, Iterable[pa.Array]]]") -> Profile:
-    """Return the profile of columns, of which each piece is profiled while the next one is read.
+    """Return the profile of columns, of which some pieces are profiled while the next ones are read.
 
     Args:
-        read: Name, declared type and values of each column. It and its pieces are iterated over in this
+        read: Name, declared type and values of each column. It and the pieces are iterated over in this
             thread, and profiled in another.
     """
     found: dict[str, ColumnProfile] = {}
 
-    def add(name: str, kind: ColumnType, values: "pa.Array") -> None:
-        found[name] = columns.merged(found[name], columns.profiled(values, kind))
+    def add(pieces: "list[tuple[str, ColumnType, pa.Array]]") -> None:
+        for name, kind, values in pieces:
+            found[name] = columns.merged(found[name], columns.profiled(values, kind))
 
+    ready: list[tuple[str, ColumnType, pa.Array]] = []
     underway: deque[Future[None]] = deque()
     with ThreadPoolExecutor(1) as other:
         for name, kind, arrays in read:
             found[name] = columns.nothing(kind)
             for values in arrays:
-                underway.append(other.submit(add, name, kind, values))
+                ready.append((name, kind, values))
+                if sum(len(piece) for _, _, piece in ready) >= _AT_ONCE:
+                    underway.append(other.submit(add, ready))
+                    ready = []
                 if len(underway) > _AHEAD:
                     underway.popleft().result()
+        underway.append(other.submit(add, ready))
         for each in underway:
             each.result()
     return Profile(found)
