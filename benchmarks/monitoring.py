@@ -1,6 +1,6 @@
 """What a window's profile and distances cost, beside Evidently's report, SciPy's tests and reading alone.
 
-    python benchmarks/monitoring.py columns [--rows N] [--columns N] [--rounds N] [--without-evidently]
+    python benchmarks/monitoring.py columns [--rows N] [--columns N] [--rounds N] [--without PEER ...]
 
 A window and a reference of the same size lie in Parquet files, eight columns of ten numbers of different
 distributions, one whole numbers and one texts. Each party runs in processes of its own:
@@ -67,14 +67,14 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=100_000)
     parser.add_argument("--columns", type=int, default=100)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--without-evidently", action="store_true")
+    parser.add_argument("--without", nargs="+", choices=["scipy", "evidently"], default=[])
     parser.add_argument("--folder", type=Path)
     parser.add_argument("--party", choices=[*_PARTIES, "writer"])
     asked = parser.parse_args()
     if asked.what == "party":
         print(json.dumps(_measured(asked.party, asked.folder, asked.rows, asked.columns)))
         return
-    parties = [each for each in _PARTIES if each != "evidently" or not asked.without_evidently]
+    parties = [each for each in _PARTIES if each not in asked.without]
     with tempfile.TemporaryDirectory() as scratch:
         _party("writer", Path(scratch), asked)
         found: dict[str, list[dict[str, float]]] = {name: [] for name in parties}

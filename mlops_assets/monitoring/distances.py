@@ -83,7 +83,9 @@ def _of_numbers(*sides: Cells) -> Distances:
 
     # All but the constant is the same in any unit, and of the greatest numbers the squares overflow.
     unit = _UNIT_OF_GREAT if max(abs(side.floors[end]) for side in sides for end in (0, -1)) > _GREAT else 1.0
-    reference, current = (Cells(side.values / unit, side.counts) for side in sides)
+    # Cells of one level lie one upon the other, so that what was made equal is not taken for apart.
+    alike = [side.at_level(max(each.level for each in sides)) for side in sides]
+    reference, current = (Cells(side.values / unit, side.counts) for side in alike)
     furthest, area = kernels.distances(reference.values, reference.counts, current.values, current.counts)
     norm = max(reference.deviation, _LEAST_DEVIATION / unit)
     p, q = _binned(reference, current)

@@ -130,13 +130,22 @@ class Cells:
         if not (len(self.floors) and len(other.floors)):
             return self if len(self.floors) else other
         level = max(self.level, other.level)
-        left, right = self._at(level), other._at(level)
+        left, right = self.at_level(level), other.at_level(level)
         floors, counts = kernels.merged(left.floors, left.counts, right.floors, right.counts)
         return Cells(floors, counts, level, self.most)._fitted()
 
     def at_most(self, most: int) -> "Cells":
         """Return the same in fewer cells, :data:`FEWEST` at least; as if made so at once."""
         return Cells(self.floors, self.counts, self.level, min(most, self.most))._fitted()
+
+    def at_level(self, level: int) -> "Cells":
+        """Return the same with so many bits of the mantissa lost, as many as now at least."""
+        from mlops_assets.monitoring.profiles import kernels
+
+        if level == self.level:
+            return self
+        floors, counts = kernels.coarsened(self.floors, self.counts, level)
+        return Cells(floors, counts, level, self.most)
 
     @cached_property
     def total(self) -> int:
@@ -188,21 +197,13 @@ class Cells:
 
         return np.concatenate([[0], np.cumsum(self.counts)])
 
-    def _at(self, level: int) -> "Cells":
-        from mlops_assets.monitoring.profiles import kernels
-
-        if level == self.level:
-            return self
-        floors, counts = kernels.coarsened(self.floors, self.counts, level)
-        return Cells(floors, counts, level, self.most)
-
     def _fitted(self) -> "Cells":
         """Return the cells at the lowest level at which there are not too many of them."""
         from mlops_assets.monitoring.profiles import kernels
 
         if len(self.floors) <= self.most:
             return self
-        return self._at(kernels.level_fitting(self.floors, self.level, self.most))
+        return self.at_level(kernels.level_fitting(self.floors, self.level, self.most))
 
 
 def _counted(numbers: "Array", survey: Survey, most: int) -> "tuple[Array, Array, int]":
@@ -224,8 +225,9 @@ def _counted(numbers: "Array", survey: Survey, most: int) -> "tuple[Array, Array
         if all_of_them:
             order = np.argsort(found)
             return found[order], counts[order], 0
+    aside = survey.size - survey.finite + survey.zeros
     floors, counts, level = kernels.tabled(
-        numbers, survey.zeros, survey.negative, survey.lowest, survey.highest, _SLOTS, most
+        numbers, aside, survey.zeros, survey.negative, survey.lowest, survey.highest, _SLOTS, most
     )
     return (floors, counts, level) if level >= 0 else (*kernels.runs(_sorted(numbers, survey)), 0)
 

@@ -185,9 +185,16 @@ def surveyed(values: "Array") -> tuple[Any, ...]:
     return missing, below, above, zeros, negative, lowest, highest, subnormal, least, greatest
 
 
-@compiled(nb.types.Tuple((_floats, _numbers, nb.i8))(_values, nb.i8, nb.i8, nb.i8, nb.i8, nb.i8, nb.i8))
+@compiled(nb.types.Tuple((_floats, _numbers, nb.i8))(_values, *(nb.i8,) * 7))
 def tabled(
-    values: "Array", zeros: int, negatives: int, lowest: int, highest: int, slots: int, most: int
+    values: "Array",
+    aside: int,
+    zeros: int,
+    negatives: int,
+    lowest: int,
+    highest: int,
+    slots: int,
+    most: int,
 ) -> "tuple[Array, Array, Any]":
     """Return numbers without the last bits that are too many, sorted, with counts; and how many these are.
 
@@ -198,6 +205,7 @@ def tabled(
 
     Args:
         values: At least one is neither zero nor left out.
+        aside: How many are.
         zeros: Like the rest, as :func:`surveyed` tells.
         negatives: How many are negative.
         lowest: Bits of the least magnitude.
@@ -212,13 +220,16 @@ def tabled(
     # So aligned, pairs of slots are pairs of numbers as often as a table is halved.
     first = (lowest >> level) & ~np.int64(_ALIGNMENT - 1)
     width = ((highest >> level) - first + _ALIGNMENT) & ~np.int64(_ALIGNMENT - 1)
-    # Slots of negative numbers come last, and then one for what is left out.
+    # Slots of negative numbers come last, and then one for what is set aside.
     table = np.zeros(signs * width + 1, np.int32)
-    aside = np.uint64(signs * width)
-    for bit in values.view(np.int64):
-        size = bit & _MAGNITUDE
-        at = np.uint64((size >> level) - first + ((bit >> 63) & width))
-        table[at if _NORMAL <= size < _INFINITY else aside] += 1
+    last = np.uint64(signs * width)
+    bits = values.view(np.int64)
+    for i in range(0 if aside else len(bits)):
+        table[np.uint64(((bits[i] & _MAGNITUDE) >> level) - first + ((bits[i] >> 63) & width))] += 1
+    for i in range(len(bits) if aside else 0):
+        size = bits[i] & _MAGNITUDE
+        at = np.uint64((size >> level) - first + ((bits[i] >> 63) & width))
+        table[at if _NORMAL <= size < _INFINITY else last] += 1
     taken = np.int64(zeros > 0)
     for i in range(signs * width):
         taken += table[i] > 0
