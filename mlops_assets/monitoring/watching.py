@@ -9,7 +9,7 @@ from mlops_assets.monitoring.alarms.baseline import Figures
 from mlops_assets.monitoring.alarms.decision import Movement, movements
 from mlops_assets.monitoring.distances import Distances, distances
 from mlops_assets.monitoring.profiles.column import ColumnProfile, profiled
-from mlops_assets.monitoring.profiles.profile import Profile, column_profile
+from mlops_assets.monitoring.profiles.profile import Profile, profile_while_reading
 from mlops_assets.monitoring.reference import PREDICTION, Reference, kinds_of, predictions
 from mlops_assets.monitoring.windows import Period
 from mlops_assets.prediction_log.served_window import ServedWindow
@@ -49,13 +49,12 @@ def profile_of_window(served: ServedWindow, manifest: Manifest, version: str) ->
         manifest: The version's.
         version: Its number; what others said in the window is not its doing.
     """
-    inputs = {
-        name: column_profile(served.values(name), kind) for name, kind in kinds_of(manifest.inputs).items()
-    }
+    kinds = kinds_of(manifest.inputs)
+    inputs = profile_while_reading((name, kind, served.values(name)) for name, kind in kinds.items())
     said = Profile({})
     for outputs in served.outputs(version):
         said = said.merge(Profile(_said(outputs, manifest)))
-    return Profile({**inputs, **said.columns})
+    return Profile({**inputs.columns, **said.columns})
 
 
 def watch(

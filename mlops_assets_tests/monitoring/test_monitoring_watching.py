@@ -12,6 +12,7 @@ import pyarrow as pa
 import pytest
 
 from mlops_assets.monitoring.distances import distances
+from mlops_assets.monitoring.profiles import profile as profiles
 from mlops_assets.monitoring.profiles.column import CategoricalProfile, NumericProfile, of_numbers
 from mlops_assets.monitoring.profiles.profile import Profile, column_profile
 from mlops_assets.monitoring.reference import CONFIDENCE, PREDICTION, Reference, reference_of
@@ -210,7 +211,8 @@ def test_without_a_baseline_there_are_distances_and_nothing_to_follow(
 
 
 def test_memory_does_not_grow_with_the_rows(log: WrittenLog, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Arrow never holds more than some chunks of one column, however long the window is."""
+    """Arrow never holds more than some chunks, however long the window is."""
+    monkeypatch.setattr(profiles, "_AT_ONCE", 500)
     monkeypatch.setattr(parquet_writer, "ROW_GROUP", 500)
     monkeypatch.setattr(served_window, "_ROWS_AT_ONCE", 500)
     frame = rows(np.random.default_rng(8), 10_000)

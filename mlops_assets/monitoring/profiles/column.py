@@ -160,8 +160,7 @@ def of_numbers(numbers: "np.ndarray[Any, Any]") -> NumericProfile:
     cells = Cells.surveyed(numbers, survey)
     if not survey.finite:
         return NumericProfile(rows, cells, float("nan"), float("nan"))
-    known = numbers if survey.finite == survey.size else numbers[np.isfinite(numbers)]
-    return NumericProfile(rows, cells, float(known.min()), float(known.max()))
+    return NumericProfile(rows, cells, survey.low, survey.high)
 
 
 def _of_numbers(values: "pa.Array") -> NumericProfile:
@@ -169,7 +168,9 @@ def _of_numbers(values: "pa.Array") -> NumericProfile:
 
     if pa.types.is_timestamp(values.type):
         values = values.cast(pa.timestamp("us")).cast(pa.int64())
-    return of_numbers(values.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False))
+    if values.type != pa.float64():
+        values = values.cast(pa.float64(), safe=False)
+    return of_numbers(values.to_numpy(zero_copy_only=False))
 
 
 def _of_texts(values: "pa.Array") -> CategoricalProfile:
