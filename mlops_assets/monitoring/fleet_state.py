@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from mlops_assets.database import Database
 from mlops_assets.monitoring.assessment.history import History, Lasting, Recent
 from mlops_assets.monitoring.assessment.record import Assessment
@@ -17,7 +19,7 @@ if TYPE_CHECKING:
     import sqlalchemy as sa
 
 
-_ASSESSMENTS, _DECISIONS, _HISTORY = "assessed_windows", "retraining_decisions", "window_history"
+_ASSESSMENTS, _DECISIONS, _HISTORY = "assessed_windows", "decisions_to_retrain", "window_history"
 # Of what lasts, the newest so many windows: three years of days.
 _MOST_WINDOWS = 1_000
 _NOTHING = (Recent(), Lasting())
@@ -202,6 +204,7 @@ class FleetState:
                     trigger=decision.trigger,
                     retrain=decision.retrain,
                     reason=decision.reason,
+                    record=msgspec.json.encode(decision.as_record(), enc_hook=str).decode(),
                 )
             )
 
@@ -288,6 +291,7 @@ def _declare(metadata: "sa.MetaData") -> None:
         sa.Column("trigger", sa.String(16)),
         sa.Column("retrain", sa.Boolean, nullable=False),
         sa.Column("reason", sa.Text, nullable=False),
+        sa.Column("record", sa.Text, nullable=False),
     )
     sa.Table(
         "trainings",
