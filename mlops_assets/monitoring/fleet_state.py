@@ -6,7 +6,7 @@ One small database for all models, so that the sensor of a thousand models asks 
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -81,8 +81,8 @@ class FleetState:
                     as_of=assessment.as_of,
                     end=assessment.end,
                     harm=assessment.harm,
-                    served=assessment.served,
                     told=told,
+                    **_at_a_glance(assessment),
                     body=body,
                 )
             )
@@ -253,6 +253,21 @@ class FleetState:
             return {r.model: r.as_of for r in connection.execute(query)}
 
 
+def _at_a_glance(found: Assessment) -> dict[str, Any]:
+    measured, estimated = found.metrics.get(found.metric), found.estimated.get(found.metric)
+    return {
+        "owner": found.owner,
+        "risk": found.risk,
+        "metric": found.metric,
+        "served": found.served,
+        "measured": measured and measured[0],
+        "estimated": estimated and estimated.value,
+        "drifted": len(found.drifted),
+        "alarms": len(found.alarms),
+        "cost": found.cost,
+    }
+
+
 def _declare(metadata: "sa.MetaData") -> None:
     import sqlalchemy as sa
 
@@ -266,7 +281,16 @@ def _declare(metadata: "sa.MetaData") -> None:
         sa.Column("end", sa.DateTime, nullable=False),
         sa.Column("as_of", sa.DateTime, nullable=False),
         sa.Column("harm", sa.Boolean, nullable=False),
+        # At a glance, so that a page of a thousand models reads no bodies.
+        sa.Column("owner", sa.Text, nullable=False),
+        sa.Column("risk", sa.String(16), nullable=False),
+        sa.Column("metric", sa.String(32), nullable=False),
         sa.Column("served", sa.BigInteger, nullable=False),
+        sa.Column("measured", sa.Float),
+        sa.Column("estimated", sa.Float),
+        sa.Column("drifted", sa.Integer, nullable=False),
+        sa.Column("alarms", sa.Integer, nullable=False),
+        sa.Column("cost", sa.Float),
         sa.Column("told", sa.Boolean, nullable=False, index=True),
         sa.Column("body", sa.Text, nullable=False),
         sa.UniqueConstraint("model", "start"),

@@ -102,6 +102,9 @@ class _Look:
         estimated = estimated_harm(estimates, subject) if estimates.told else ""
         assessment = Assessment(
             model=spec.name,
+            owner=spec.owner,
+            risk=spec.risk,
+            metric=spec.evaluation.primary_metric,
             version=subject.version,
             as_of=span.as_of,
             start=span.start,
