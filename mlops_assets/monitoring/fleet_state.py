@@ -4,7 +4,7 @@ One small database for all models, so that the sensor of a thousand models asks 
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -40,6 +40,60 @@ class AssessedWindow:
     end: datetime
     as_of: datetime
     served: int
+
+
+@dataclass(frozen=True)
+class WindowGlance:
+    """A window that was looked at, at a glance.
+
+    Attributes:
+        model: Model name.
+        owner: Who answers for it.
+        risk: Its risk.
+        metric: Its primary metric.
+        start: When the window starts.
+        end: When it ends, exclusive.
+        served: Rows answered.
+        measured: The metric on labels; None if it was not measured.
+        estimated: The metric before labels; None if it was not estimated.
+        drifted: How many columns drifted.
+        alarms: How many alarms there were.
+        harm: Whether the model did harm.
+        cost: Of 1,000 predictions; None if not known.
+    """
+
+    model: str
+    owner: str
+    risk: str
+    metric: str
+    start: datetime
+    end: datetime
+    served: int
+    measured: float | None
+    estimated: float | None
+    drifted: int
+    alarms: int
+    harm: bool
+    cost: float | None
+
+
+@dataclass(frozen=True)
+class FiledDecision:
+    """What was decided about a retraining.
+
+    Attributes:
+        model: Model name.
+        as_of: When.
+        trigger: What called for it; None if nothing did.
+        retrain: Whether it started.
+        reason: Why.
+    """
+
+    model: str
+    as_of: datetime
+    trigger: str | None
+    retrain: bool
+    reason: str
 
 
 class FleetState:
@@ -146,6 +200,26 @@ class FleetState:
                 looked = AssessedWindow(row.start, row.end, row.as_of, row.served)
                 found.setdefault(row.model, {})[row.start] = looked
         return found
+
+    def glances(self, since: datetime, until: datetime) -> list[WindowGlance]:
+        """Return all windows that end between two times, oldest first, without reading what was found."""
+        table = self._database.tables[_ASSESSMENTS]
+        names = [field.name for field in fields(WindowGlance)]
+        query = table.select().with_only_columns(*(table.c[name] for name in names))
+        within = (table.c.end > since) & (table.c.end <= until)
+        with self._database.begin() as connection:
+            found = connection.execute(query.where(within).order_by(table.c.start))
+            return [WindowGlance(*row) for row in found]
+
+    def decisions(self, since: datetime, until: datetime) -> list[FiledDecision]:
+        """Return what was decided about retraining between two times, oldest first."""
+        table = self._database.tables[_DECISIONS]
+        names = [field.name for field in fields(FiledDecision)]
+        query = table.select().with_only_columns(*(table.c[name] for name in names))
+        within = (table.c.as_of > since) & (table.c.as_of <= until)
+        with self._database.begin() as connection:
+            found = connection.execute(query.where(within).order_by(table.c.as_of))
+            return [FiledDecision(*row) for row in found]
 
     def assessments_after(self, cursor: int, limit: int = 500) -> list[tuple[int, Assessment | None]]:
         """Return assessments filed after ``cursor``, oldest first, with their ids; None if unreadable."""
