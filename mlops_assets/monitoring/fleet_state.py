@@ -4,7 +4,7 @@ One small database for all models, so that the sensor of a thousand models asks 
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, fields
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -14,12 +14,14 @@ from mlops_assets.database import Database
 from mlops_assets.monitoring.assessment.history import History, Lasting, Recent
 from mlops_assets.monitoring.assessment.record import Assessment
 from mlops_assets.monitoring.retraining import Decision
+from mlops_assets.monitoring.retraining.gain import Outcome
 
 if TYPE_CHECKING:
     import sqlalchemy as sa
 
 
 _ASSESSMENTS, _DECISIONS, _HISTORY = "assessed_windows", "decisions_to_retrain", "window_history"
+_CANDIDATES, _OUTCOMES = "trained_candidates", "retraining_outcomes"
 # Of what lasts, the newest so many windows: three years of days.
 _MOST_WINDOWS = 1_000
 _NOTHING = (Recent(), Lasting())
@@ -40,6 +42,21 @@ class AssessedWindow:
     end: datetime
     as_of: datetime
     served: int
+
+
+@dataclass(frozen=True)
+class Learned:
+    """What a candidate learned from.
+
+    Attributes:
+        candidate: Digest of its package.
+        rows: How many rows.
+        seconds: Processor time of its training.
+    """
+
+    candidate: str
+    rows: int
+    seconds: float
 
 
 @dataclass(frozen=True)
@@ -317,6 +334,59 @@ class FleetState:
         with self._database.begin() as connection:
             connection.execute(self._database.tables["trainings"].insert().values(model=model, as_of=as_of))
 
+    def record_candidate(self, model: str, candidate: str, rows: int, seconds: float) -> None:
+        """Remember what a candidate learned from, and what its training took.
+
+        Args:
+            model: Model name.
+            candidate: Digest of its package.
+            rows: How many rows it learned from.
+            seconds: Processor time.
+        """
+        values = {"model": model, "rows": rows, "seconds": seconds}
+        self._replace(_CANDIDATES, {"candidate": candidate}, values)
+
+    def candidates(self) -> dict[str, list[Learned]]:
+        """Return by model what its candidates learned from, oldest first."""
+        table = self._database.tables[_CANDIDATES]
+        found: dict[str, list[Learned]] = {}
+        with self._database.begin() as connection:
+            for row in connection.execute(table.select().order_by(table.c.id)):
+                found.setdefault(row.model, []).append(Learned(row.candidate, row.rows, row.seconds))
+        return found
+
+    def record_outcome(self, model: str, candidate: str, against: str, outcome: Outcome) -> None:
+        """Remember what a retraining gained over what served.
+
+        Args:
+            model: Model name.
+            candidate: Digest of the package of the one.
+            against: The other's.
+            outcome: What it gained.
+        """
+        self._replace(
+            _OUTCOMES, {"candidate": candidate, "against": against}, {"model": model, **asdict(outcome)}
+        )
+
+    def outcomes(self) -> dict[str, list[Outcome]]:
+        """Return by model what its retrainings gained, oldest first."""
+        table = self._database.tables[_OUTCOMES]
+        found: dict[str, list[Outcome]] = {}
+        with self._database.begin() as connection:
+            for row in connection.execute(table.select().order_by(table.c.id)):
+                told = Outcome(row.growth, row.excess, row.gain, row.error)
+                found.setdefault(row.model, []).append(told)
+        return found
+
+    def _replace(self, name: str, key: dict[str, Any], values: dict[str, Any]) -> None:
+        table = self._database.tables[name]
+        with self._database.begin() as connection:
+            query = table.delete()
+            for column, value in key.items():
+                query = query.where(table.c[column] == value)
+            connection.execute(query)
+            connection.execute(table.insert().values(**key, **values))
+
     def last_trainings(self) -> dict[str, datetime]:
         """Return the as-of time of each model's newest training."""
         import sqlalchemy as sa
@@ -390,6 +460,25 @@ def _declare(metadata: "sa.MetaData") -> None:
         sa.Column("retrain", sa.Boolean, nullable=False),
         sa.Column("reason", sa.Text, nullable=False),
         sa.Column("record", sa.Text, nullable=False),
+    )
+    sa.Table(
+        _CANDIDATES,
+        metadata,
+        sa.Column("id", number, primary_key=True, autoincrement=True),
+        sa.Column("candidate", sa.String(64), unique=True, nullable=False),
+        sa.Column("model", sa.String(64), nullable=False),
+        sa.Column("rows", sa.BigInteger, nullable=False),
+        sa.Column("seconds", sa.Float, nullable=False),
+    )
+    sa.Table(
+        _OUTCOMES,
+        metadata,
+        sa.Column("id", number, primary_key=True, autoincrement=True),
+        sa.Column("candidate", sa.String(64), nullable=False),
+        sa.Column("against", sa.String(64), nullable=False),
+        sa.Column("model", sa.String(64), nullable=False),
+        *(sa.Column(field.name, sa.Float, nullable=False) for field in fields(Outcome)),
+        sa.UniqueConstraint("candidate", "against"),
     )
     sa.Table(
         "trainings",
