@@ -176,7 +176,8 @@ def _written(components: Components) -> dict[str, Any]:
         "weights": components.weights,
         "range": (components.low, components.high),
         "edges": components.edges.astype("<f8").tobytes(),
-        "polynomials": components.polynomials.astype("<f8").tobytes(),
+        "mass": components.mass.astype("<f8").tobytes(),
+        "shares": components.shares.astype("<f8").tobytes(),
         "categories": components.categories,
         "known": None if components.known is None else sorted(components.known),
     }
@@ -185,15 +186,16 @@ def _written(components: Components) -> dict[str, Any]:
 def _read(fields: dict[str, Any]) -> Components:
     import numpy as np
 
-    edges = np.frombuffer(fields["edges"], "<f8")
     known = fields["known"]
+    shares, edges, mass = (np.frombuffer(fields[name], "<f8") for name in ("shares", "edges", "mass"))
     return Components(
         names=tuple(fields["names"]),
         weights=tuple(fields["weights"]),
         low=fields["range"][0],
         high=fields["range"][1],
+        shares=shares,
         edges=edges,
-        polynomials=np.frombuffer(fields["polynomials"], "<f8").reshape(-1, len(edges) + 1),
+        mass=mass,
         categories=tuple(fields["categories"]),
         known=None if known is None else frozenset(known),
     )

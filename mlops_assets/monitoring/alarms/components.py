@@ -1,16 +1,21 @@
 """What of a column's distribution is followed from window to window: a few figures, each with a meaning.
 
-Numbers are put into classes of equal mass of a stable history, and each class has a normal score. Means of
-orthonormal polynomials of the score tell location, spread, skewness and tails apart (the components of
-Neyman's smooth test; Rayner, Thas and Best, "Smooth Tests of Goodness of Fit", 2009). By ranks and not by
-values, so that neither outliers nor heavy tails matter. Shares (of a category, of missing values) are taken
-by the arcsine of their root, whose variance does not depend on the share (Anscombe, 1948). So every figure
-has, by chance alone, a variance of one over the rows.
+Numbers are put into classes of a stable history, and each class has a normal score. By ranks and not by values,
+so that neither outliers nor heavy tails matter. Of the scores of a window the L-moments are taken: location,
+spread, skewness and tails (Hosking, "L-moments: analysis and estimation of distributions using linear
+combinations of order statistics", 1990). A window that is merely located elsewhere has the spread it had, and
+one that is spread wider the skewness and tails, so that what varies naturally in one respect does not in others.
+
+Shares (of a category, of missing values) are taken by the arcsine of their root, whose variance does not
+depend on the share (Anscombe, "The transformation of Poisson, binomial and negative-binomial data", 1948),
+less what its expectation differs from that of many rows. So every figure has, by chance alone, a variance of
+one over the rows, or less where there are hardly any cases to count.
 """
 
 import heapq
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any
 
 from mlops_assets.monitoring.profiles.column import (
@@ -25,34 +30,42 @@ if TYPE_CHECKING:
     Array = np.ndarray[Any, Any]
 
 FEWEST_ROWS = 30
-_CLASSES = 32
+# Classes are a fifth of a standard deviation wide, out to where a four-hundredth of the rows are left.
+_OUTERMOST, _CLASS_WIDTH = 2.8, 0.2
 _CATEGORIES = 12
 MISSING, OUT_OF_RANGE, NEW = "missing", "out of range", "new values"
 _MOMENTS = {"location": 0.45, "spread": 0.2, "skewness": 0.1, "tails": 0.05}
 _RARE = {MISSING: 0.1, OUT_OF_RANGE: 0.1, NEW: 0.1}
+# Of so many expected cases and more, the arcsine is as good as unbiased.
+_MANY_CASES = 60
+_ADDED = 0.375
+# Coefficients of the integrals of shifted Legendre polynomials, from the first power of a share on.
+_SHIFTED_LEGENDRE = ((-1, 0, 0, 0), (1, -1, 0, 0), (-1, 3, -2, 0), (1, -6, 10, -5))
 
 
 @dataclass(frozen=True, eq=False)
 class Components:
-    """The figures of one column.
+    """The figures of one column: moments of numbers, then shares.
 
     Attributes:
         names: What each figure tells; of a category, ``= text``.
         weights: How much of the column's attention each gets; they sum to 1.
+        shares: What the history's shares were, in the order of their figures; float64.
         low: Least number of the history; NaN for texts.
         high: Greatest.
         edges: Upper edges of the classes but the last; float64, shape (classes - 1,).
-        polynomials: Value of each moment in each class; float64, shape (moments, classes).
+        mass: Share of the history in each class; float64, shape (classes,).
         categories: Texts that are followed.
         known: All texts of the history, to know new ones by; None if they are too many.
     """
 
     names: tuple[str, ...]
     weights: tuple[float, ...]
+    shares: "Array"
     low: float
     high: float
     edges: "Array"
-    polynomials: "Array"
+    mass: "Array"
     categories: tuple[str, ...] = ()
     known: frozenset[str] | None = None
 
@@ -77,21 +90,26 @@ class Components:
 
         known, every = profile.rows.known, profile.rows.all
         if isinstance(profile, NumericProfile):
-            moments, outside = self._moments(profile), self._outside(profile)
-            found = [*moments, share(outside, known)]
+            moments, counts = self._moments(profile), [self._outside(profile)]
         else:
-            counts = self._counts(profile)
-            found = [share(count, known) for count in counts]
-        found.append(share(every - known, every))
-        rows = np.array([known] * (len(found) - 1) + [every])
-        return np.where(rows >= FEWEST_ROWS, found, np.nan), rows
+            moments, counts = np.empty(0), self._counts(profile)
+        counts.append(every - known)
+        rows = np.full(len(self.names), known)
+        rows[-1] = every
+        shares = arcsines(np.array(counts), rows[len(moments) :], self.shares)
+        return np.where(rows >= FEWEST_ROWS, np.concatenate([moments, shares]), np.nan), rows
 
-    def _moments(self, profile: NumericProfile) -> list[float]:
+    @cached_property
+    def _l_moments(self) -> "_LMoments":
+        return _LMoments.of(self.mass)
+
+    def _moments(self, profile: NumericProfile) -> "Array":
         import numpy as np
 
+        if profile.rows.known < FEWEST_ROWS or not len(self.edges):
+            return np.full(min(len(_MOMENTS), len(self.edges)), np.nan)
         below = profile.cells.below(self.edges, side="right")
-        counts = np.diff(below, prepend=0, append=profile.cells.total)
-        return list(self.polynomials @ counts / max(profile.rows.known, 1))
+        return self._l_moments.figures(below, profile.rows.known)
 
     def _outside(self, profile: NumericProfile) -> int:
         import numpy as np
@@ -112,40 +130,112 @@ class Components:
         return counts
 
 
-def share(count: int, rows: int) -> float:
-    """Return a share as twice the arcsine of its root, whose variance by chance is one over the rows."""
-    import math
+@dataclass(frozen=True, eq=False)
+class _LMoments:
+    """L-moments of normal scores: those of the history are 0, and by chance they vary by one over the rows.
 
-    return 2 * math.asin(math.sqrt((count + 0.375) / (rows + 0.75)))
+    Attributes:
+        steps: By how much the score of each class exceeds that of the one before; shape (classes - 1,).
+        usual: What the history's are before that; shape (moments,).
+        deviations: By how much these vary by chance, of a single row; shape (moments,).
+    """
+
+    steps: "Array"
+    usual: "Array"
+    deviations: "Array"
+
+    @classmethod
+    def of(cls, mass: "Array") -> "_LMoments":
+        """Return those of a history with such shares of the classes; so few classes, so few moments."""
+        import numpy as np
+        from scipy.special import ndtri
+
+        if len(mass) < 2:
+            return cls(np.empty(0), np.empty(0), np.empty(0))
+        below = np.cumsum(mass)
+        steps = np.diff(ndtri(np.clip(below - mass / 2, 1e-9, 1 - 1e-9)))
+        below = below[:-1]
+        powers = below ** np.arange(5)[:, None]
+        sums = np.array(_SHIFTED_LEGENDRE) @ (powers[1:] @ steps)
+        # What a row adds to each, by its class: their derivative by the shares of rows below the steps.
+        slopes = (np.array(_SHIFTED_LEGENDRE) * [1, 2, 3, 4]) @ powers[:-1]
+        added = (slopes * steps) @ ((np.arange(len(mass)) <= np.arange(len(steps))[:, None]) - below[:, None])
+        added[2:] = (added[2:] - np.outer(sums[2:] / sums[1], added[1])) / sums[1]
+        told = min(len(_MOMENTS), len(steps))
+        return cls(steps, _ratios(sums)[:told], np.sqrt(added**2 @ mass)[:told])
+
+    def figures(self, below: "Array", rows: int) -> "Array":
+        """Return the figures of so many rows.
+
+        Args:
+            below: How many of them lie below each step; shape (classes - 1,).
+            rows: At least 4.
+        """
+        import numpy as np
+
+        # Powers of a share, without bias.
+        factors = [(below - drawn) / (rows - drawn) for drawn in range(4)]
+        sums = np.array(_SHIFTED_LEGENDRE) @ (np.cumprod(factors, axis=0) @ self.steps)
+        return (_ratios(sums)[: len(self.usual)] - self.usual) / self.deviations
+
+
+def _ratios(sums: "Array") -> "Array":
+    """Return the first L-moment but for a constant, the second, and the others over the second."""
+    import numpy as np
+
+    return np.concatenate([sums[:2], sums[2:] / sums[1] if sums[1] > 0 else (0.0, 0.0)])
+
+
+def arcsines(counts: "Array", rows: "Array", usual: "Array") -> "Array":
+    """Return how far shares are from usual ones, on a scale on which chance varies them by one over the rows.
+
+    Args:
+        counts: Numbers of cases; shape (shares,).
+        rows: Of so many; shape (shares,).
+        usual: Shares that are 0 on the scale; shape (shares,).
+    """
+    import numpy as np
+
+    found = 2 * np.arcsin(np.sqrt((counts + _ADDED) / (rows + 2 * _ADDED)))
+    cases = np.arange(_MANY_CASES + 1)
+    too_much = np.interp(usual * rows, cases, _bias(), right=0.0)
+    biased: Array = 2 * np.arcsin(np.sqrt(usual)) + 2 * too_much / np.sqrt(np.maximum(rows, 1))
+    return found - biased
+
+
+@cache
+def _bias() -> "Array":
+    """Return what the root of a few cases is too great in the mean, where 0, 1, ... of them are expected."""
+    import numpy as np
+    from scipy.special import gammaln, xlogy
+
+    expected, seen = np.arange(_MANY_CASES + 1)[:, None], np.arange(4 * _MANY_CASES)
+    probable = np.exp(xlogy(seen, expected) - expected - gammaln(seen + 1))
+    found: Array = probable @ np.sqrt(seen + _ADDED) - np.sqrt(expected[:, 0])
+    return found
 
 
 def _of_numbers(history: NumericProfile) -> Components:
     import numpy as np
-    from scipy.special import ndtri
+    from scipy.special import ndtr
 
-    cells = history.cells
-    edges = np.unique(cells.quantiles(np.arange(1, _CLASSES) / _CLASSES)) if cells.total else np.empty(0)
-    edges = edges[edges < history.high] if cells.total else edges
-    mass = np.diff(cells.below(edges, side="right"), prepend=0, append=cells.total) / max(cells.total, 1)
-    scores = ndtri(np.clip(np.cumsum(mass) - mass / 2, 1e-9, 1 - 1e-9))
-    polynomials = _orthonormal(scores, mass, len(_MOMENTS))
-    weights = dict(list(_MOMENTS.items())[: len(polynomials)]) | {
+    cells, total = history.cells, history.cells.total
+    classes = round(2 * _OUTERMOST / _CLASS_WIDTH) + 1
+    edges = np.unique(cells.quantiles(ndtr(np.linspace(-_OUTERMOST, _OUTERMOST, classes)))) if total else []
+    edges = np.array([edge for edge in edges if edge < history.high])
+    mass = np.diff(cells.below(edges, side="right"), prepend=0, append=total) / max(total, 1)
+    weights = dict(list(_MOMENTS.items())[: len(edges)]) | {
         name: _RARE[name] for name in (OUT_OF_RANGE, MISSING)
     }
-    return Components(tuple(weights), _normed(weights), history.low, history.high, edges, polynomials)
-
-
-def _orthonormal(scores: "Array", mass: "Array", most: int) -> "Array":
-    """Return polynomials of degree 1 and up: of mean 0, variance 1 and uncorrelated in the history."""
-    import numpy as np
-
-    degrees = min(most, len(scores) - 1)
-    powers = scores[:, None] ** np.arange(degrees + 1)
-    root = np.sqrt(mass)[:, None]
-    orthogonal, triangular = np.linalg.qr(powers * root)
-    signs = np.sign(np.diag(triangular))
-    found: Array = (orthogonal * signs / root).T[1:]
-    return found
+    return Components(
+        names=tuple(weights),
+        weights=_normed(weights),
+        shares=np.array([0.0, history.rows.missing_share]),
+        low=history.low,
+        high=history.high,
+        edges=edges,
+        mass=mass,
+    )
 
 
 def _of_texts(history: CategoricalProfile) -> Components:
@@ -154,21 +244,22 @@ def _of_texts(history: CategoricalProfile) -> Components:
     categories = history.categories
     common = heapq.nlargest(_CATEGORIES + 1, categories.counts.items(), key=lambda each: (each[1], each[0]))
     # The share of the last one is told by all others.
-    followed = [text for text, _ in common][: max(min(_CATEGORIES, len(categories.counts) - 1), 0)]
-    weights: Mapping[str, float] = {f"= {text}": 0.8 / len(followed) for text in followed}
+    followed = common[: max(min(_CATEGORIES, len(categories.counts) - 1), 0)]
+    weights: Mapping[str, float] = {f"= {text}": 0.8 / len(followed) for text, _ in followed}
+    shares = [count / categories.total for _, count in followed]
     if not categories.folded:
-        weights = {**weights, NEW: _RARE[NEW]}
+        weights, shares = {**weights, NEW: _RARE[NEW]}, [*shares, 0.0]
     weights = {**weights, MISSING: _RARE[MISSING]}
-    none = np.empty(0)
     return Components(
-        tuple(weights),
-        _normed(weights),
-        float("nan"),
-        float("nan"),
-        none,
-        np.empty((0, 1)),
-        tuple(followed),
-        None if categories.folded else frozenset(categories.counts),
+        names=tuple(weights),
+        weights=_normed(weights),
+        shares=np.array([*shares, history.rows.missing_share]),
+        low=float("nan"),
+        high=float("nan"),
+        edges=np.empty(0),
+        mass=np.ones(1),
+        categories=tuple(text for text, _ in followed),
+        known=None if categories.folded else frozenset(categories.counts),
     )
 
 

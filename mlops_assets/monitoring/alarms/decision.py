@@ -18,7 +18,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from mlops_assets.monitoring.alarms.baseline import Baseline, Figures
-from mlops_assets.monitoring.alarms.natural_variation import LONGEST
+from mlops_assets.monitoring.alarms.natural_variation import Windows
 from mlops_assets.monitoring.windows import LENGTH, Period
 
 if TYPE_CHECKING:
@@ -30,11 +30,13 @@ QUARTER = timedelta(days=365.25 / 4)
 # How many windows are looked at together, and how much attention each such look gets: what is sudden shows in
 # one, what is slow in many. Whole days and weeks keep their pattern out.
 _SPANS: dict[Period, dict[int, float]] = {
-    "hour": {1: 0.4, 24: 0.35, 168: 0.25},
-    "day": {1: 0.4, 7: 0.35, 28: 0.25},
-    "week": {1: 0.4, 4: 0.35, 13: 0.25},
-    "month": {1: 0.5, 3: 0.3, 12: 0.2},
+    "hour": {1: 0.2, 24: 0.3, 168: 0.3},
+    "day": {1: 0.2, 7: 0.3, 28: 0.3},
+    "week": {1: 0.2, 4: 0.3, 13: 0.3},
+    "month": {1: 0.2, 3: 0.3, 12: 0.3},
 }
+_SUDDEN = 0.2
+_BEFORE: dict[Period, int] = {"hour": 24, "day": 7, "week": 4, "month": 3}
 # What is said of a figure that does not count: it speaks neither for nor against.
 _NEUTRAL = 0.5
 
@@ -133,25 +135,35 @@ def _looks(
     import numpy as np
 
     length = max(round(LENGTH[period] / LENGTH[baseline.period]), 1)
+    variation = baseline.natural_variation
     found = []
     for windows, attention in _SPANS[period].items():
-        span = windows * length
-        if windows > 1 and (windows > len(recent) or span * LONGEST > len(baseline.history)):
+        if windows > len(recent):
             continue
         together = recent[-windows:]
-        rows = np.stack([np.where(np.isnan(each.means), 0, each.rows) for each in together])
-        all_rows = rows.sum(axis=0)
-        sums = (np.stack([np.nan_to_num(each.means) for each in together]) * rows).sum(axis=0)
-        means = np.where(all_rows > 0, sums / np.maximum(all_rows, 1), np.nan)
-        starts = [each.start + step * LENGTH[baseline.period] for each in together for step in range(length)]
-        phases = baseline.phases_of(starts)
-        variation = baseline.natural_variation
-        p_values = variation.p_values(means, 1 / np.maximum(all_rows, 1), span, phases)
-        effects = np.nan_to_num(means - variation.expected[:, phases].mean(axis=1))
-        counts = np.abs(effects) >= least_effect
-        p_values = np.where(counts, p_values, np.maximum(p_values, _NEUTRAL))
+        seen = _windows(baseline, together, length)
+        p_values, effects = variation.p_values(seen, variation.together(seen))
         found.append(_Look(windows, together[0].start, attention, p_values, effects))
+    before = _BEFORE[period]
+    if len(recent) > 1:
+        seen = _windows(baseline, recent[-1 - before :], length)
+        p_values, effects = variation.p_values(seen, variation.sudden(seen))
+        found.append(_Look(1, recent[-1].start, _SUDDEN, p_values, effects))
+    for look in found:
+        big = np.abs(look.effects) >= least_effect
+        look.p_values[~big] = np.maximum(look.p_values[~big], _NEUTRAL)
     return found
+
+
+def _windows(baseline: Baseline, figures: Sequence[Figures], length: int) -> Windows:
+    import numpy as np
+
+    means = np.column_stack([each.means for each in figures])
+    rows = np.column_stack([each.rows for each in figures])
+    noise = np.where(np.isnan(means), np.inf, 1 / np.maximum(rows, 1))
+    step = LENGTH[baseline.period]
+    starts = [each.start + number * step for each in figures for number in range(length)]
+    return Windows(means, noise, baseline.phases_of(starts))
 
 
 def _discoveries(p_values: "Array", alpha: float) -> "Array":

@@ -1,19 +1,20 @@
 """How much figures of a window differ from window to window while nothing is wrong.
 
 A window's mean differs from the long-run mean by chance, since it has finitely many rows, and because windows
-differ: weekdays, weather, campaigns. The first is known. The second is estimated from the windows of a stable
-history, as a weekly or daily pattern and what is left of each window, which resembles that of the window
-before: a first-order autoregression.
+differ: weekdays, weather, campaigns. The first is known. The second is told by the windows of a stable history,
+as a weekly or daily pattern and what is left of each window, of which some lasts.
 
-Histories are short, so no figure is judged by its own estimates alone. Variances are moderated across all
-figures of a model (Smyth, "Linear models and empirical Bayes methods", 2004), autocorrelations likewise, and
-these are taken at the upper end of what is likely, as an autocorrelation that is taken too low makes a long
-calm stretch look like a shift. Means of several windows vary less than those of one, by as much as the
-autocorrelation lets them (Priestley, "Spectral Analysis and Time Series", 1981, section 5.3.2).
+Histories are short: what a figure's own windows leave open, those of the model's other figures help to tell
+(:mod:`mlops_assets.monitoring.alarms.empirical_bayes`). Nothing is decided that stays doubtful. A figure's
+p-value is the mean over all models of natural variation, each as probable as the history makes it, so that a
+history which may hide a slow swing makes long calm stretches tell less.
 """
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+from mlops_assets.monitoring.alarms.empirical_bayes import posterior
+from mlops_assets.monitoring.alarms.variation_models import Models
 
 if TYPE_CHECKING:
     import numpy as np
@@ -21,14 +22,34 @@ if TYPE_CHECKING:
     Array = np.ndarray[Any, Any]
 
 FEWEST_WINDOWS = 8
-# A span is judged well by a history of so many times its length.
-LONGEST = 8
 # A pattern needs so many cycles to be told from chance.
 _FEWEST_CYCLES = 4
-_MOST_CORRELATED = 0.98
-# Below so many independent windows' worth of history hardly anything can be told from it.
-_TELLING = 3.0
-_MANY = 1e6
+# Student's t with so many degrees of freedom: how far single windows may lie off.
+_TAILS = (8.0, 5.0, 3.5)
+_NEGLIGIBLE = 1e-9
+_UNKNOWN = 1e9
+# A figure that varies less than that by chance alone, as a share of hardly any cases does, tells nothing.
+_SURELY_LESS = 0.999
+
+
+@dataclass(frozen=True)
+class Windows:
+    """Some successive windows.
+
+    Attributes:
+        means: The figures; shape (figures, windows), NaN where there were too few rows.
+        noise: Their variance by chance; of the same shape.
+        phases: The phase of each window of the history's length that they consist of; shape (windows * length,).
+    """
+
+    means: "Array"
+    noise: "Array"
+    phases: "Array"
+
+    @property
+    def length(self) -> int:
+        """Of how many windows of the history's length each consists."""
+        return len(self.phases) // self.means.shape[1]
 
 
 @dataclass(frozen=True)
@@ -37,72 +58,103 @@ class NaturalVariation:
 
     Attributes:
         expected: Mean of each figure by phase; shape (figures, phases).
-        known_to: Variance of that mean but for chance, as a share of ``variance``; shape (figures,).
-        chance: Variance of that mean by chance; shape (figures,).
-        variance: Variance between windows beyond chance; shape (figures,).
-        correlation: Its autocorrelation from window to window, at the upper end; shape (figures,).
-        freedom: Degrees of freedom of the variance; shape (figures,).
-        own_freedom: Of these, those that are the figure's own; shape (figures,).
-        noise: Mean variance by chance of the history's windows; shape (figures,).
-        windows: How many windows there are of each; shape (figures,).
+        known: Whether there were enough windows to tell; shape (figures,).
+        scale: Mean variance by chance of the history's windows; shape (figures,).
+        models: Models of what there is beyond chance, in units of ``scale``.
+        probable: How probable each is; shape (figures, models).
+        of_mean: Variance of the mean over all phases; shape (figures, models).
+        of_pattern: Variance of each phase about that; shape (figures, phases).
+        tails: How probable heavy tails are, by their weight; shape (figures, tails).
     """
 
     expected: "Array"
-    known_to: "Array"
-    chance: "Array"
-    variance: "Array"
-    correlation: "Array"
-    freedom: "Array"
-    own_freedom: "Array"
-    noise: "Array"
-    windows: "Array"
+    known: "Array"
+    scale: "Array"
+    models: Models
+    probable: "Array"
+    of_mean: "Array"
+    of_pattern: "Array"
+    tails: "Array"
 
-    def p_values(self, figures: "Array", noise: "Array", span: int, phases: "Array") -> "Array":
-        """Return for each figure how probable it is that one differs as much while nothing is wrong.
+    def together(self, windows: Windows) -> "Array":
+        """Return weights by which windows are averaged most precisely; shape (figures, windows)."""
+        return _precise(self._covariances(1, windows.length)[:, 0], windows.noise)
+
+    def sudden(self, windows: Windows) -> "Array":
+        """Return weights that tell the last window from what those before it had it expected to be.
+
+        The best linear prediction (Goldberger, "Best linear unbiased prediction in the generalized linear
+        regression model", 1962); where windows do not resemble each other, of the last one alone.
+        """
+        import numpy as np
+
+        count = windows.means.shape[1]
+        covariances = self._covariances(count, windows.length)
+        noise = np.minimum(windows.noise, _UNKNOWN * self.scale[:, None])
+        apart = np.abs(np.subtract.outer(np.arange(count - 1), np.arange(count - 1)))
+        among = covariances[:, apart] + noise[:, :-1, None] * np.eye(count - 1)
+        of_last = np.linalg.solve(among, covariances[:, :0:-1, None])[:, :, 0]
+        there = np.isfinite(windows.noise[:, -1:])
+        return np.concatenate([-of_last * there, there], axis=1)
+
+    def p_values(self, windows: Windows, weights: "Array") -> "tuple[Array, Array]":
+        """Return how probable weighted sums of windows are while nothing is wrong, and how far they are off.
 
         Args:
-            figures: Means over a span of windows; shape (figures,). NaN where there were too few rows.
-            noise: Their variance by chance alone; shape (figures,).
-            span: How many windows of the history's length the span has.
-            phases: The phase of each of these windows; shape (windows,).
+            windows: The windows.
+            weights: Shape (figures, windows).
 
         Returns:
-            Two-sided p-values; 1 for NaN.
+            Two-sided p-values, 1 of what is not known, and differences, 0 of it; shape (figures,) both.
+        """
+        import numpy as np
+        from scipy.special import ndtr
+
+        there = np.isfinite(windows.noise)
+        usual = self.expected[:, windows.phases].reshape(*windows.means.shape, -1).mean(axis=2)
+        effects = (weights * np.where(there, windows.means - usual, 0)).sum(axis=1)
+        chance = (weights**2 * np.where(there, windows.noise, 0)).sum(axis=1)
+        each = np.repeat(weights / windows.length, windows.length, axis=1)
+        of_phase = each @ np.eye(self.expected.shape[1])[windows.phases]
+        whole = of_phase.sum(axis=1, keepdims=True)
+        chance += ((of_phase - whole / of_phase.shape[1]) ** 2 * self.of_pattern).sum(axis=1)
+        variances = self.models.variances(each) * self.scale[:, None] + whole**2 * self.of_mean
+        apart = np.abs(effects)[:, None] / np.sqrt(variances + np.maximum(chance, 1e-300)[:, None])
+        found = 2 * (self.probable * ndtr(-apart)).sum(axis=1) + self._by_jumps(effects, weights, windows)
+        known = self.known & (there & (weights != 0)).any(axis=1)
+        return np.where(known, np.minimum(found, 1.0), 1.0), np.where(known, effects, 0.0)
+
+    def _by_jumps(self, effects: "Array", weights: "Array", windows: Windows) -> "Array":
+        """Return how probable it is that a single window, or one among several, is far off by itself.
+
+        A sum of heavy-tailed terms is great since one of them is (Embrechts, Klüppelberg and Mikosch,
+        "Modelling extremal events", 1997).
         """
         import numpy as np
         from scipy.special import stdtr
 
-        natural = self.variance * (variance_of_mean(self.correlation, span) + self.known_to)
-        total = natural + noise + self.chance
-        # Of a long span there are few in the history, and what figures share does not make them more.
-        own = np.maximum(np.minimum(self.own_freedom, 1.5 * self.windows / span), 1)
-        shared = (self.freedom - self.own_freedom) * np.minimum(self.windows / (LONGEST * span), 1)
-        freedom = own + shared
-        telling = np.clip((1 / self.known_to - 1) / (_TELLING - 1), 0, 1) ** 2
-        freedom = 1 + (freedom - 1) * telling
-        estimated = (variance_of_mean(self.correlation, span) + self.known_to) * (self.variance + self.noise)
-        with np.errstate(invalid="ignore", divide="ignore"):
-            # Only what is estimated is uncertain: the more of the variance is mere chance, the surer it is
-            # (Satterthwaite, "An approximate distribution of estimates of variance components", 1946).
-            surer = np.minimum(freedom * np.maximum((total / estimated) ** 2, 1), _MANY)
-            apart = np.abs(figures - self.expected[:, phases].mean(axis=1)) / np.sqrt(total)
-        found = 2 * stdtr(surer, -apart)
-        return np.where(np.isnan(found), 1.0, np.minimum(found, 1.0))
+        squares = np.maximum((weights**2).sum(axis=1), 1e-300)
+        terms = np.abs(weights).sum(axis=1) ** 2 / squares
+        noise = (weights**2 * np.where(np.isfinite(windows.noise), windows.noise, 0)).sum(axis=1) / squares
+        deviation = np.sqrt(self._covariances(1, windows.length)[:, 0] + np.maximum(noise, 1e-300))
+        jump = np.abs(effects) * np.sqrt(terms / squares) / deviation
+        degrees = np.array(_TAILS)
+        far = stdtr(degrees, -jump[:, None] * np.sqrt(degrees / (degrees - 2)))
+        found: Array = 2 * terms * (self.tails * far).sum(axis=1)
+        return found
 
+    def _covariances(self, windows: int, length: int) -> "Array":
+        """Return how alike windows of such a length are that lie 0, 1, ... apart; shape (figures, windows)."""
+        import numpy as np
 
-def variance_of_mean(correlation: "Array", span: int) -> "Array":
-    """Return the variance of the mean of so many windows, as a share of that of one.
-
-    Args:
-        correlation: Autocorrelation from window to window; shape (figures,).
-        span: Number of windows.
-    """
-    import numpy as np
-
-    lags = np.arange(1, span)
-    weights = (1 - lags / span)[:, None] * correlation[None, :] ** lags[:, None]
-    shares: Array = (1 + 2 * weights.sum(axis=0)) / span
-    return shares
+        single = self.probable @ self.models.covariances(windows * length) * self.scale[:, None]
+        if length == 1:
+            return single
+        both = np.concatenate([single[:, :0:-1], single], axis=1)
+        pairs = np.convolve(np.ones(length), np.ones(length)) / length**2
+        first = windows * length - length  # lag of 1 - length
+        starts = first + length * np.arange(windows)
+        return np.stack([both[:, at : at + len(pairs)] @ pairs for at in starts], axis=1)
 
 
 def estimate(figures: "Array", rows: "Array", phases: "Array") -> NaturalVariation:
@@ -118,124 +170,144 @@ def estimate(figures: "Array", rows: "Array", phases: "Array") -> NaturalVariati
         ValueError: There are fewer than :data:`FEWEST_WINDOWS` windows.
     """
     import numpy as np
+    from scipy.special import chdtri
 
-    if figures.shape[1] < FEWEST_WINDOWS:
-        raise ValueError(f"{figures.shape[1]} windows; a history needs {FEWEST_WINDOWS}")
+    windows = figures.shape[1]
+    if windows < FEWEST_WINDOWS:
+        raise ValueError(f"{windows} windows; a history needs {FEWEST_WINDOWS}")
     there = np.isfinite(figures)
-    windows = np.maximum(there.sum(axis=1), 1)
-    noise = np.where(there, 1 / np.maximum(rows, 1), 0).sum(axis=1) / windows
-    noise = np.where(noise > 0, noise, 1.0)
-    expected, pattern_share = _expected(figures, there, phases)
-    residual = np.where(there, figures - expected[:, phases], 0.0)
-    used = 1 + pattern_share * (expected.shape[1] - 1)  # means that were fitted
-    spread = (residual**2).sum(axis=1) / np.maximum(windows - used, 1)
-    following = (residual[:, 1:] * residual[:, :-1]).sum(axis=1) / windows
-    correlation = _moderated_correlation(spread, following, noise, windows)
-    natural_share = np.clip(1 - noise / np.maximum(spread, 1e-300), 0, 1)
-    worth = np.maximum(windows * (1 - correlation) / (1 + correlation), 1.0)
-    seen = np.clip(correlation * natural_share, 0, _MOST_CORRELATED)
-    own = np.maximum(windows * (1 - seen**2) / (1 + seen**2) - used, 1.0)
-    ratio, freedom = _moderated_ratio(spread / noise, own)
+    noise = np.where(there, 1 / np.maximum(rows, 1), np.inf)
+    pattern, believed = _pattern(figures, phases)
+    values = np.where(there, figures - pattern[:, phases], 0.0)
+    attention = _attention(noise)
+    power, scale = _periodograms(values, noise, attention)
+    counted = _frequencies(windows, pattern.shape[1] if believed.any() else 1)
+    strength = power @ counted / counted.sum()
+    models = Models.up_to(windows, float(strength.max(initial=1.0)))
+    usual = models.periodograms(attention)
+    freedom = 2 * counted.sum()
+    telling = strength >= chdtri(freedom, _SURELY_LESS) / freedom
+    probable = posterior(-np.log(usual) @ counted - (power * counted) @ (1 / usual).T, telling)
+    matters = probable.max(axis=0) > _NEGLIGIBLE
+    models, probable = models.only(matters), probable[:, matters]
+    alike = probable @ models.covariances(2) * scale[:, None]
+    weights = _precise(alike[:, 0], noise)
+    mean = (weights * values).sum(axis=1)
+    by_chance = (weights**2 * np.where(there, noise, 0)).sum(axis=1)
+    of_window = alike[:, :1] + np.where(there, noise, 0)
+    of_phase = np.eye(pattern.shape[1])[phases]
+    times = np.maximum(there @ of_phase, 1)
+    off = np.where(there, values - mean[:, None], 0) / np.sqrt(of_window)
+    fit = _fit_of_tails(off, there, alike[:, 1] / (alike[:, 0] + scale))
     return NaturalVariation(
-        expected=expected,
-        known_to=np.minimum(used / worth, 1.0),
-        chance=noise * used / windows,
-        # The mean was fitted to the same windows, which makes them look closer to it than they are.
-        variance=(ratio - 1) * noise / (1 - 1 / np.maximum(worth, 1.5)),
-        correlation=correlation,
-        freedom=freedom,
-        own_freedom=own,
-        noise=noise,
-        windows=windows,
+        expected=mean[:, None] + pattern,
+        known=there.sum(axis=1) >= FEWEST_WINDOWS,
+        scale=scale,
+        models=models,
+        probable=probable,
+        of_mean=by_chance[:, None] + models.variances(weights) * scale[:, None],
+        of_pattern=believed[:, None] * ((there * of_window) @ of_phase) / times**2,
+        tails=posterior(fit * telling[:, None], telling)[:, 1:],
     )
 
 
-def _expected(figures: "Array", there: "Array", phases: "Array") -> "tuple[Array, Array]":
-    """Return the mean by phase, and how much of the differences between phases was believed.
+def _pattern(figures: "Array", phases: "Array") -> "tuple[Array, Array]":
+    """Return by how much each phase differs, and how much of that is believed.
 
     Differences that chance explains are not believed (James and Stein, "Estimation with quadratic loss",
     1961, in the form for groups: one minus one over F, not below zero).
+
+    Returns:
+        Shapes (figures, phases) and (figures,).
     """
     import numpy as np
 
-    count = int(phases.max()) + 1
-    known = np.where(there, figures, 0.0)
-    mean = known.sum(axis=1) / np.maximum(there.sum(axis=1), 1)
-    cycles = there.shape[1] / count
-    if count == 1 or cycles < _FEWEST_CYCLES:
-        return np.repeat(mean[:, None], count, axis=1), np.zeros(len(mean))
-    of_phase = np.eye(count)[phases]
-    times = there @ of_phase
-    by_phase = np.where(times > 0, (known @ of_phase) / np.maximum(times, 1), mean[:, None])
-    between = (times * (by_phase - mean[:, None]) ** 2).sum(axis=1) / (count - 1)
-    inside = np.where(there, figures - by_phase[:, phases], 0.0)
-    within = (inside**2).sum(axis=1) / np.maximum(there.sum(axis=1) - count, 1)
+    there, count = np.isfinite(figures), int(phases.max()) + 1
+    if count == 1 or len(phases) < _FEWEST_CYCLES * count:
+        return np.zeros((len(figures), count)), np.zeros(len(figures))
+    values, of_phase = np.where(there, figures, 0.0), np.eye(count)[phases]
+    every, times = there.sum(axis=1), there @ of_phase
+    mean = values.sum(axis=1) / np.maximum(every, 1)
+    apart = np.where(times > 0, values @ of_phase / np.maximum(times, 1) - mean[:, None], 0.0)
+    between = (times * apart**2).sum(axis=1) / (count - 1)
+    inside = np.where(there, figures - mean[:, None] - apart[:, phases], 0.0)
+    within = (inside**2).sum(axis=1) / np.maximum(every - count, 1)
     believed = np.clip(1 - within / np.maximum(between, 1e-300), 0, 1)
-    return mean[:, None] + believed[:, None] * (by_phase - mean[:, None]), believed
+    return believed[:, None] * apart, believed
 
 
-def _moderated_correlation(spread: "Array", following: "Array", noise: "Array", windows: "Array") -> "Array":
-    """Return the autocorrelation of what is not chance, drawn towards that of all figures, plus its error.
-
-    Estimates from short histories are too low by about (1 + 3 r) / windows (Kendall, "Note on bias in the
-    estimation of autocorrelation", 1954). One tells the less the more of the spread is chance.
-    """
+def _precise(variance: "Array", noise: "Array") -> "Array":
+    """Return weights that sum to 1, by the precision of each window; all 0 where nothing is known."""
     import numpy as np
 
-    natural = np.maximum(spread - noise, 0)
-    of_all = np.clip(
-        (following / noise).sum() / max(float((natural / noise).sum()), 1e-300), 0, _MOST_CORRELATED
-    )
-    of_all = min(of_all + (1 + 3 * of_all) / float(np.median(windows)), _MOST_CORRELATED)
-    natural_share = np.maximum(natural / (natural + noise), 1e-3)
-    own = np.where(natural_share > 1e-3, following / np.maximum(natural, 1e-300), of_all)
-    own = np.clip(own, -1, 1)
-    own = np.clip(own + (1 + 3 * np.maximum(own, 0)) / windows, -1, 1)
-    error = (1.05 - of_all**2) / (windows * natural_share**2)
-    weights = 1 / error
-    differing = max(float((weights * ((own - of_all) ** 2 - error)).sum() / weights.sum()), 0.0)
-    drawn = error / (error + differing)
-    uncertainty = np.sqrt(differing * drawn + 1 / weights.sum())
-    found: Array = np.clip(drawn * of_all + (1 - drawn) * own + uncertainty, 0, _MOST_CORRELATED)
+    precision = 1 / np.maximum(variance[:, None] + noise, 1e-300)
+    found: Array = precision / np.maximum(precision.sum(axis=1, keepdims=True), 1e-300)
     return found
 
 
-def _moderated_ratio(ratios: "Array", freedom: "Array") -> "tuple[Array, Array]":
-    """Return variances over what chance alone would make of them, at least 1, and their degrees of freedom.
+def _attention(noise: "Array") -> "Array":
+    """Return how much each window is to tell of natural variation: the more the more rows it has."""
+    import numpy as np
 
-    Each is drawn towards that of all figures, as strongly as these agree (Smyth, 2004, section 6.2).
+    of_window = np.full(noise.shape[1], np.inf)
+    seen = np.isfinite(noise).any(axis=0)
+    masked = np.where(np.isfinite(noise), noise, np.nan)[:, seen]
+    of_window[seen] = np.nanmedian(masked, axis=0) if seen.any() else np.empty(0)
+    usual = np.median(of_window[seen]) if seen.any() else 1.0
+    found = 1 / (1 + of_window / usual)
+    return found / max(np.sqrt((found**2).mean()), 1e-300)
 
-    Args:
-        ratios: Shape (figures,).
-        freedom: Degrees of freedom of each; shape (figures,).
+
+def _periodograms(values: "Array", noise: "Array", attention: "Array") -> "tuple[Array, Array]":
+    """Return the power at each frequency over what chance is expected to have there, and the latter.
+
+    Returns:
+        Shapes (figures, frequencies) and (figures,).
     """
     import numpy as np
-    from scipy.special import chdtri, digamma, polygamma
 
-    # What varies less than by chance, as a share of nearly none does, tells nothing of the others.
-    telling = ratios >= chdtri(freedom, 0.999) / freedom
-    logs = (np.log(np.maximum(ratios, 1e-300)) - digamma(freedom / 2) + np.log(freedom / 2))[telling]
-    if len(logs) < 2:
-        return np.maximum(ratios, 1.0), freedom
-    centre = float(logs.mean())
-    excess = float(logs.var(ddof=1)) - float(polygamma(1, freedom[telling] / 2).mean())
-    if excess <= 0:  # they differ by no more than their estimates would
-        return np.full(len(ratios), max(float(np.exp(centre)), 1.0)), freedom + _MANY
-    prior = 2 * _inverse_trigamma(excess)
-    common = float(np.exp(centre + digamma(prior / 2) - np.log(prior / 2)))
-    moderated = (prior * common + freedom * ratios) / (prior + freedom)
-    return np.maximum(moderated, 1.0), freedom + prior
+    there = np.isfinite(noise)
+    seen = there * attention**2
+    whole = np.maximum(seen.sum(axis=1), 1e-300)
+    scale = (seen * np.where(there, noise, 0)).sum(axis=1) / whole
+    scale = np.where(scale > 0, scale, 1.0)
+    mean = (seen * values).sum(axis=1) / whole
+    spectrum = np.fft.rfft(there * (values - mean[:, None]) * attention, axis=1)[:, 1:]
+    return np.abs(spectrum) ** 2 / (whole * scale)[:, None], scale
 
 
-def _inverse_trigamma(value: float) -> float:
-    """Return where the trigamma function has a value, by Newton's method on its reciprocal."""
-    from scipy.special import polygamma
+def _frequencies(windows: int, phases: int) -> "Array":
+    """Return how much each frequency of a periodogram counts; none of those of a pattern that is taken out."""
+    import numpy as np
 
-    at = 0.5 + 1 / value
-    for _ in range(50):
-        trigamma = float(polygamma(1, at))
-        step = trigamma * (1 - trigamma / value) / float(polygamma(2, at))
-        at += step
-        if abs(step) < 1e-8 * at:
-            break
-    return at
+    counted = np.ones(windows // 2)
+    if windows % 2 == 0:
+        counted[-1] = 0.5
+    of_pattern = np.round(np.arange(1, phases // 2 + 1) * windows / phases).astype(int)
+    counted[of_pattern[of_pattern <= len(counted)] - 1] = 0.0
+    return counted
+
+
+def _fit_of_tails(off: "Array", there: "Array", following: "Array") -> "Array":
+    """Return the logarithm of the likelihood of normal and of Student's distributions of variance 1.
+
+    Args:
+        off: Differences in standard deviations; shape (figures, windows).
+        there: Which are known; shape (figures, windows).
+        following: Autocorrelation, which is taken out; shape (figures,).
+
+    Returns:
+        Shape (figures, 1 + tails).
+    """
+    import numpy as np
+    from scipy.special import gammaln
+
+    pairs = there[:, 1:] & there[:, :-1]
+    squares = (off[:, 1:] - following[:, None] * off[:, :-1]) ** 2 / (1 - following[:, None] ** 2)
+    squares = np.where(pairs, squares, 0.0)
+    fits = [-(squares + np.log(2 * np.pi) * pairs).sum(axis=1) / 2]
+    for degrees in _TAILS:
+        constant = gammaln((degrees + 1) / 2) - gammaln(degrees / 2) - np.log(np.pi * (degrees - 2)) / 2
+        fit = constant * pairs - (degrees + 1) / 2 * np.log1p(squares / (degrees - 2))
+        fits.append(fit.sum(axis=1))
+    return np.column_stack(fits)
