@@ -1,53 +1,61 @@
 """Who names columns: ours, and what else is in use. All see the same profiles."""
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from datetime import datetime
 from functools import reduce
 from typing import Any
 
 import numpy as np
 
-from mlops_assets.monitoring.alarms.baseline import Baseline
-from mlops_assets.monitoring.alarms.decision import alpha_of, movements
+from mlops_assets.monitoring.alarms.baseline import Baseline, Figures
+from mlops_assets.monitoring.alarms.decision import alpha_of, longest_span, movements
 from mlops_assets.monitoring.distances import (
     chi_square,
     chi_square_of_fit,
     distances,
     exact_smirnov_p_value,
 )
-from mlops_assets.monitoring.profiles.column import ColumnProfile, NumericProfile
+from mlops_assets.monitoring.profiles.column import (
+    CategoricalProfile,
+    ColumnProfile,
+    NumericProfile,
+)
 from mlops_assets.monitoring.profiles.profile import Profile
-from mlops_assets.monitoring.windows import LENGTH, Period
+from mlops_assets.monitoring.windows import Period
 from trials.streams import Windows
 
 Array = np.ndarray[Any, Any]
-# Returns the columns that are named in each of the later windows.
-Judge = Callable[[Windows, Windows], list[frozenset[str]]]
+# Names columns, when the last of some windows is over.
+Watch = Callable[[Windows], frozenset[str]]
+# Learns from a stable history.
+Judge = Callable[[Windows], Watch]
 
 _FEW_ROWS, _FEW_VALUES = 1000, 5
 _EVIDENTLYS_P, _EVIDENTLYS_DISTANCE, _PSI = 0.05, 0.1, 0.2
 _RATE = 0.05
+_EXACT = 2_000  # the limiting distribution is as good beyond, and quicker
 REFERENCE = 14
 
 
 def ours(period: Period, alpha: float | None = None, budget: float = 1.0) -> Judge:
     """Return our alarms, of such an alpha or such a budget of false ones a quarter.
 
-    Nothing is too small to be named: least effects would only lessen false alarms.
+    Nothing is too small to be named: a least effect would only make false alarms fewer.
     """
+    level = alpha_of(budget, period, models=1) if alpha is None else alpha
 
-    def judge(history: Windows, later: Windows) -> list[frozenset[str]]:
+    def judge(history: Windows) -> Watch:
         baseline = Baseline.of(period, history)
-        figures = [baseline.figures(*window) for window in later]
-        level = alpha_of(budget, period, models=1) if alpha is None else alpha
-        return [
-            frozenset(
-                movement.column
-                for movement in movements(baseline, period, figures[: number + 1], level, least_effect=0.0)
-                if movement.alarm
-            )
-            for number in range(len(figures))
-        ]
+        known: dict[datetime, Figures] = {}
+
+        def watch(windows: Windows) -> frozenset[str]:
+            seen = windows[-longest_span(period) :]
+            known.update({start: baseline.figures(start, of) for start, of in seen if start not in known})
+            recent = [known[start] for start, _ in seen]
+            found = movements(baseline, period, recent, level, least_effect=0.0)
+            return frozenset(movement.column for movement in found if movement.alarm)
+
+        return watch
 
     return judge
 
@@ -55,9 +63,9 @@ def ours(period: Period, alpha: float | None = None, budget: float = 1.0) -> Jud
 def against(named: Callable[[Profile, Profile], frozenset[str]], reference: int = REFERENCE) -> Judge:
     """Return a judge that holds each window against the last windows of the history, taken together."""
 
-    def judge(history: Windows, later: Windows) -> list[frozenset[str]]:
+    def judge(history: Windows) -> Watch:
         whole = reduce(Profile.merge, [profile for _, profile in history[-reference:]])
-        return [named(whole, profile) for _, profile in later]
+        return lambda windows: named(whole, windows[-1][1])
 
     return judge
 
@@ -117,5 +125,76 @@ def combination(reference: Profile, current: Profile) -> frozenset[str]:
     return _discoveries(found)
 
 
-def adwin(delta: float) -> Callable[[Sequence[Array]], list[int]]:
-    ...
+def adwin(delta: float = 0.002) -> "Adwin":
+    """Return ADWIN on each column, as river has it (Bifet and Gavaldà, 2007).
+
+    Raises:
+        ImportError: River is not installed.
+    """
+    from river.drift import ADWIN
+
+    return Adwin(lambda: ADWIN(delta=delta))
+
+
+class Adwin:
+    """One detector a column, that is fed row by row."""
+
+    def __init__(self, made: Callable[[], Any]) -> None:
+        self._made = made
+        self._detectors: dict[str, Any] = {}
+
+    def named(self, rows: Mapping[str, Array]) -> frozenset[str]:
+        """Return the columns in whose rows a change is found."""
+        found = set()
+        for name, values in rows.items():
+            detector = self._detectors.setdefault(name, self._made())
+            for value in values.tolist():
+                detector.update(value)
+                if detector.drift_detected:
+                    found.add(name)
+        return frozenset(found)
+
+
+def _pairs(reference: Profile, current: Profile) -> Iterator[tuple[str, Any, Any]]:
+    for name, old in reference.columns.items():
+        new = current.columns[name]
+        if old.rows.known and new.rows.known:
+            yield name, old, new
+
+
+def _values(*sides: NumericProfile) -> int:
+    """Return how many different numbers there are on both sides, or that there are many."""
+    return len(np.unique(np.concatenate([side.cells.values[: _FEW_VALUES + 1] for side in sides])))
+
+
+def _smirnov(old: NumericProfile, new: NumericProfile) -> float:
+    found = distances(old, new)
+    assert found is not None
+    assert found.kolmogorov_smirnov is not None
+    if max(old.rows.known, new.rows.known) > _EXACT:
+        return found.kolmogorov_smirnov.p_value
+    return exact_smirnov_p_value(found.kolmogorov_smirnov.value, old.rows.known, new.rows.known)
+
+
+def _homogeneity(old: CategoricalProfile, new: CategoricalProfile) -> float:
+    figure = distances(old, new)
+    assert figure is not None
+    assert figure.chi_square is not None
+    return figure.chi_square.p_value
+
+
+def _of_means(old: NumericProfile, new: NumericProfile) -> float:
+    from scipy.special import ndtr
+
+    error = np.hypot(old.cells.deviation / old.rows.known**0.5, new.cells.deviation / new.rows.known**0.5)
+    return float(2 * ndtr(-abs(new.cells.mean - old.cells.mean) / error)) if error > 0 else 1.0
+
+
+def _discoveries(p_values: Mapping[str, float]) -> frozenset[str]:
+    """Return what Benjamini and Hochberg reject."""
+    from scipy.stats import false_discovery_control
+
+    if not p_values:
+        return frozenset()
+    adjusted = false_discovery_control(list(p_values.values()))
+    return frozenset(name for name, p in zip(p_values, adjusted, strict=True) if p <= _RATE)

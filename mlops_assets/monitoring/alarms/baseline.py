@@ -14,6 +14,7 @@ from mlops_assets.monitoring.alarms.natural_variation import (
     NaturalVariation,
     estimate,
 )
+from mlops_assets.monitoring.alarms.seen import Seen, by_others
 from mlops_assets.monitoring.profiles.profile import Profile
 from mlops_assets.monitoring.windows import Period, phase, phases
 
@@ -71,7 +72,11 @@ class Baseline:
         for _, profile in windows[1:]:
             whole = whole.merge(profile)
         components = {name: Components.of(profile) for name, profile in sorted(whole.columns.items())}
-        history = [_figures(components, start, profile) for start, profile in windows]
+        seen = {name: by_others([profile.columns.get(name) for _, profile in windows]) for name in components}
+        history = [
+            _figures(components, start, profile, {name: by_window[number] for name, by_window in seen.items()})
+            for number, (start, profile) in enumerate(windows)
+        ]
         return cls(period, components, history)
 
     def figures(self, start: datetime, profile: Profile) -> Figures:
@@ -81,7 +86,8 @@ class Baseline:
             start: When it starts.
             profile: Its profile; a column that it lacks has no rows.
         """
-        return _figures(self.components, start, profile)
+        seen = {name: each.seen for name, each in self.components.items()}
+        return _figures(self.components, start, profile, seen)
 
     @cached_property
     def natural_variation(self) -> NaturalVariation:
@@ -157,13 +163,15 @@ class Baseline:
             raise ValueError(f"no baseline: {error}") from error
 
 
-def _figures(components: Mapping[str, Components], start: datetime, profile: Profile) -> Figures:
+def _figures(
+    components: Mapping[str, Components], start: datetime, profile: Profile, seen: Mapping[str, Seen]
+) -> Figures:
     import numpy as np
 
     found = []
     for name, each in components.items():
         if name in profile.columns:
-            found.append(each.figures(profile.columns[name]))
+            found.append(each.figures(profile.columns[name], seen[name]))
         else:
             found.append((np.full(len(each.names), np.nan), np.zeros(len(each.names), dtype=int)))
     means, rows = (np.concatenate(part) for part in zip(*found, strict=True))
@@ -171,31 +179,31 @@ def _figures(components: Mapping[str, Components], start: datetime, profile: Pro
 
 
 def _written(components: Components) -> dict[str, Any]:
+    seen = components.seen
     return {
         "names": components.names,
         "weights": components.weights,
-        "range": (components.low, components.high),
+        "shares": components.shares.astype("<f8").tobytes(),
+        "range": (seen.low, seen.high),
+        "texts": None if seen.texts is None else sorted(seen.texts),
         "edges": components.edges.astype("<f8").tobytes(),
         "mass": components.mass.astype("<f8").tobytes(),
-        "shares": components.shares.astype("<f8").tobytes(),
         "categories": components.categories,
-        "known": None if components.known is None else sorted(components.known),
     }
 
 
 def _read(fields: dict[str, Any]) -> Components:
     import numpy as np
 
-    known = fields["known"]
     shares, edges, mass = (np.frombuffer(fields[name], "<f8") for name in ("shares", "edges", "mass"))
+    low, high = fields["range"]
+    texts = None if fields["texts"] is None else frozenset(fields["texts"])
     return Components(
         names=tuple(fields["names"]),
         weights=tuple(fields["weights"]),
-        low=fields["range"][0],
-        high=fields["range"][1],
         shares=shares,
+        seen=Seen(low, high, texts),
         edges=edges,
         mass=mass,
         categories=tuple(fields["categories"]),
-        known=None if known is None else frozenset(known),
     )

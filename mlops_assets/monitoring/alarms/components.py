@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any
 
+from mlops_assets.monitoring.alarms.seen import Seen
 from mlops_assets.monitoring.profiles.column import (
     CategoricalProfile,
     ColumnProfile,
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 
     Array = np.ndarray[Any, Any]
 
-FEWEST_ROWS = 30
+FEWEST_ROWS = 20
 # Classes are a fifth of a standard deviation wide, out to where a four-hundredth of the rows are left.
 _OUTERMOST, _CLASS_WIDTH = 2.8, 0.2
 _CATEGORIES = 12
@@ -51,23 +52,19 @@ class Components:
         names: What each figure tells; of a category, ``= text``.
         weights: How much of the column's attention each gets; they sum to 1.
         shares: What the history's shares were, in the order of their figures; float64.
-        low: Least number of the history; NaN for texts.
-        high: Greatest.
+        seen: What values the history had.
         edges: Upper edges of the classes but the last; float64, shape (classes - 1,).
         mass: Share of the history in each class; float64, shape (classes,).
         categories: Texts that are followed.
-        known: All texts of the history, to know new ones by; None if they are too many.
     """
 
     names: tuple[str, ...]
     weights: tuple[float, ...]
     shares: "Array"
-    low: float
-    high: float
+    seen: Seen
     edges: "Array"
     mass: "Array"
     categories: tuple[str, ...] = ()
-    known: frozenset[str] | None = None
 
     @classmethod
     def of(cls, history: ColumnProfile) -> "Components":
@@ -76,11 +73,12 @@ class Components:
             return _of_numbers(history)
         return _of_texts(history)
 
-    def figures(self, profile: ColumnProfile) -> "tuple[Array, Array]":
+    def figures(self, profile: ColumnProfile, seen: Seen) -> "tuple[Array, Array]":
         """Return the figures of some rows.
 
         Args:
             profile: Of the same column.
+            seen: What values are not new.
 
         Returns:
             The figures, NaN where there are fewer than :data:`FEWEST_ROWS` rows to tell from, and how many
@@ -90,9 +88,11 @@ class Components:
 
         known, every = profile.rows.known, profile.rows.all
         if isinstance(profile, NumericProfile):
-            moments, counts = self._moments(profile), [self._outside(profile)]
+            moments, counts = self._moments(profile), []
         else:
-            moments, counts = np.empty(0), self._counts(profile)
+            moments, counts = np.empty(0), [profile.categories[text] for text in self.categories]
+        if self.seen.texts is not None:
+            counts.append(seen.unseen(profile))
         counts.append(every - known)
         rows = np.full(len(self.names), known)
         rows[-1] = every
@@ -110,24 +110,6 @@ class Components:
             return np.full(min(len(_MOMENTS), len(self.edges)), np.nan)
         below = profile.cells.below(self.edges, side="right")
         return self._l_moments.figures(below, profile.rows.known)
-
-    def _outside(self, profile: NumericProfile) -> int:
-        import numpy as np
-
-        if not profile.rows.known or (profile.low >= self.low and profile.high <= self.high):
-            return 0
-        inside = (
-            profile.cells.below(np.array([self.high]), side="right")[0]
-            - profile.cells.below(np.array([self.low]))[0]
-        )
-        return int(profile.rows.known - inside)
-
-    def _counts(self, profile: CategoricalProfile) -> list[int]:
-        categories = profile.categories
-        counts = [categories[text] for text in self.categories]
-        if self.known is not None:
-            counts.append(sum(n for text, n in categories.counts.items() if text not in self.known))
-        return counts
 
 
 @dataclass(frozen=True, eq=False)
@@ -231,8 +213,7 @@ def _of_numbers(history: NumericProfile) -> Components:
         names=tuple(weights),
         weights=_normed(weights),
         shares=np.array([0.0, history.rows.missing_share]),
-        low=history.low,
-        high=history.high,
+        seen=Seen.of(history),
         edges=edges,
         mass=mass,
     )
@@ -254,12 +235,10 @@ def _of_texts(history: CategoricalProfile) -> Components:
         names=tuple(weights),
         weights=_normed(weights),
         shares=np.array([*shares, history.rows.missing_share]),
-        low=float("nan"),
-        high=float("nan"),
+        seen=Seen.of(history),
         edges=np.empty(0),
         mass=np.ones(1),
         categories=tuple(text for text, _ in followed),
-        known=None if categories.folded else frozenset(categories.counts),
     )
 
 

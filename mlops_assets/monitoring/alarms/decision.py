@@ -75,6 +75,11 @@ def alpha_of(budget: float, period: Period, models: int) -> float:
     return min(budget * (LENGTH[period] / QUARTER) / max(models, 1), 0.5)
 
 
+def longest_span(period: Period) -> int:
+    """Return how many of the last windows are looked at together at most."""
+    return max(_SPANS[period])
+
+
 def movements(
     baseline: Baseline, period: Period, recent: Sequence[Figures], alpha: float, *, least_effect: float
 ) -> list[Movement]:

@@ -119,25 +119,30 @@ class NaturalVariation:
         whole = of_phase.sum(axis=1, keepdims=True)
         chance += ((of_phase - whole / of_phase.shape[1]) ** 2 * self.of_pattern).sum(axis=1)
         variances = self.models.variances(each) * self.scale[:, None] + whole**2 * self.of_mean
-        apart = np.abs(effects)[:, None] / np.sqrt(variances + np.maximum(chance, 1e-300)[:, None])
-        found = 2 * (self.probable * ndtr(-apart)).sum(axis=1) + self._by_jumps(effects, weights, windows)
+        variances += np.maximum(chance, 1e-300)[:, None]
+        apart = np.abs(effects)[:, None] / np.sqrt(variances)
+        usually = (self.probable * variances).sum(axis=1)
+        found = 2 * (self.probable * ndtr(-apart)).sum(axis=1)
+        found += self._by_jumps(effects, usually, weights, windows)
         known = self.known & (there & (weights != 0)).any(axis=1)
         return np.where(known, np.minimum(found, 1.0), 1.0), np.where(known, effects, 0.0)
 
-    def _by_jumps(self, effects: "Array", weights: "Array", windows: Windows) -> "Array":
-        """Return how probable it is that a single window, or one among several, is far off by itself.
+    def _by_jumps(self, effects: "Array", usually: "Array", weights: "Array", windows: Windows) -> "Array":
+        """Return how probable it is that windows are far off since one is, with those that resemble it.
 
         A sum of heavy-tailed terms is great since one of them is (Embrechts, Klüppelberg and Mikosch,
-        "Modelling extremal events", 1997).
+        "Modelling extremal events", 1997). The terms are as many as an average of independent windows with
+        the sum's usual variance would have.
         """
         import numpy as np
         from scipy.special import stdtr
 
-        squares = np.maximum((weights**2).sum(axis=1), 1e-300)
-        terms = np.abs(weights).sum(axis=1) ** 2 / squares
-        noise = (weights**2 * np.where(np.isfinite(windows.noise), windows.noise, 0)).sum(axis=1) / squares
-        deviation = np.sqrt(self._covariances(1, windows.length)[:, 0] + np.maximum(noise, 1e-300))
-        jump = np.abs(effects) * np.sqrt(terms / squares) / deviation
+        whole = np.maximum(np.abs(weights).sum(axis=1), 1e-300)
+        noise = (weights**2 * np.where(np.isfinite(windows.noise), windows.noise, 0)).sum(axis=1)
+        noise /= np.maximum((weights**2).sum(axis=1), 1e-300)
+        single = self._covariances(1, windows.length)[:, 0] + np.maximum(noise, 1e-300)
+        terms = np.maximum(whole**2 * single / usually, 1)
+        jump = np.abs(effects) / whole * terms / np.sqrt(single)
         degrees = np.array(_TAILS)
         far = stdtr(degrees, -jump[:, None] * np.sqrt(degrees / (degrees - 2)))
         found: Array = 2 * terms * (self.tails * far).sum(axis=1)
