@@ -14,6 +14,8 @@ def launch(stages: list[str], as_of: str, checks: bool, into: str) -> None:
     from mlops_assets.cli.instance import open_instance
     from mlops_assets.cli.project import Project, quiet_dagster
     from mlops_assets.home import Home
+    from mlops_assets.monitoring.windows import windows_to_assess
+    from mlops_assets.stages.monitoring_report import partition_of, pass_config
 
     project = Project.around()
     keys = [dg.AssetKey(["tumour", stage]) for stage in stages]
@@ -23,7 +25,13 @@ def launch(stages: list[str], as_of: str, checks: bool, into: str) -> None:
         endpoint = dg.AssetKey(["tumour", "deployed_endpoint"])
         inseparable = [dg.AssetCheckKey(key, name) for key in {endpoint} & set(keys) for name in _INSEPARABLE]
         selection = selection.without_checks() | dg.AssetSelection.checks(*inseparable)
-    configured = [s for s in stages if s in ("raw_data", "monitoring_report")]
+    config = {"ops": {"tumour__raw_data": {"config": {"as_of": as_of}}}} if "raw_data" in stages else {}
+    partition = None
+    if "monitoring_report" in stages:
+        data, period = project.spec("tumour").spec.data, project.spec("tumour").spec.monitoring.window
+        time = datetime.fromisoformat(as_of)
+        start, _ = windows_to_assess(time, period, data.label_delay)[-1]
+        config, partition = pass_config(period, time), partition_of(start, period)
     with quiet_dagster(), open_instance(Home.from_environment().prepare()) as instance:
         job = dg.define_asset_job("part", selection, executor_def=dg.in_process_executor)
         definitions = dg.Definitions.merge(
@@ -31,7 +39,8 @@ def launch(stages: list[str], as_of: str, checks: bool, into: str) -> None:
         )
         result = definitions.resolve_job_def("part").execute_in_process(
             instance=instance,
-            run_config={"ops": {f"tumour__{s}": {"config": {"as_of": as_of}} for s in configured}},
+            run_config=config,
+            partition_key=partition,
             raise_on_error=False,
         )
     failed = {e.step_key: e.step_failure_data for e in result.all_events if e.is_step_failure}

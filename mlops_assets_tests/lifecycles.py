@@ -13,8 +13,6 @@ import dagster as dg
 import pytest
 import yaml
 
-from mlops_assets.automation.fleet import fleet_definitions
-from mlops_assets.components.model_lifecycle import lifecycle_definitions
 from mlops_assets.governance.audit_chain import AuditChain
 from mlops_assets.governance.ledger import Ledger
 from mlops_assets.governance.signatures import Signer
@@ -23,6 +21,7 @@ from mlops_assets.monitoring.fleet_state import FleetState
 from mlops_assets.registry.mlflow_registry import MlflowRegistry
 from mlops_assets.specs.model_spec import ModelSpec
 from mlops_assets.stages.stage import LIFECYCLE
+from mlops_assets_tests.whole_fleets import whole_fleet
 from mlops_assets_tests.whole_processes import Ended, TumourProject, WarmProcess
 
 # When the week is over in which ``watched_clinic`` serves, and how its spec says to look at it.
@@ -107,7 +106,7 @@ class Clinic:
         """The definitions of the project's model, as its spec stands, and of the fleet's automation."""
         document = yaml.safe_load((self.project.folder / "defs.yaml").read_text())
         spec = ModelSpec.model_validate(document["attributes"])
-        return dg.Definitions.merge(lifecycle_definitions(spec, self.project.folder), fleet_definitions())
+        return whole_fleet(spec, folder=self.project.folder)
 
     @property
     def mlflow_runs(self) -> int:

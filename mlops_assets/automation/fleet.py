@@ -1,5 +1,7 @@
 """The fleet's jobs, its schedules and its sensors, and the one asset that all models share."""
 
+from collections.abc import Sequence
+
 import dagster as dg
 
 from mlops_assets.automation.approvals import approval_sensor, decision_job
@@ -8,12 +10,16 @@ from mlops_assets.automation.monitoring_schedule import monitoring_schedule
 from mlops_assets.automation.prediction_log import compaction_job, compaction_schedule, prediction_log
 from mlops_assets.automation.retraining_sensor import retraining_sensor
 from mlops_assets.automation.rollout_sensor import rollout_sensor
+from mlops_assets.monitoring.windows import LENGTH
 from mlops_assets.resources import RESOURCES
-from mlops_assets.stages.stage import BATCH, LIFECYCLE, MONITORING
+from mlops_assets.stages.monitoring_report import WatchedModel, monitoring_reports, pass_job
+from mlops_assets.stages.stage import BATCH, LIFECYCLE
 
 _APPROVAL_INTERVAL_SECONDS = 30
 _ROLLOUT_INTERVAL_SECONDS = 15
 _BATCH_INTERVAL_SECONDS = 30
+# Windows of an hour are looked at a little after it is over, when what was served is in the log.
+HOURLY = "5 * * * *"
 
 
 def stages_of_fleet(*stages: str) -> dg.AssetSelection:
@@ -36,6 +42,7 @@ def batch_sensor() -> dg.AutomationConditionSensorDefinition:
 
 
 def fleet_definitions(
+    models: Sequence[WatchedModel] = (),
     monitoring_cron: str = "0 6 * * *",
     retraining_interval_seconds: int = 60,
     drill_cron: str = "0 5 * * 1",
@@ -44,6 +51,7 @@ def fleet_definitions(
     """Return what the fleet has once, however many models there are.
 
     Args:
+        models: All models; each is watched by windows of the length that its spec says.
         monitoring_cron: When the monitoring pass runs (UTC).
         retraining_interval_seconds: How often the retraining sensor looks.
         drill_cron: When rollbacks are rehearsed (UTC).
@@ -55,18 +63,26 @@ def fleet_definitions(
         executor_def=dg.in_process_executor,
         description="The road of any model: select one model's stages to launch it.",
     )
-    monitor = dg.define_asset_job(
-        "monitor",
-        selection=stages_of_fleet(MONITORING),
-        executor_def=dg.in_process_executor,
-        description="One monitoring pass over the fleet.",
-    )
+    passes, watching = [], []
+    for period in LENGTH:
+        by_period = [model for model in models if model.spec.monitoring.window == period]
+        if not by_period:
+            continue
+        passes.append(monitoring_reports(by_period, period))
+        job = dg.define_asset_job(
+            pass_job(period),
+            selection=dg.AssetSelection.assets(passes[-1]),
+            executor_def=dg.in_process_executor,
+            description=f"One monitoring pass over all models that are watched by the {period}.",
+        )
+        cron = HOURLY if period == "hour" else monitoring_cron
+        watching.append((job, monitoring_schedule(job, by_period, period, cron)))
     drill, compact = drill_job(), compaction_job()
     return dg.Definitions(
-        assets=[prediction_log],
-        jobs=[lifecycle, monitor, compact, decision_job(), drill],
+        assets=[prediction_log, *passes],
+        jobs=[lifecycle, *(job for job, _ in watching), compact, decision_job(), drill],
         schedules=[
-            monitoring_schedule(monitor, monitoring_cron),
+            *(schedule for _, schedule in watching),
             compaction_schedule(compact, compaction_cron),
             drill_schedule(drill, drill_cron),
         ],

@@ -1,6 +1,6 @@
 """One sensor decides for every model: harm, age or new data start a lifecycle, drift alone never."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from typing import Any, TypeAlias
 
 import dagster as dg
@@ -41,7 +41,7 @@ def retraining_sensor(job: Any, interval_seconds: int) -> dg.SensorDefinition:
         filed = platform.state.assessments_after(cursor)
         if not filed:
             return dg.SkipReason("no new assessment")
-        newest = {assessment.model: (id_, assessment) for id_, assessment in filed if assessment}
+        newest = _newest_of_each((id_, assessment) for id_, assessment in filed if assessment)
         for id_ in (id_ for id_, assessment in filed if assessment is None):
             context.log.warning("assessment %s cannot be read and is passed over", id_)
         assert context.repository_def is not None
@@ -58,6 +58,12 @@ def retraining_sensor(job: Any, interval_seconds: int) -> dg.SensorDefinition:
         )
 
     return sensor
+
+
+def _newest_of_each(filed: Iterable[tuple[int, Assessment]]) -> dict[str, tuple[int, Assessment]]:
+    """Return by model the assessment to decide on: of those that tell of harm, that of the newest window."""
+    ordered = sorted(filed, key=lambda each: (each[1].judged, each[1].start, each[0]))
+    return {assessment.model: (id_, assessment) for id_, assessment in ordered}
 
 
 def _decide_all(
@@ -80,7 +86,7 @@ def _decide_all(
                 running=model in running,
                 started=started.get(model, ()),
             )
-            platform.state.record_decision(id_, assessment.model, decision)
+            platform.state.record_decision(id_, assessment, decision)
         yield id_, assessment, decision
 
 

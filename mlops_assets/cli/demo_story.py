@@ -90,7 +90,7 @@ class _Story:
         champion = self._champion()
         served = self._serve(start, end)
         self._say(f"  {served:,} flights scored by version {champion}, labels fed back")
-        run_monitoring(self._definitions, self._instance, [MODEL], as_of=as_of)
+        run_monitoring(self._definitions, self._instance, [self._loaded.spec], as_of=as_of)
         id_, assessment = self._platform.state.assessments_after(int(self._cursor or 0))[-1]
         assert assessment is not None
         requests = self._tick()

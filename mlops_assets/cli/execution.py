@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     import dagster as dg
     from dagster import DagsterInstance
 
+    from mlops_assets.monitoring.windows import Period
+    from mlops_assets.specs.model_spec import ModelSpec
+
 Progress = Callable[[str], None]
 
 
@@ -107,27 +110,43 @@ def run_lifecycle(
 def run_monitoring(
     definitions: "dg.Definitions",
     instance: "DagsterInstance",
-    models: list[str],
+    models: "Sequence[ModelSpec]",
     *,
     as_of: datetime | None = None,
     progress: Progress = lambda line: None,
-) -> Outcome:
-    """Run one monitoring pass over some models, which must have a champion each."""
+) -> list[Outcome]:
+    """Run a monitoring pass over some models, which must have a champion each: a run for each window.
+
+    Returns:
+        What became of each run, those of earlier windows first.
+    """
     import dagster as dg
 
-    from mlops_assets.stages.stage import MONITORING, stage_config
+    from mlops_assets.monitoring.windows import windows_to_assess
+    from mlops_assets.specs.durations import utc_now
+    from mlops_assets.stages.monitoring_report import partition_of, pass_config, pass_job
+    from mlops_assets.stages.stage import MONITORING
 
-    time = as_of.isoformat() if as_of else ""
+    time = as_of or utc_now()
     close_orphans(instance)
-    return _run(
-        definitions,
-        instance,
-        "monitor",
-        [dg.AssetKey([model, MONITORING]) for model in models],
-        stage_config(MONITORING, *models, as_of=time),
-        {"mlops/as_of": time} if as_of else {},
-        progress,
-    )
+    windows: dict[tuple[datetime, Period], list[str]] = {}
+    for spec in models:
+        period = spec.monitoring.window
+        for start, _ in windows_to_assess(time, period, spec.data.label_delay):
+            windows.setdefault((start, period), []).append(spec.name)
+    return [
+        _run(
+            definitions,
+            instance,
+            pass_job(period),
+            [dg.AssetKey([name, MONITORING]) for name in sorted(names)],
+            pass_config(period, time),
+            {"mlops/as_of": time.isoformat()},
+            progress,
+            partition=partition_of(start, period),
+        )
+        for (start, period), names in sorted(windows.items())
+    ]
 
 
 def _run(
@@ -138,6 +157,8 @@ def _run(
     run_config: dict[str, Any],
     tags: dict[str, str],
     progress: Progress,
+    *,
+    partition: str | None = None,
 ) -> Outcome:
     import dagster as dg
 
@@ -150,6 +171,7 @@ def _run(
         try:
             result = speaking.resolve_job_def(job).execute_in_process(
                 instance=instance,
+                partition_key=partition,
                 asset_selection=selection,
                 # An empty logger config replaces Dagster's default console output by ours.
                 run_config={**run_config, "loggers": {"console": {}}},
@@ -173,8 +195,8 @@ def _outcome(result: "dg.ExecuteInProcessResult") -> Outcome:
             )
     for event in result.all_events:
         if event.event_type_value == "STEP_FAILURE":
-            failure, bad_input = _failure(event, result.run_id)
-            outcome.failures.append(failure)
+            failures, bad_input = _failures(event, result.run_id)
+            outcome.failures += failures
             outcome.bad_input |= bad_input
         elif event.event_type_value == "ASSET_MATERIALIZATION":
             materialization = event.step_materialization_data.materialization
@@ -189,23 +211,27 @@ def _outcome(result: "dg.ExecuteInProcessResult") -> Outcome:
     return outcome
 
 
-def _failure(event: "dg.DagsterEvent", run_id: str) -> tuple[str, bool]:
-    """Return one line on why a step failed, and whether a user can cure it."""
+def _failures(event: "dg.DagsterEvent", run_id: str) -> tuple[list[str], bool]:
+    """Return why a step failed, a line each for the models it failed for, and whether a user can cure it."""
+    from mlops_assets.stages.monitoring_report import OF_MODELS
+
     data: Any = event.step_failure_data
     where = str(event.step_key).replace("__", " ", 1)
     user = data.user_failure_data
     if user is not None and user.description:
         kind = user.metadata.get("kind")
+        if kind is not None and kind.value == OF_MODELS:
+            return user.description.splitlines(), True
         gate = kind is not None and kind.value == "MlopsError"
-        return f"{where}: {_one_line(user.description)}", not gate
+        return [f"{where}: {_one_line(user.description)}"], not gate
     error = data.error
     while error.cause is not None:
         error = error.cause
     if storage := storage_failure_in(error.message):
-        return f"{where}: {storage}", True
+        return [f"{where}: {storage}"], True
     said = _one_line(error.message) or str(error.cls_name)
     return (
-        f"{where}: {said} (unexpected; the log of run {run_id} has the traceback)",
+        [f"{where}: {said} (unexpected; the log of run {run_id} has the traceback)"],
         "ssetCheck" not in str(error.cls_name),
     )
 

@@ -54,10 +54,13 @@ def add_to(app: typer.Typer) -> None:
             raise SpecError(f"{', '.join(idle)}: no champion to watch; run the lifecycle first")
         found, failures = [], []
         if watched:
-            names = [x.spec.name for x in watched]
-            outcome = run_monitoring(project.definitions(watched), open_instance(home), names, as_of=time)
-            found = [platform.state.assessment(m["assessment"]) for m in outcome.metadata.values()]
-            failures = outcome.failures
+            specs = [x.spec for x in watched]
+            for outcome in run_monitoring(
+                project.definitions(watched), open_instance(home), specs, as_of=time
+            ):
+                found += [platform.state.assessment(m["assessment"]) for m in outcome.metadata.values()]
+                failures += outcome.failures
+            found.sort(key=lambda assessment: (assessment.model, assessment.start))
         if json:
             print_json([a.model_dump(mode="json") for a in found])
         elif not watched:

@@ -70,15 +70,17 @@ class Project(ProjectFolder):
         from mlops_assets.components.model_lifecycle import lifecycle_definitions
         from mlops_assets.specs.policy_file import load_policy
         from mlops_assets.specs.resolution import effective_rules
+        from mlops_assets.stages.monitoring_report import WatchedModel
 
         with quiet_dagster():
             if only is not None:
                 policy = load_policy(self.folder)
-                models = (
-                    lifecycle_definitions(x.spec, x.file.absolute().parent, effective_rules(x.spec, policy))
+                watched = [
+                    WatchedModel(x.spec, x.file.absolute().parent, effective_rules(x.spec, policy))
                     for x in only
-                )
-                return dg.Definitions.merge(*models, fleet_definitions())
+                ]
+                models = (lifecycle_definitions(x.spec, x.folder, x.rules) for x in watched)
+                return dg.Definitions.merge(*models, fleet_definitions(watched))
             return load_defs_folder(self.module, self.root)
 
 

@@ -4,6 +4,7 @@ import dagster as dg
 from pydantic import BaseModel, ConfigDict, Field
 
 from mlops_assets.automation.fleet import fleet_definitions
+from mlops_assets.components.model_lifecycle import ModelLifecycle
 
 
 class FleetAutomationAttributes(BaseModel):
@@ -49,7 +50,17 @@ class FleetAutomation(dg.Component):
 
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
         """Return the jobs, the schedules and the sensors."""
-        asked = self.attributes
+        asked, tree = self.attributes, context.component_tree
+        places = tree.find_root_decl().iterate_loc_component_decl_pairs()
+        models = [
+            tree.load_component(place, ModelLifecycle).watched
+            for place, declared in places
+            if declared.component_type is ModelLifecycle
+        ]
         return fleet_definitions(
-            asked.monitoring_cron, asked.retraining_interval_seconds, asked.drill_cron, asked.compaction_cron
+            models,
+            asked.monitoring_cron,
+            asked.retraining_interval_seconds,
+            asked.drill_cron,
+            asked.compaction_cron,
         )

@@ -19,7 +19,7 @@ from mlops_assets.specs.resolution import effective_rules
 from mlops_assets.stages.batch_scores import batch_scores
 from mlops_assets.stages.deployed_endpoint import deployed_endpoint
 from mlops_assets.stages.evaluation import evaluation
-from mlops_assets.stages.monitoring_report import monitoring_report
+from mlops_assets.stages.monitoring_report import WatchedModel
 from mlops_assets.stages.raw_data import raw_data
 from mlops_assets.stages.registered_version import registered_version
 from mlops_assets.stages.trained_model import trained_model
@@ -30,11 +30,11 @@ from mlops_assets.stages.validated_features import validated_features
 class ModelLifecycle(dg.Component):
     """One model's road from raw data to a watched production endpoint.
 
-    Six stages and a monitoring report as assets, with the governance gates as blocking asset checks.
-    The attributes are the model's spec, and all that a team writes: who owns the model, what it is for
-    and how risky, where its rows come from and what they must look like, how it is trained and judged,
-    and what starts a retraining. ``mlops-assets check`` names every problem of every spec, each with its
-    line.
+    Six stages as assets, with the governance gates as blocking asset checks. The seventh, its monitoring
+    report, is made together with those of all models, by the component ``FleetAutomation``. The attributes
+    are the model's spec, and all that a team writes: who owns the model, what it is for and how risky, where
+    its rows come from and what they must look like, how it is trained and judged, and what starts a
+    retraining. ``mlops-assets check`` names every problem of every spec, each with its line.
     """
 
     def __init__(self, spec: ModelSpec, folder: Path, rules: Rules) -> None:
@@ -62,6 +62,11 @@ class ModelLifecycle(dg.Component):
         rules = effective_rules(attributes, load_policy(Path(context.defs_module_path)))
         return cls(attributes, Path(context.path), rules)
 
+    @property
+    def watched(self) -> WatchedModel:
+        """What of the model is watched."""
+        return WatchedModel(self.spec, self.folder, self.rules)
+
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
         """Return the model's assets, checks and the resources they need."""
         return lifecycle_definitions(self.spec, self.folder, self.rules)
@@ -84,7 +89,6 @@ def lifecycle_definitions(spec: ModelSpec, folder: Path, rules: Rules | None = N
             evaluation(spec, folder, rules),
             registered_version(spec, rules, folder),
             deployed_endpoint(spec, rules),
-            monitoring_report(spec, folder, rules),
             *([batch_scores(spec, spec.batch, folder)] if spec.batch else []),
         ],
         asset_checks=[

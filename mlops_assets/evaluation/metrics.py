@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     Array = np.ndarray[Any, Any]
     Weighted = Callable[[Array], float]
 
-_SMALLEST = 2.0**-52  # scikit-learn's bound on how wrong a probability may be held to be
+SMALLEST_PROBABILITY = 2.0**-52  # scikit-learn's bound on how wrong a probability may be held to be
 
 
 def higher_is_better(metric: str) -> bool:
@@ -57,7 +57,7 @@ def prepare(metric: str, target: "Array", predicted: "Array") -> "Weighted":
                 of_target = np.where(target == 1, predicted, 1 - predicted)
             else:
                 of_target = predicted[np.arange(len(target)), target.astype(int)]
-            return _mean(-np.log(np.clip(of_target, _SMALLEST, 1)))
+            return _mean(-np.log(np.clip(of_target, SMALLEST_PROBABILITY, 1)))
         case "accuracy":
             # Of two equally likely classes the first, as scikit-learn's predict does.
             guess = predicted > 0.5 if predicted.ndim == 1 else predicted.argmax(axis=1)

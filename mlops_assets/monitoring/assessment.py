@@ -39,6 +39,7 @@ class Assessment(BaseModel):
         as_of: When the pass ran; labels known later are not in it. Naive UTC.
         start: First event time of the window.
         end: End of the window, exclusive.
+        labels_due: When all labels of the window are to be known; None in one of before that was told.
         served: Rows answered.
         labelled: Rows that this version answered and whose label is known.
         metrics: Each metric on labelled rows, where it is defined: value and interval.
@@ -65,6 +66,7 @@ class Assessment(BaseModel):
     as_of: datetime
     start: datetime
     end: datetime
+    labels_due: datetime | None = None
     served: int
     labelled: int = 0
     metrics: dict[str, tuple[float, float, float]] = {}
@@ -81,6 +83,11 @@ class Assessment(BaseModel):
     rules: Retraining = Retraining()
     budget: int | None = None
     report: str | None = None
+
+    @property
+    def judged(self) -> bool:
+        """Whether all its labels were due, so that it says whether the model did harm."""
+        return self.labels_due is None or self.as_of >= self.labels_due
 
     @property
     def drifted(self) -> list[str]:
@@ -120,12 +127,13 @@ def assess(
     """
     import pandas as pd
 
-    common = {
+    common: dict[str, Any] = {
         "model": spec.name,
         "version": version,
         "as_of": as_of,
         "start": window[0],
         "end": window[1],
+        "labels_due": window[1] + spec.data.label_delay,
         "errors": errors,
         "refused": refused,
         "unseen_rows": unseen_rows,
@@ -151,6 +159,8 @@ def assess(
     known, unusable = _known_labels(rows[own], package)
     metrics, reference_metric = _performance(spec, package, known, reference)
     harm, reason = judge_harm(spec, metrics.get(spec.evaluation.primary_metric), reference_metric, len(known))
+    if as_of < common["labels_due"]:  # some are there, and those that come early may be of a kind
+        harm, reason = False, f"its labels are due on {common['labels_due']:%Y-%m-%d %H:%M}"
     # Rows of a file that was scored were not waited for one by one, nor messages of a stream.
     waited_for = rows.loc[~rows["arm"].isin((BATCH, STREAM)), "latency_ms"]
     latency = {name: float(waited_for.quantile(q)) for name, q in _QUANTILES.items() if len(waited_for)}

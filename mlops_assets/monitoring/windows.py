@@ -26,6 +26,22 @@ def last_complete_window(as_of: datetime, period: Period) -> tuple[datetime, dat
     return floor(end - timedelta(microseconds=1), period), end
 
 
+def windows_to_assess(
+    as_of: datetime, period: Period, label_delay: timedelta
+) -> list[tuple[datetime, datetime]]:
+    """Return the windows that there is something to say of at a time, oldest first.
+
+    The newest one that is over, and the newest one whose labels are due; mostly they are the same.
+
+    Args:
+        as_of: Naive UTC.
+        period: Length of the windows.
+        label_delay: How long after an event its label is known.
+    """
+    found = [last_complete_window(at, period) for at in (as_of - label_delay, as_of)]
+    return found if found[0] != found[1] else found[:1]
+
+
 def floor(time: datetime, period: Period) -> datetime:
     """Return the start of the window that holds a time."""
     hour = time.replace(minute=0, second=0, microsecond=0)

@@ -4,7 +4,9 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from mlops_assets.prediction_log.instants import instant, microseconds
+from mlops_assets.prediction_log.input_columns import OUTPUT, field_of
+from mlops_assets.prediction_log.instants import microseconds
+from mlops_assets.prediction_log.joining import of_each
 from mlops_assets.prediction_log.reading import Reading
 from mlops_assets.prediction_log.records import (
     CHALLENGER,
@@ -13,16 +15,14 @@ from mlops_assets.prediction_log.records import (
     MODEL_FAILED,
     SHADOW,
 )
-from mlops_assets.prediction_log.tables import FAILURES, PREDICTIONS, from_json
+from mlops_assets.prediction_log.tables import FAILURES, PREDICTIONS
+from mlops_assets.prediction_log.typed_columns import plain
 
 if TYPE_CHECKING:
     import pandas as pd
-    import pyarrow as pa
 
 # Most of what is logged of an answer is its inputs, of which a look needs nothing or little.
-_COLUMNS = (
-    "prediction_id", "version", "arm", "traffic", "entity", "served_at", "latency_us", "output",
-)  # fmt: skip
+_COLUMNS = ("prediction_id", "version", "arm", "traffic", "entity", "served_at", "latency_us")
 _ARMS = (CHAMPION, CHALLENGER, SHADOW)
 _AFTER_ALL_IDS = "~"
 
@@ -51,12 +51,22 @@ def rollout_answers(
         columns: Inputs that are wanted too.
     """
     import pandas as pd
+    import pyarrow as pa
     import pyarrow.compute as pc
 
     ours = pc.field("traffic").isin(list(percents)) & pc.field("arm").isin(_ARMS) & ~pc.field("probe")
     first = f"{microseconds(since):014x}"
-    wanted = (*_COLUMNS, "inputs") if columns else _COLUMNS
-    answered = reading.rows(PREDICTIONS, ids=(first, _AFTER_ALL_IDS), only=ours, columns=wanted)
+    pieces = [PREDICTIONS.schema().empty_table().select(_COLUMNS)]
+    outputs: list[Any] = []
+    asked: dict[str, list[Any]] = {column: [] for column in columns}
+    for _, piece in reading.predictions(
+        ours, ("traffic", "arm", "probe"), (*_COLUMNS, OUTPUT), inputs=columns, ids=(first, _AFTER_ALL_IDS)
+    ):
+        pieces.append(piece.select(_COLUMNS))
+        outputs += plain(piece[OUTPUT])
+        for column, values in asked.items():
+            values += plain(piece[field_of(column)])
+    answered = pa.concat_tables(pieces)
     identities = answered["prediction_id"]
     frame = pd.DataFrame(
         {
@@ -68,20 +78,18 @@ def rollout_answers(
             "entity": answered["entity"].to_pandas(),
             "served_at": answered["served_at"].to_pandas(),
             "latency_ms": answered["latency_us"].to_pandas() / 1000,
-            "output": [from_json(text) for text in answered["output"].to_pylist()],
+            "output": outputs,
             "failed": False,
         }
     )
     for name, kind in (("label", LABEL), ("kpi", kpi)):
-        known = _known(reading, identities, kind, since, known_by)
-        pairs = [known.get(identity, (None, None)) for identity in frame["prediction_id"]]
-        frame[name] = pd.Series([value for value, _ in pairs], dtype=object)
-        times = [None if at is None else instant(at) for _, at in pairs]
-        frame[f"{name}_at"] = pd.Series(times, dtype="datetime64[us]")
-    if columns:
-        rows = [from_json(text) for text in answered["inputs"].to_pylist()]
-        for column in columns:
-            frame[column] = [row.get(column) for row in rows]
+        wanted = identities if kind else identities.slice(0, 0)
+        last = reading.known(wanted, kind or "", microseconds(since), known_by, shadow=False)
+        values, observed = of_each(identities, last)
+        frame[name] = pd.Series(values, dtype=object)
+        frame[f"{name}_at"] = observed.to_pandas()
+    for column, values in asked.items():
+        frame[column] = values
     failures = _failures(reading, percents, since)
     frame = pd.concat([part for part in (frame, failures) if len(part)] or [frame], ignore_index=True)
     frame["labelled_at"] = frame.pop("label_at")
@@ -98,14 +106,6 @@ def _of_one_entity(frame: "pd.DataFrame") -> "pd.Series[bool]":
     several = frame["request"].duplicated(keep=False)
     entities = frame[several].groupby("request")["entity"].transform("nunique")
     return named & (entities.reindex(frame.index, fill_value=1) == 1)
-
-
-def _known(
-    reading: Reading, ids: "pa.ChunkedArray", kind: str | None, since: datetime, known_by: datetime
-) -> dict[str, tuple[Any, int]]:
-    if kind is None:
-        return {}
-    return reading.known(ids, kind, microseconds(since), known_by, shadow=False)
 
 
 def _failures(reading: Reading, percents: Mapping[int, int], since: datetime) -> "pd.DataFrame":

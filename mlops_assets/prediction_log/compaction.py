@@ -17,9 +17,13 @@ from urllib.parse import quote
 
 from mlops_assets.home import in_turn, storage_errors
 from mlops_assets.prediction_log.catalogue import Catalogue, FileEntry
+from mlops_assets.prediction_log.input_columns import together
+from mlops_assets.prediction_log.old_form import converted, is_old
+from mlops_assets.prediction_log.parquet_writer import write
+from mlops_assets.prediction_log.rows import Rows
 from mlops_assets.prediction_log.segment_writer import MOST_BYTES
 from mlops_assets.prediction_log.segments import Loss, Segment, segments_in, sync_file
-from mlops_assets.prediction_log.tables import TABLES, Part, Rows
+from mlops_assets.prediction_log.tables import PREDICTIONS, TABLES, Part, TableForm
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -29,8 +33,6 @@ DAMAGED = "damaged"
 LOCK = "compaction.lock"
 # A day's file with fewer rows is written anew with those that come, so that a day has few files.
 _SMALL = 30_000
-# What is read of a file around a row that is asked for.
-_ROW_GROUP = 20_000
 
 
 @dataclass(frozen=True)
@@ -183,20 +185,13 @@ def _replace(folder: Path, catalogue: Catalogue, batch: Sequence[Segment], found
 def _write(folder: Path, part: Part, small: Sequence[FileEntry], table: "pa.Table") -> FileEntry:
     import pyarrow as pa
     import pyarrow.compute as pc
-    import pyarrow.parquet as pq
 
     form = TABLES[part.table]
-    pieces = [pq.read_table(folder / file.path, partitioning=None) for file in small]
-    # A file of before a column was added lacks it.
-    table = pa.concat_tables([*pieces, table], promote_options="default")
-    table = table.select(form.schema().names).sort_by(form.time)
+    table = _in_order(_with(folder, small, table, form), form.time)
     of_model = f"model={quote(part.model, safe='')}"
     path = Path(PARQUET, part.table, of_model, f"{part.day}-{secrets.token_hex(8)}.parquet")
     (folder / path).parent.mkdir(parents=True, exist_ok=True)
-    with (folder / path).open("wb") as file:
-        pq.write_table(table, file, compression="zstd", row_group_size=_ROW_GROUP)
-        file.flush()
-        os.fsync(file.fileno())
+    write(table, folder / path)
     times = pc.min_max(table[form.time].cast(pa.int64()))
     written = pc.max(table[form.written].cast(pa.int64()))
     ids = pc.min_max(table[form.identity]) if form.identity else None
@@ -212,6 +207,26 @@ def _write(folder: Path, part: Part, small: Sequence[FileEntry], table: "pa.Tabl
         first_id=ids["min"].as_py() if ids else None,
         last_id=ids["max"].as_py() if ids else None,
     )
+
+
+def _with(folder: Path, small: Sequence[FileEntry], table: "pa.Table", form: TableForm) -> "pa.Table":
+    """Return the rows of files and those of a table."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    pieces = [pq.ParquetFile(folder / file.path).read() for file in small]
+    if form is not PREDICTIONS:
+        return pa.concat_tables([*pieces, table])
+    return together([*(converted(piece) if is_old(piece.column_names) else piece for piece in pieces), table])
+
+
+def _in_order(table: "pa.Table", time: str) -> "pa.Table":
+    """Return rows by their time."""
+    import numpy as np
+    import pyarrow as pa
+
+    times = table[time].cast(pa.int64()).to_numpy()
+    return table if (np.diff(times) >= 0).all() else table.combine_chunks().sort_by(time)
 
 
 def _folders(folder: Path, files: Collection[FileEntry]) -> list[Path]:

@@ -20,3 +20,6 @@ def instant(at: int) -> datetime:
 def day_of(at: int) -> str:
     """Return the day of an instant, as in ``2013-04-01``."""
     return instant(at).date().isoformat()
+
+
+FIRST, LAST = microseconds(datetime.min), microseconds(datetime.max)

@@ -2,51 +2,58 @@
 
 from typing import TYPE_CHECKING, Any
 
-from mlops_assets.prediction_log.tables import from_json
+from mlops_assets.prediction_log.typed_columns import from_texts
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
+SAID = ("prediction_id", "value", "observed_at", "received_at")
 
-def joined(
-    wanted: "pa.ChunkedArray", said: "pa.Table", about: "pa.Table", candidates: "pa.Table | None"
-) -> dict[str, tuple[Any, int]]:
-    """Return what is known of predictions: value, and when it was observed, by prediction id.
+
+def last_said(said: "pa.Table") -> "pa.Table":
+    """Return what counts of all that was said of predictions: one row of each that anything was said of.
 
     Of several values for one prediction, the one observed last counts; of those, the one received last. So
     it does not matter in which order they come, nor how often, unless they were observed at one time.
 
     Args:
-        wanted: Prediction ids.
-        said: Rows of the table ``feedback``.
-        about: Rows of ``entity_feedback``. Each belongs to the newest prediction for its entity whose event
-            was at or before its time; of those, to the one with the greatest id.
-        candidates: All rows of ``predictions`` that these may belong to; None if there are none of these.
-    """
-    import pyarrow as pa
-    import pyarrow.compute as pc
+        said: At least the columns :data:`SAID`.
 
-    columns = ["prediction_id", "value", "observed_at", "received_at"]
-    rows = said.select(columns)
-    if candidates is not None:
-        rows = pa.concat_tables([rows, _identified(about, candidates).select(columns)])
-    rows = rows.filter(pc.field("prediction_id").isin(wanted.combine_chunks()))
+    Returns:
+        Columns ``prediction_id``, ``value`` (JSON) and ``observed_at``.
+    """
     # Two gateways may receive at one time: then the values themselves decide, for all readers alike.
     order = ("observed_at", "received_at", "value")
-    rows = rows.sort_by([(column, "ascending") for column in order])
-    observed = rows["observed_at"].cast(pa.int64()).to_pylist()
-    last = dict(
-        zip(
-            rows["prediction_id"].to_pylist(),
-            zip(rows["value"].to_pylist(), observed, strict=True),
-            strict=True,
-        )
+    in_order = said.sort_by([(column, "ascending") for column in order])
+    kept = ("value", "observed_at")
+    # A group has its rows in their order only if threads do not share them.
+    last = in_order.group_by("prediction_id", use_threads=False).aggregate([(name, "last") for name in kept])
+    return last.select(["prediction_id", *(f"{name}_last" for name in kept)]).rename_columns(
+        ["prediction_id", *kept]
     )
-    return {identity: (from_json(value), at) for identity, (value, at) in last.items()}
 
 
-def _identified(about: "pa.Table", candidates: "pa.Table") -> "pa.Table":
-    """Return feedback on entities with the id of the prediction that it belongs to."""
+def of_each(ids: "pa.ChunkedArray", last: "pa.Table") -> "tuple[list[Any], pa.ChunkedArray]":
+    """Return the value that counts of each prediction, and when it was observed; null where none is known.
+
+    Args:
+        ids: Prediction ids.
+        last: See :func:`last_said`.
+    """
+    import pyarrow.compute as pc
+
+    places = pc.index_in(ids, value_set=last["prediction_id"].combine_chunks())
+    return from_texts(last["value"].take(places)), last["observed_at"].take(places)
+
+
+def identified(about: "pa.Table", candidates: "pa.Table") -> "pa.Table":
+    """Return feedback on entities as feedback on predictions.
+
+    Args:
+        about: Rows of ``entity_feedback``. Each belongs to the newest prediction for its entity whose event
+            was at or before its time; of those, to the one with the greatest id.
+        candidates: All predictions that these may belong to: their ids, entities and times of event.
+    """
     import pandas as pd
     import pyarrow as pa
 

@@ -10,12 +10,16 @@ from mlops_assets.home import storage_errors
 from mlops_assets.prediction_log.arms import rollout_answers
 from mlops_assets.prediction_log.catalogue import Catalogue
 from mlops_assets.prediction_log.compaction import forget, unchanged
-from mlops_assets.prediction_log.instants import instant, microseconds
+from mlops_assets.prediction_log.input_columns import OUTPUT, rows_of
+from mlops_assets.prediction_log.instants import microseconds
+from mlops_assets.prediction_log.joining import of_each
 from mlops_assets.prediction_log.prediction import Label, Prediction
 from mlops_assets.prediction_log.reading import Reading, seen
 from mlops_assets.prediction_log.records import LABEL, MODEL_FAILED, SHADOW
 from mlops_assets.prediction_log.segments import Loss
+from mlops_assets.prediction_log.served_window import ServedWindow
 from mlops_assets.prediction_log.tables import FAILURES, PREDICTIONS, from_json
+from mlops_assets.prediction_log.typed_columns import plain
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -69,30 +73,52 @@ class PredictionLog:
         import pyarrow.compute as pc
 
         first, last = microseconds(start), microseconds(end)
+        own = ("prediction_id", "version", "event_time", "latency_us", "arm")
+        pieces, outputs, inputs = [PREDICTIONS.schema().empty_table().select(own)], [], []
         with self._reading(model) as reading:
-            served = reading.rows(PREDICTIONS, since=first, before=last, only=seen(arm))
-            served = served.sort_by([("event_time", "ascending"), ("prediction_id", "ascending")])
+            for _, piece in reading.predictions(
+                seen(arm), ("probe", "arm"), (*own, OUTPUT), since=first, before=last
+            ):
+                pieces.append(piece.select(own))
+                outputs += plain(piece[OUTPUT])
+                inputs += rows_of(piece)
+            served = pa.concat_tables(pieces)
+            order = pc.sort_indices(served, [("event_time", "ascending"), ("prediction_id", "ascending")])
+            served, places = served.take(order), order.to_pylist()
             known = {
                 kind: reading.known(served["prediction_id"], kind, first, known_by, shadow=arm == SHADOW)
                 for kind in kinds
             }
         latency = pc.divide(served["latency_us"].cast(pa.float64()), 1000.0)
-        identities = served["prediction_id"].to_pylist()
         return pd.DataFrame(
             {
-                "prediction_id": identities,
+                "prediction_id": served["prediction_id"].to_pylist(),
                 "version": served["version"].to_pylist(),
                 "event_time": served["event_time"].to_pandas(),
                 "latency_ms": latency.to_numpy(),
-                "output": _from_json(served["output"]),
-                "inputs": _from_json(served["inputs"]),
+                "output": [outputs[place] for place in places],
+                "inputs": [inputs[place] for place in places],
                 "arm": served["arm"].to_pylist(),
-                **{
-                    kind: [values.get(identity, (None, 0))[0] for identity in identities]
-                    for kind, values in known.items()
-                },
+                **{kind: of_each(served["prediction_id"], last)[0] for kind, last in known.items()},
             }
         )
+
+    @contextmanager
+    def served(self, model: str, start: datetime, end: datetime) -> Iterator[ServedWindow]:
+        """Open what callers were answered for events in a window, to be read column by column.
+
+        As long as it is open nothing is compacted or forgotten. Gateways go on writing.
+
+        Args:
+            model: Model name.
+            start: First event time, inclusive.
+            end: Last event time, exclusive.
+
+        Raises:
+            StorageError: The log cannot be read.
+        """
+        with self._reading(model) as reading:
+            yield ServedWindow(reading, microseconds(start), microseconds(end))
 
     def rollout(
         self,
@@ -165,10 +191,14 @@ class PredictionLog:
         if not ids:
             return {}
         wanted = pc.field("prediction_id").isin(list(ids)) & (pc.field("arm") != SHADOW)
-        columns = ("prediction_id", "version", "output")
+        found: dict[str, tuple[str, Any]] = {}
         with self._reading(model) as reading:
-            found = reading.rows(PREDICTIONS, ids=(min(ids), max(ids)), only=wanted, columns=columns)
-        return {row["prediction_id"]: (row["version"], from_json(row["output"])) for row in found.to_pylist()}
+            for _, piece in reading.predictions(
+                wanted, ("prediction_id", "arm"), ("version", OUTPUT), inputs=(), ids=(min(ids), max(ids))
+            ):
+                answered = zip(piece["version"].to_pylist(), plain(piece[OUTPUT]), strict=True)
+                found.update(zip(piece["prediction_id"].to_pylist(), answered, strict=True))
+        return found
 
     def find_with_label(self, prediction_id: str) -> tuple[Prediction, Label | None] | None:
         """Return a prediction as :meth:`find` does, and what is known by now to be true for it."""
@@ -182,10 +212,9 @@ class PredictionLog:
             known = reading.of(prediction.model).known(
                 pa.chunked_array([[prediction_id]]), LABEL, since, _EVER, shadow=False
             )
-        if prediction_id not in known:
-            return prediction, None
-        value, observed_at = known[prediction_id]
-        return prediction, Label(prediction_id, value, instant(observed_at))
+        for label in known.to_pylist():
+            return prediction, Label(prediction_id, from_json(label["value"]), label["observed_at"])
+        return prediction, None
 
     def label(self, prediction_id: str) -> Label | None:
         """Return what turned out to be true for a prediction, as it is known now."""
@@ -220,31 +249,30 @@ class PredictionLog:
                 yield Reading(self._folder, self._catalogue, model)
 
 
-def _from_json(column: "pa.ChunkedArray") -> list[Any]:
-    return [from_json(text) for text in column.to_pylist()]
-
-
 def _found(reading: Reading, prediction_id: str) -> Prediction | None:
     import pyarrow.compute as pc
 
     if not prediction_id.isascii():  # a terminal of another encoding: no answer ever gave that
         return None
     wanted = (pc.field("prediction_id") == prediction_id) & (pc.field("arm") != SHADOW)
-    for model, rows in reading.by_model(PREDICTIONS, prediction_id, wanted):
-        if len(rows):
-            return _prediction(model, rows.slice(0, 1).to_pylist()[0])
+    ids = prediction_id, prediction_id
+    columns = (*PREDICTIONS.columns, OUTPUT)
+    for model, found in reading.predictions(wanted, ("prediction_id", "arm"), columns, ids=ids):
+        return _prediction(model, found.slice(0, 1))
     return None
 
 
-def _prediction(model: str, row: dict[str, Any]) -> Prediction:
+def _prediction(model: str, found: "pa.Table") -> Prediction:
+    (row,) = found.select([*PREDICTIONS.columns]).to_pylist()
+    (inputs,), (output,) = rows_of(found), plain(found[OUTPUT])
     return Prediction(
         prediction_id=row["prediction_id"],
         model=model,
         version=row["version"],
         event_time=row["event_time"],
         served_at=row["served_at"],
-        inputs=from_json(row["inputs"]),
-        output=from_json(row["output"]),
+        inputs=inputs,
+        output=output,
         latency_ms=row["latency_us"] / 1000,
         probe=row["probe"],
         arm=row["arm"],

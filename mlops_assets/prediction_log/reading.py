@@ -6,19 +6,16 @@ import operator
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from mlops_assets.prediction_log.catalogue import Catalogue
-from mlops_assets.prediction_log.joining import joined
+from mlops_assets.prediction_log.chunks import Chunk, Files, InMemory, matching, with_more
+from mlops_assets.prediction_log.input_columns import CARRIED, carried, field_of
+from mlops_assets.prediction_log.joining import SAID, identified, last_said
 from mlops_assets.prediction_log.records import SHADOW
+from mlops_assets.prediction_log.rows import Rows
 from mlops_assets.prediction_log.segments import segments_in
-from mlops_assets.prediction_log.tables import (
-    ENTITY_FEEDBACK,
-    FEEDBACK,
-    PREDICTIONS,
-    Rows,
-    TableForm,
-)
+from mlops_assets.prediction_log.tables import ENTITY_FEEDBACK, FEEDBACK, PREDICTIONS, TableForm
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -40,6 +37,7 @@ class Reading:
 
     def __init__(self, folder: Path, catalogue: Catalogue, model: str | None) -> None:
         self._folder, self._catalogue, self._model = folder, catalogue, model
+        self._files = Files(folder)
         recent, consumed = Rows(model), catalogue.consumed()
         for segment in segments_in(folder):
             if segment.name not in consumed:
@@ -65,34 +63,77 @@ class Reading:
     ) -> "pa.Table":
         """Return the model's rows of a table between two times (the second exclusive) and two ids.
 
-        Of its columns only those named are read, all if None.
+        Of its columns only those named are read, all if None; for what was asked and answered see
+        :meth:`predictions`.
         """
         import pyarrow as pa
-        import pyarrow.compute as pc
+        import pyarrow.dataset as ds
 
-        conditions = [] if only is None else [only]
-        if since is not None:
-            conditions.append(pc.field(form.time) >= pa.scalar(since, pa.timestamp("us")))
-        if before is not None:
-            conditions.append(pc.field(form.time) < pa.scalar(before, pa.timestamp("us")))
+        schema, names = form.schema(), list(columns or form.columns)
+        conditions = [*within(form, since, before), *([] if only is None else [only])]
+        wanted = functools.reduce(operator.and_, conditions) if conditions else None
         files = self._catalogue.files(form.name, self._model, since=since, before=before, ids=ids)
+        paths = [str(self._folder / file.path) for file in files]
         recent = [table for part, table in self.recent.items() if part.table == form.name]
-        return self._selected(form, [file.path for file in files], recent, conditions, columns)
+        stored = ds.dataset(paths, schema=schema, format="parquet")
+        found = [stored.to_table(columns=names, filter=wanted)] if paths else []
+        found += [(table if wanted is None else table.filter(wanted)).select(names) for table in recent]
+        return pa.concat_tables([schema.empty_table().select(names), *found])
 
-    def by_model(
-        self, form: TableForm, prediction_id: str, only: "pc.Expression"
-    ) -> "Iterator[tuple[str, pa.Table]]":
-        """Yield, for each model that may have it, the rows of a prediction id."""
-        for file in self._catalogue.files(form.name, ids=(prediction_id, prediction_id)):
-            yield file.model, self._selected(form, [file.path], [], [only])
+    def chunks(
+        self,
+        *,
+        since: int | None = None,
+        before: int | None = None,
+        ids: tuple[str, str] | None = None,
+        at_once: int = 1,
+    ) -> Iterator[Chunk]:
+        """Yield the model's predictions of files with some between two times and two ids, and all recent.
+
+        Row groups come one by one, or several at once that have no more than so many rows.
+        """
+        for file in self._catalogue.files(PREDICTIONS.name, self._model, since=since, before=before, ids=ids):
+            yield from self._files.chunks(file, at_once)
         for part, table in self.recent.items():
-            if part.table == form.name:
-                yield part.model, self._selected(form, [], [table], [only])
+            if part.table == PREDICTIONS.name:
+                yield InMemory(part.model, table)
+
+    def predictions(
+        self,
+        only: "pc.Expression",
+        about: Sequence[str],
+        columns: Sequence[str],
+        *,
+        inputs: Sequence[str] | None = None,
+        since: int | None = None,
+        before: int | None = None,
+        ids: tuple[str, str] | None = None,
+    ) -> "Iterator[tuple[str, pa.Table]]":
+        """Yield the model's predictions chunk by chunk, each with the name of their model.
+
+        Args:
+            only: Which are wanted.
+            about: The columns that this is about, which are read first.
+            columns: Further columns.
+            inputs: Inputs that are wanted; if None, all that the predictions carried, and which these are.
+            since: Time of the first event.
+            before: Time of the last event, exclusive.
+            ids: Two ids between which those lie that are wanted.
+        """
+        wanted = functools.reduce(operator.and_, within(PREDICTIONS, since, before), only)
+        keys = {*about, PREDICTIONS.time}
+        for chunk in self.chunks(since=since, before=before, ids=ids):
+            places, found = matching(chunk, wanted, [*keys])
+            if not len(found):
+                continue
+            found = with_more(found, chunk, places, {*columns} | ({CARRIED} if inputs is None else set()))
+            sent = carried(found) if inputs is None else inputs
+            yield chunk.model, with_more(found, chunk, places, map(field_of, sent))
 
     def known(
         self, wanted: "pa.ChunkedArray", kind: str, since: int, known_by: datetime, *, shadow: bool
-    ) -> dict[str, tuple[Any, int]]:
-        """Return what was known by a time of predictions: value, and when it was observed, by id.
+    ) -> "pa.Table":
+        """Return what was known by a time of predictions; see :func:`.joining.last_said`.
 
         Args:
             wanted: Their ids.
@@ -101,43 +142,46 @@ class Reading:
             known_by: What was observed later is left out.
             shadow: Whether they are those of the shadow, which an entity's feedback reaches too.
         """
-        import pyarrow as pa
         import pyarrow.compute as pc
 
         if not len(wanted):
-            return {}
+            return last_said(FEEDBACK.schema().empty_table())
         bounds = pc.min_max(wanted)
+        said = self.said((bounds["min"].as_py(), bounds["max"].as_py()), kind, since, known_by, shadow=shadow)
+        return last_said(said.filter(pc.field("prediction_id").isin(wanted.combine_chunks())))
+
+    def said(
+        self, ids: tuple[str, str], kind: str, since: int, known_by: datetime, *, shadow: bool
+    ) -> "pa.Table":
+        """Return all that was said by a time of predictions: by ids between two, and by entities.
+
+        Args:
+            ids: The ids.
+            kind: Kind of feedback.
+            since: Earliest time of the predictions' events.
+            known_by: What was observed later is left out.
+            shadow: Whether it is about what the shadow answered.
+
+        Returns:
+            What :func:`.joining.last_said` takes.
+        """
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
         by_then = (pc.field("kind") == kind) & (
             pc.field("observed_at") <= pa.scalar(known_by, pa.timestamp("us"))
         )
-        said = self.rows(FEEDBACK, ids=(bounds["min"].as_py(), bounds["max"].as_py()), only=by_then)
+        said = self.rows(FEEDBACK, ids=ids, only=by_then, columns=SAID)
         about = self.rows(ENTITY_FEEDBACK, since=since, only=by_then)
-        candidates = None
-        if len(about):
-            latest = pc.max(about["event_time"].cast(pa.int64())).as_py()
-            among = pc.field("entity").isin(about["entity"].unique())
-            candidates = self.rows(
-                PREDICTIONS, since=since, before=latest + 1, only=seen(SHADOW if shadow else None) & among
-            )
-        return joined(wanted, said, about, candidates)
-
-    def _selected(
-        self,
-        form: TableForm,
-        paths: list[str],
-        recent: "list[pa.Table]",
-        conditions: "list[pc.Expression]",
-        columns: Sequence[str] | None = None,
-    ) -> "pa.Table":
-        import pyarrow as pa
-        import pyarrow.dataset as ds
-
-        schema, names = form.schema(), list(columns or form.columns)
-        only = functools.reduce(operator.and_, conditions) if conditions else None
-        stored = ds.dataset([str(self._folder / path) for path in paths], schema=schema, format="parquet")
-        found = [stored.to_table(columns=names, filter=only)] if paths else []
-        found += [(table if only is None else table.filter(only)).select(names) for table in recent]
-        return pa.concat_tables([schema.empty_table().select(names), *found])
+        if not len(about):
+            return said
+        latest = pc.max(about["event_time"].cast(pa.int64())).as_py()
+        among = pc.field("entity").isin(about["entity"].unique())
+        candidates = self.rows(
+            PREDICTIONS, since=since, before=latest + 1, only=seen(SHADOW if shadow else None) & among,
+            columns=("entity", "event_time", "prediction_id"),
+        )  # fmt: skip
+        return pa.concat_tables([said, identified(about, candidates).select(SAID)])
 
 
 def seen(arm: str | None) -> "pc.Expression":
@@ -146,3 +190,15 @@ def seen(arm: str | None) -> "pc.Expression":
 
     of_arm = pc.field("arm") != SHADOW if arm is None else pc.field("arm") == arm
     return ~pc.field("probe") & of_arm
+
+
+def within(form: TableForm, since: int | None, before: int | None) -> "list[pc.Expression]":
+    """Return what selects the rows of a table between two times (the second exclusive)."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    time = pc.field(form.time)
+    return [
+        *([] if since is None else [time >= pa.scalar(since, pa.timestamp("us"))]),
+        *([] if before is None else [time < pa.scalar(before, pa.timestamp("us"))]),
+    ]

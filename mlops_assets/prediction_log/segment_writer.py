@@ -12,7 +12,7 @@ from mlops_assets.home import storage_failure
 from mlops_assets.prediction_log.open_segment import OpenSegment
 from mlops_assets.prediction_log.segments import settle_abandoned
 
-# Compaction takes that much at a time, and needs about twenty times as much memory.
+# Compaction takes that much at a time, and needs up to ten times as much memory.
 MOST_BYTES = 16 * 2**20
 _SYNC_SECONDS = 0.1
 _OLDEST_SECONDS = 300.0

@@ -311,7 +311,7 @@ class Kpi(Part):
 class Monitoring(Part):
     """How the endpoint is watched."""
 
-    window: Literal["day", "week", "month"] = "day"
+    window: Literal["hour", "day", "week", "month"] = "day"
     min_labels: int = Field(200, ge=1, description="Fewest labelled rows that allow a judgement.")
     tolerance: float = Field(
         0.02,

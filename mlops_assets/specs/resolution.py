@@ -22,7 +22,12 @@ _ALIASES: dict[tuple[str, ...], tuple[str, ...]] = {
     ("evaluation", "confidence"): ("gates", "champion_comparison", "confidence"),
     ("evaluation", "min_gain"): ("gates", "champion_comparison", "min_gain"),
 }
-_WINDOWS = {"day": timedelta(days=1), "week": timedelta(days=7), "month": timedelta(days=31)}
+_WINDOWS = {
+    "hour": timedelta(hours=1),
+    "day": timedelta(days=1),
+    "week": timedelta(days=7),
+    "month": timedelta(days=31),
+}
 
 
 @dataclass(frozen=True)

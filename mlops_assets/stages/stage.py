@@ -59,21 +59,29 @@ def stage_asset(
         **more: Further arguments of ``dagster.asset``.
     """
     decorate: Callable[[Callable[..., Any]], dg.AssetsDefinition] = dg.asset(
-        key=stage_key(spec, stage),
-        group_name=spec.name,
-        owners=[spec.owner],
-        kinds=kinds,
-        tags={
+        **_common(spec, stage, parts), kinds=kinds, io_manager_key="records", **more
+    )
+    return lambda function: decorate(with_known_signature(function))
+
+
+def stage_spec(spec: ModelSpec, stage: str, *parts: Any, kinds: set[str], **more: Any) -> dg.AssetSpec:
+    """Return the same of a stage that is made together with that of other models; see :func:`stage_asset`."""
+    return dg.AssetSpec(**_common(spec, stage, parts), kinds=kinds, **more)
+
+
+def _common(spec: ModelSpec, stage: str, parts: Sequence[Any]) -> dict[str, Any]:
+    return {
+        "key": stage_key(spec, stage),
+        "group_name": spec.name,
+        "owners": [spec.owner],
+        "tags": {
             "mlops/model": spec.name,
             "mlops/risk": spec.risk,
             "mlops/task": spec.task,
             "mlops/stage": stage,
         },
-        code_version=digests.of_json([__version__, *to_jsonable_python(parts)])[:12],
-        io_manager_key="records",
-        **more,
-    )
-    return lambda function: decorate(with_known_signature(function))
+        "code_version": digests.of_json([__version__, *to_jsonable_python(parts)])[:12],
+    }
 
 
 def with_known_signature(function: Callable[..., Any]) -> Callable[..., Any]:

@@ -10,6 +10,8 @@ from mlops_assets.data.features import FeatureView, types_of
 from mlops_assets.data.snapshots import read_snapshot
 from mlops_assets.errors import PackageError
 from mlops_assets.governance.environment import Environment
+from mlops_assets.monitoring.reference import FILE as REFERENCE
+from mlops_assets.monitoring.reference import reference_of
 from mlops_assets.registry.training_run import find_finished, log_training
 from mlops_assets.resources import Platform
 from mlops_assets.specs.model_spec import ModelSpec
@@ -136,6 +138,8 @@ def _determining(spec: ModelSpec) -> dict[str, Any]:
         "data": spec.data.model_dump(mode="json", exclude={"source", "window", "label_delay", "contract"}),
         "training": spec.training.model_dump(mode="json"),
         "task": spec.task,
+        # What is watched by the hour is compared with hours, all else with days.
+        **({"watched": "hour"} if spec.monitoring.window == "hour" else {}),
     }
 
 
@@ -196,4 +200,11 @@ class _Candidate:
             platform.signer,
             environment=Environment.present(),
             code=code_behind(spec.training, self._folder),
+            further=self._reference,
         )
+
+    def _reference(self, draft: PackagedModel) -> dict[str, bytes]:
+        data, window = self._spec.data, self._spec.monitoring.window
+        times, unseen = self._raw[data.time_column], ~self.older
+        reference = reference_of(self._raw, times, unseen, draft.predict, draft.manifest, window)
+        return {REFERENCE: reference.to_bytes()}

@@ -7,6 +7,7 @@
 ``estimator.onnx``      the ONNX form, where it agrees with the native one
 ``features.py``         the feature function's source, where there is one
 ``reference.parquet``   hold-out rows with target and prediction: what monitoring compares with
+``reference.msgpack``   what monitoring compares with: their profile, and how columns varied before
 ``rehearsal.json``      the first of them, if they are numbers: what a gateway tries before it serves
 ``environment.json``    every installed distribution: version, licence and supplier, as at the training
 ``code/…``              the project's own training code, where there is any
@@ -20,7 +21,7 @@ the package is opened, and again as they are read, so that a file exchanged in b
 import io
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -165,11 +166,15 @@ class PackagedModel:
         manifest = Manifest.from_bytes(content)
         package = cls(folder, manifest)
         for name in manifest.files:
-            package._content(name)
+            package.content(name)
         return package
 
-    def _content(self, name: str) -> bytes:
-        """Return the bytes of a file, which are those that were signed."""
+    def content(self, name: str) -> bytes:
+        """Return the bytes of a file, which are those that were signed.
+
+        Raises:
+            PackageError: They are not, or there is no such file.
+        """
         file = self.folder / name
         signed = self.manifest.files.get(name)
         if signed is None:
@@ -192,13 +197,13 @@ class PackagedModel:
         """What was installed at the training; None in a package of before that was kept."""
         if ENVIRONMENT not in self.manifest.files:
             return None
-        return Environment.from_bytes(self._content(ENVIRONMENT))
+        return Environment.from_bytes(self.content(ENVIRONMENT))
 
     @property
     def code(self) -> dict[str, bytes]:
         """The project's own training code: source by its path below an import root."""
         names = (name for name in self.manifest.files if name.startswith(_CODE))
-        return {name.removeprefix(_CODE): self._content(name) for name in names}
+        return {name.removeprefix(_CODE): self.content(name) for name in names}
 
     @cached_property
     def view(self) -> FeatureView:
@@ -206,7 +211,7 @@ class PackagedModel:
         manifest = self.manifest
         if manifest.feature_function is None:
             return FeatureView(manifest.inputs)
-        source = self._content("features.py").decode()
+        source = self.content("features.py").decode()
         return FeatureView(manifest.inputs, source, manifest.feature_function)
 
     @cached_property
@@ -218,7 +223,7 @@ class PackagedModel:
         """The native estimator, from the very bytes that were signed; what explains predictions."""
         import pickle
 
-        return pickle.loads(self._content("estimator.pkl"))  # noqa: S301  (signed, and unaltered)
+        return pickle.loads(self.content("estimator.pkl"))  # noqa: S301  (signed, and unaltered)
 
     @property
     def onnx(self) -> bytes:
@@ -227,7 +232,7 @@ class PackagedModel:
         Raises:
             PackageError: It has none.
         """
-        return self._content("estimator.onnx")
+        return self.content("estimator.onnx")
 
     @cached_property
     def uses_onnx(self) -> bool:
@@ -296,12 +301,12 @@ class PackagedModel:
         """Return hold-out rows: raw inputs, the target, and the served prediction."""
         import pandas as pd
 
-        return pd.read_parquet(io.BytesIO(self._content("reference.parquet")))
+        return pd.read_parquet(io.BytesIO(self.content("reference.parquet")))
 
     @property
     def rehearsal(self) -> Rehearsal | None:
         """A few of these rows; None where they are not numbers, or in a package of before they were kept."""
-        return Rehearsal.from_bytes(self._content(REHEARSAL)) if REHEARSAL in self.manifest.files else None
+        return Rehearsal.from_bytes(self.content(REHEARSAL)) if REHEARSAL in self.manifest.files else None
 
 
 def write_package(
@@ -315,6 +320,7 @@ def write_package(
     *,
     environment: Environment | None = None,
     code: Mapping[str, bytes] = MappingProxyType({}),
+    further: Callable[[PackagedModel], Mapping[str, bytes]] = lambda draft: {},
 ) -> PackagedModel:
     """Write and sign a package.
 
@@ -328,6 +334,7 @@ def write_package(
         signer: The platform key.
         environment: What is installed, for whoever trains it again.
         code: The project's own training code, likewise: source by its path below an import root.
+        further: Returns files to add, by name, that need the version's predictions to be made.
 
     Raises:
         StorageError: The disk is full or the folder is not writable.
@@ -355,6 +362,9 @@ def write_package(
         if draft.uses_onnx and (rows := Rehearsal.of(with_prediction, list(predicted), manifest)):
             (folder / REHEARSAL).write_bytes(rows.to_bytes())
             files[REHEARSAL] = digests.of_file(folder / REHEARSAL)
+        for name, content in further(draft).items():
+            (folder / name).write_bytes(content)
+            files[name] = digests.of_bytes(content)
         final = Manifest(**{**vars(manifest), "files": files})
         content = final.to_bytes()
         (folder / MANIFEST).write_bytes(content)

@@ -9,14 +9,13 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from mlops_assets.automation.fleet import fleet_definitions
-from mlops_assets.components.model_lifecycle import lifecycle_definitions
 from mlops_assets.home import Home
 from mlops_assets.monitoring.assessment import Assessment
 from mlops_assets.monitoring.fleet_state import FleetState
 from mlops_assets.registry.mlflow_registry import MlflowRegistry
 from mlops_assets.resources import RESOURCES
 from mlops_assets.specs.model_spec import ModelSpec
+from mlops_assets_tests.whole_fleets import whole_fleet
 
 NOW = datetime(2024, 6, 1)
 
@@ -39,6 +38,12 @@ class Fleet:
             Assessment.model_validate({"model": model, "version": "1", "served": 500, **week, **said})
         )
 
+    def file(self, model: str, start: datetime, as_of: datetime) -> None:
+        """File what a pass found in a day as of a time."""
+        said = {"model": model, "version": "1", "served": 1, "as_of": as_of.replace(tzinfo=None)}
+        window = {"start": start, "end": start + timedelta(days=1)}
+        self.state.record_assessment(Assessment.model_validate({**said, **window}))
+
     def tick(self, cursor: str | None = None) -> Any:
         """Evaluate the retraining sensor, as the daemon does."""
         sensor = self.definitions.resolve_sensor_def("retraining")
@@ -49,7 +54,7 @@ class Fleet:
 
     def scheduled(self, at: datetime) -> Any:
         """Evaluate the monitoring schedule, as the daemon does."""
-        schedule = self.definitions.resolve_schedule_def("monitoring")
+        schedule = self.definitions.resolve_schedule_def("monitoring_day")
         with dg.build_schedule_context(
             instance=self.instance,
             scheduled_execution_time=at,
@@ -74,9 +79,9 @@ def make_fleet(
     home.root.mkdir()
     with dg.DagsterInstance.local_temp(str(tmp_path)) as instance:
 
-        def make(*models: str) -> Fleet:
-            parts = [lifecycle_definitions(make_spec(name=model), tmp_path) for model in models]
-            definitions = dg.Definitions.merge(*parts, fleet_definitions())
+        def make(*models: str, **changes: Any) -> Fleet:
+            specs = (make_spec(name=model, **changes) for model in models)
+            definitions = whole_fleet(*specs, folder=tmp_path)
             return Fleet(definitions, instance, FleetState(home.state_url), MlflowRegistry(home))
 
         yield make

@@ -1,14 +1,17 @@
-"""One schedule watches every model that serves, in one run, and no other."""
+"""A schedule for each length of windows watches every model that serves, a run for each window."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import dagster as dg
 
 from mlops_assets.registry.port import CHAMPION
 from mlops_assets_tests.automation.conftest import Fleet, MakeFleet
+from mlops_assets_tests.conftest import MakeSpec
+from mlops_assets_tests.whole_fleets import whole_fleet
 
 AT = datetime(2024, 6, 3, 6, tzinfo=UTC)
+DAY = timedelta(days=1)
 
 
 def enthrone(fleet: Fleet, *models: str) -> None:
@@ -22,19 +25,35 @@ def watched(request: Any) -> list[str]:
     return [key.to_user_string() for key in request.asset_selection]
 
 
-def test_the_schedule_runs_without_being_switched_on(fleet: Fleet) -> None:
-    schedule = fleet.definitions.resolve_schedule_def("monitoring")
-    assert schedule.default_status == dg.DefaultScheduleStatus.RUNNING
-    assert schedule.execution_timezone == "UTC"
-    names = {s.name for s in fleet.definitions.get_repository_def().schedule_defs}
-    assert names == {"monitoring", "compact_prediction_log", "drills"}
+def windows(tick: Any) -> dict[str, list[str]]:
+    """Return by partition what a tick asks for."""
+    return {request.partition_key: watched(request) for request in tick.run_requests}
+
+
+def test_each_length_of_windows_has_a_schedule_that_runs_without_being_switched_on(
+    make_spec: MakeSpec,
+) -> None:
+    lengths = ("day", "week", "week", "hour")
+    specs = [make_spec(name=f"m{i}", monitoring={"window": each}) for i, each in enumerate(lengths)]
+    definitions = whole_fleet(*specs)
+    names = {s.name for s in definitions.get_repository_def().schedule_defs}
+    assert names == {
+        "monitoring_hour", "monitoring_day", "monitoring_week", "compact_prediction_log", "drills",
+    }  # fmt: skip
+    for length in lengths:
+        schedule = definitions.resolve_schedule_def(f"monitoring_{length}")
+        assert schedule.default_status == dg.DefaultScheduleStatus.RUNNING
+        assert schedule.execution_timezone == "UTC"
+    job = definitions.resolve_job_def("monitor_week")
+    assert {key.path[0] for key in job.asset_layer.selected_asset_keys} == {"m1", "m2"}
 
 
 def test_a_tick_is_one_run_for_all_models_that_serve_and_for_no_other(fleet: Fleet) -> None:
     enthrone(fleet, "a", "c", "of_another_project")
     (request,) = fleet.scheduled(AT).run_requests
     assert watched(request) == ["a/monitoring_report", "c/monitoring_report"]
-    job = fleet.definitions.resolve_job_def("monitor").get_subset(
+    assert request.partition_key == "2024-06-02"
+    job = fleet.definitions.resolve_job_def("monitor_day").get_subset(
         asset_selection=set(request.asset_selection)
     )
     assert dg.validate_run_config(job, request.run_config)
@@ -43,9 +62,22 @@ def test_a_tick_is_one_run_for_all_models_that_serve_and_for_no_other(fleet: Fle
 def test_a_tick_looks_as_of_its_own_time_however_late_the_daemon_is(fleet: Fleet) -> None:
     enthrone(fleet, "a")
     (request,) = fleet.scheduled(AT).run_requests
-    assert request.run_config["ops"] == {
-        "a__monitoring_report": {"config": {"as_of": "2024-06-03T06:00:00+00:00"}}
-    }
+    assert request.run_config["ops"] == {"monitoring_day": {"config": {"as_of": "2024-06-03T06:00:00"}}}
+
+
+def test_a_window_is_looked_at_when_it_is_over_and_again_when_its_labels_are_due(
+    make_fleet: MakeFleet,
+) -> None:
+    fleet = make_fleet("a", data={"label_delay": "2d"})
+    enthrone(fleet, "a")
+    report, first, second = ["a/monitoring_report"], datetime(2024, 5, 31), datetime(2024, 6, 2)
+    assert windows(fleet.scheduled(AT)) == {"2024-05-31": report, "2024-06-02": report}
+    for start in (first, second):
+        fleet.file("a", start, AT)
+    assert not fleet.scheduled(AT).run_requests
+    assert windows(fleet.scheduled(AT + 2 * DAY)) == {"2024-06-02": report, "2024-06-04": report}
+    fleet.file("a", second, AT + 2 * DAY)
+    assert windows(fleet.scheduled(AT + 2 * DAY)) == {"2024-06-04": report}
 
 
 def test_a_fleet_that_serves_nothing_yet_has_nothing_to_watch(fleet: Fleet) -> None:

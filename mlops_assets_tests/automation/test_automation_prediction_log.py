@@ -18,6 +18,7 @@ from mlops_assets.resources import RESOURCES
 from mlops_assets.specs.durations import utc_now
 from mlops_assets_tests.automation.conftest import Fleet, MakeFleet
 from mlops_assets_tests.prediction_log.histories import T0, History
+from mlops_assets_tests.whole_fleets import whole_fleet
 
 # Counted from the histories' own zero.
 NOW = (utc_now() - T0) / timedelta(hours=1)
@@ -129,12 +130,9 @@ def test_what_policy_asks_to_keep_is_kept_and_no_longer(
 def test_a_spec_may_keep_longer_than_policy_asks(
     make_spec: Any, fleet: Fleet, history: History, log: PredictionLog
 ) -> None:
-    from mlops_assets.automation.fleet import fleet_definitions
-    from mlops_assets.components.model_lifecycle import lifecycle_definitions
-
     spec = make_spec(name="a", retention={"predictions": "100d"})
     fleet = Fleet(
-        dg.Definitions.merge(lifecycle_definitions(spec, Home.from_environment().root), fleet_definitions()),
+        whole_fleet(spec, folder=Home.from_environment().root),
         fleet.instance,
         fleet.state,
         fleet.registry,

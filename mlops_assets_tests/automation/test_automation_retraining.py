@@ -148,7 +148,8 @@ def test_an_assessment_that_cannot_be_read_does_not_stop_the_others(fleet: Fleet
     fleet.assess("a", harm=True)
     last = fleet.assess("b", harm=True)
     with sqlite3.connect(Home.from_environment().root / "fleet.db") as database:
-        database.execute("UPDATE assessments SET body = '{\"of\": \"another version\"}' WHERE model = 'b'")
+        other = '{"of": "another version"}'
+        database.execute("UPDATE window_assessments SET body = ? WHERE model = 'b'", [other])
     tick = fleet.tick()
     assert only(tick).tags["mlops/model"] == "a"
     assert tick.cursor == str(last)

@@ -55,7 +55,7 @@ def test_dg_lists_the_fleet_with_its_owners_and_gates(environment: dict[str, str
     assert {key for key, asset in assets.items() if not asset["owners"]} == {("fleet", "prediction_log")}
     gates = {c["key"].partition(":")[2] for c in listed["asset_checks"]}
     assert gates == {*Gates.model_fields, "approvals", "nothing_lost"}
-    jobs = {"lifecycle", "monitor", "decide", "compact_prediction_log", "drill"}
+    jobs = {"lifecycle", "monitor_month", "decide", "compact_prediction_log", "drill"}
     assert {j["name"] for j in listed["jobs"]} == jobs
 
 

@@ -21,6 +21,7 @@ from mlops_assets.specs.gate_rules import Gates
 from mlops_assets.specs.loading import load_fleet
 from mlops_assets.specs.model_spec import ModelSpec
 from mlops_assets.stages.stage import LIFECYCLE, MONITORING
+from mlops_assets_tests.whole_fleets import whole_fleet
 
 ATTRIBUTES: dict[str, Any] = {
     "name": "churn",
@@ -71,14 +72,14 @@ def changed(*path: str | int, to: Any) -> dict[str, Any]:
     return attributes
 
 
-def test_attributes_become_seven_assets_of_one_group_that_say_whose_and_what_they_are(
+def test_attributes_become_six_assets_of_one_group_that_say_whose_and_what_they_are(
     sandbox: DefsFolderSandbox,
 ) -> None:
     with sandbox.load_component_and_build_defs(write(sandbox, "churn", ATTRIBUTES)) as (component, defs):
         assert isinstance(component, ModelLifecycle)
         graph = defs.resolve_asset_graph()
         assert {k.to_user_string() for k in graph.get_all_asset_keys()} == {
-            f"churn/{stage}" for stage in (*LIFECYCLE, MONITORING)
+            f"churn/{stage}" for stage in LIFECYCLE
         }
         for key in graph.get_all_asset_keys():
             node = graph.get(key)
@@ -93,8 +94,7 @@ def test_attributes_become_seven_assets_of_one_group_that_say_whose_and_what_the
 
 
 def test_each_stage_follows_the_one_before_and_monitoring_the_endpoint() -> None:
-    defs = lifecycle_definitions(ModelSpec.model_validate(ATTRIBUTES), Path())
-    graph = defs.resolve_asset_graph()
+    graph = whole_fleet(ModelSpec.model_validate(ATTRIBUTES)).resolve_asset_graph()
     road = [dg.AssetKey(["churn", stage]) for stage in (*LIFECYCLE, MONITORING)]
     for before, after in pairwise(road):
         assert before in graph.get(after).parent_keys
@@ -111,9 +111,12 @@ def test_two_models_and_their_automation_load_together(sandbox: DefsFolderSandbo
     write(sandbox, "upsell", changed("name", to="upsell"))
     sandbox.scaffold_component(mlops_assets.FleetAutomation, "fleet")
     with sandbox.build_all_defs() as defs:
-        assert {n.group_name for n in defs.resolve_asset_graph().asset_nodes} == {"churn", "fleet", "upsell"}
+        graph = defs.resolve_asset_graph()
+        assert {n.group_name for n in graph.asset_nodes} == {"churn", "fleet", "upsell"}
+        for model in ("churn", "upsell"):
+            assert graph.get(dg.AssetKey([model, MONITORING])).code_version
         assert defs.resolve_sensor_def("retraining").default_status == dg.DefaultSensorStatus.RUNNING
-        assert defs.resolve_schedule_def("monitoring").default_status == dg.DefaultScheduleStatus.RUNNING
+        assert defs.resolve_schedule_def("monitoring_day").default_status == dg.DefaultScheduleStatus.RUNNING
         dg.Definitions.validate_loadable(defs)
 
 

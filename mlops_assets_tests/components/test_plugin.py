@@ -183,7 +183,7 @@ def test_dg_lists_every_stage_and_the_fleet_s_automation(shop: Shop) -> None:
     assert sorted(s["name"] for s in listed["schedules"]) == [
         "compact_prediction_log",
         "drills",
-        "monitoring",
+        "monitoring_day",
     ]
     names = ["approvals", "batch_scoring", "retraining", "rollouts"]
     assert sorted(s["name"] for s in listed["sensors"]) == names

@@ -106,7 +106,7 @@ def test_the_sensor_and_the_schedule_run_and_start_nothing_that_is_not_called_fo
     page: Page, up: Any
 ) -> None:
     location = f"{up.url('Dagster')}/locations/mlops_assets"
-    page.goto(f"{location}/schedules/monitoring")
+    page.goto(f"{location}/schedules/monitoring_month")
     expect(page.get_by_text("Running", exact=True).first).to_be_visible()
     page.goto(f"{location}/sensors/retraining")
     expect(page.get_by_text("Running", exact=True).first).to_be_visible()

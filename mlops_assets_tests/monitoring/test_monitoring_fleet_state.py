@@ -33,7 +33,7 @@ def state(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[FleetState
     url = os.environ.get("MLOPS_TEST_POSTGRES_URL")
     if not url:
         pytest.skip("MLOPS_TEST_POSTGRES_URL names no database")
-    tables = ("assessments", "decisions", "trainings")
+    tables = ("window_assessments", "retraining_decisions", "trainings")
     drop = "; ".join(f"DROP TABLE IF EXISTS {table}" for table in tables)
     with sa.create_engine(url).begin() as connection:
         connection.execute(sa.text(drop))
@@ -89,7 +89,7 @@ def test_a_decision_is_kept_and_a_second_takes_its_place(state: FleetState) -> N
     id_ = state.record_assessment(assessment())
     assert state.decision(id_) is None
     for decision in (Decision("harm", True, "worse"), Decision(None, False, "fine")):
-        state.record_decision(id_, "m", decision)
+        state.record_decision(id_, assessment(), decision)
         assert state.decision(id_) == decision
 
 

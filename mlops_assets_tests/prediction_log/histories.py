@@ -153,13 +153,18 @@ class History:
         return [(s.id, s.time, s.output, s.inputs, self._value(s, kind, known_by)) for s in rows]
 
     def _value(self, served: Served, kind: str, known_by: float) -> Any:
+        said = self.last_said(served, kind, known_by)
+        return said and said.value
+
+    def last_said(self, served: Served, kind: str, known_by: float) -> Said | None:
+        """Return what counts of all that was said of a prediction."""
         shadow = served.arm == SHADOW
         about = [
             said for said in self.said
             if said.model == served.model and said.kind == kind and said.observed <= at(known_by)
             and served.id == (self._newest(said, shadow) if said.entity else said.id)
         ]  # fmt: skip
-        return max(about, key=lambda said: (said.observed, said.order)).value if about else None
+        return max(about, key=lambda said: (said.observed, said.order), default=None)
 
     def _newest(self, said: Said, shadow: bool) -> str | None:
         """Return the prediction that an entity's feedback belongs to."""

@@ -17,6 +17,7 @@ from mlops_assets.prediction_log.records import SHADOW
 from mlops_assets.prediction_log.segments import segments_in
 from mlops_assets_tests.prediction_log import compaction_trial
 from mlops_assets_tests.prediction_log.histories import FOREVER, History, hour
+from mlops_assets_tests.prediction_log.random_histories import as_before
 from mlops_assets_tests.together import together
 
 
@@ -46,7 +47,7 @@ def spoil(file: Path, at: int) -> None:
 
 
 def eventful(history: History) -> None:
-    """Write two models' traffic over two days; some of it compacted, the rest in segments, one damaged."""
+    """Write two models' traffic over two days: some in files of before, the rest in segments, one damaged."""
     for part in range(4):
         first, *_ = history.answer([part, part + 20, part + 24], entities=["e", "f", "g"])
         history.answer([part], arm=SHADOW, base=first)
@@ -58,6 +59,7 @@ def eventful(history: History) -> None:
         history.rotate()
         if part == 0:
             compact(history.folder)
+            as_before(history.folder)
     history.close()
     waiting = segments_in(history.folder)
     spoil(waiting[0].path, waiting[0].path.stat().st_size // 2)
@@ -202,8 +204,8 @@ def test_parquet_is_readable_without_us(history: History) -> None:
     history.close()
     compact(history.folder)
     files = f"{history.folder}/parquet/predictions/*/*.parquet"
-    found = duckdb.sql(f"SELECT hour(event_time), (inputs->>'x')::double FROM '{files}'").fetchall()
-    assert found == [(1, 2.5), (5, 1.5)]
+    found = duckdb.sql(f"SELECT hour(event_time), \"input.x\", output FROM '{files}'").fetchall()
+    assert found == [(1, 2.5, 0.2), (5, 1.5, 0.1)]
 
 
 def test_a_full_disk_while_compacting_loses_nothing(history: History, tmp_path: Path) -> None:

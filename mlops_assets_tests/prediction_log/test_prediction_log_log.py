@@ -132,8 +132,8 @@ def test_what_was_answered_comes_back(history: History, log: PredictionLog) -> N
         found = log.window("m", hour(0), hour(24), FOREVER)
         assert found["prediction_id"].tolist() == [first, second]
         assert repr(found["inputs"].tolist()) == repr(
-            [{"a": 1, "s": "é", "label": True}, {"a": 2.0, "s": None, "label": False}]
-        )
+            [{"a": 1.0, "s": "é", "label": True}, {"a": 2.0, "s": None, "label": False}]
+        ), "a whole number among others is a floating-point one"
         assert found["output"].tolist() == [[0.1, 0.9], 0.5]
         assert found["event_time"].tolist() == [hour(0), hour(1)]
         assert found["latency_ms"].tolist() == [3.0, 3.0]

@@ -1,13 +1,12 @@
 """A change of the spec is a new code version of the stages it affects, and of no others."""
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from mlops_assets.components.model_lifecycle import lifecycle_definitions
 from mlops_assets.specs.model_spec import ModelSpec
+from mlops_assets_tests.whole_fleets import whole_fleet
 
 MakeSpec = Callable[..., ModelSpec]
 
@@ -32,8 +31,8 @@ CHANGES: dict[str, tuple[dict[str, Any], set[str]]] = {
 
 
 def code_versions(spec: ModelSpec) -> dict[str, str | None]:
-    graph = lifecycle_definitions(spec, Path()).resolve_asset_graph()
-    return {node.key.path[-1]: node.code_version for node in graph.asset_nodes}
+    graph = whole_fleet(spec).resolve_asset_graph()
+    return {n.key.path[-1]: n.code_version for n in graph.asset_nodes if n.key.path[0] == spec.name}
 
 
 @pytest.mark.parametrize("what", CHANGES)

@@ -22,9 +22,56 @@ FEWEST = 2**12
 _MANTISSA = 52
 _SMALLEST_NORMAL = 2.0**-1022
 # Slots for which counting by address is quicker than sorting: they fit a core's own cache.
-_SLOTS = 2**18
+_SLOTS = 2**17
 # As many values tell whether counting them by hash will do.
 _SAMPLE = 512
+
+
+@dataclass(frozen=True)
+class Survey:
+    """What has to be known of numbers before they are counted.
+
+    Attributes:
+        size: How many there are.
+        missing: How many of them are NaN.
+        below: How many are minus infinity.
+        above: How many are infinity.
+        zeros: How many are zero, or subnormal and so counted as zero.
+        negative: How many are finite and negative.
+        lowest: Bits of the least magnitude of the others.
+        highest: Bits of the greatest.
+        subnormal: Whether there is a subnormal number or a negative zero.
+    """
+
+    size: int
+    missing: int
+    below: int
+    above: int
+    zeros: int
+    negative: int
+    lowest: int
+    highest: int
+    subnormal: int
+
+    @classmethod
+    def of(cls, numbers: "Array") -> "Survey":
+        """Return the survey of contiguous float64 numbers; shape (n,)."""
+        from mlops_assets.monitoring.profiles import kernels
+
+        return cls(len(numbers), *kernels.surveyed(numbers))
+
+    @property
+    def finite(self) -> int:
+        """How many numbers are finite."""
+        return self.size - self.missing - self.below - self.above
+
+    def cleaned(self, numbers: "Array") -> "Array":
+        """Return the finite ones of the numbers, with zero for subnormal ones."""
+        import numpy as np
+
+        if self.finite < self.size:
+            numbers = numbers[np.isfinite(numbers)]
+        return np.where(np.abs(numbers) < _SMALLEST_NORMAL, 0.0, numbers) if self.subnormal else numbers
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,7 +92,7 @@ class Cells:
 
     @classmethod
     def of(cls, values: "Array", most: int = MOST) -> "Cells":
-        """Return the cells of finite numbers.
+        """Return the cells of the finite ones among some numbers.
 
         Args:
             values: Shape (n,). Subnormal numbers count as zero.
@@ -56,13 +103,15 @@ class Cells:
         """
         import numpy as np
 
+        numbers = np.ascontiguousarray(values, dtype=np.float64)
+        return cls.surveyed(numbers, Survey.of(numbers), most)
+
+    @classmethod
+    def surveyed(cls, numbers: "Array", survey: "Survey", most: int = MOST) -> "Cells":
+        """Return the cells of float64 numbers of which the survey is known; see :meth:`of`."""
         if most < FEWEST:
             raise ValueError(f"{most} cells are too few: {FEWEST} may be needed for numbers of any size")
-        numbers = np.ascontiguousarray(values, dtype=np.float64)
-        small = np.abs(numbers) < _SMALLEST_NORMAL
-        if small.any():  # among them negative zero
-            numbers = np.where(small, 0.0, numbers)
-        return cls(*_counted(numbers, most), most=most)._fitted()
+        return cls(*_counted(numbers, survey, most), most=most)._fitted()
 
     def merge(self, other: "Cells") -> "Cells":
         """Return the cells of both; in either order, the same.
@@ -159,22 +208,29 @@ class Cells:
         return self._at(int(fitting[0]))
 
 
-def _counted(numbers: "Array", most: int) -> "tuple[Array, Array, int]":
+def _counted(numbers: "Array", survey: Survey, most: int) -> "tuple[Array, Array, int]":
     """Return distinct values, ascending, with counts and a level that is not above the one they need."""
     import numpy as np
 
     from mlops_assets.monitoring.profiles import kernels
 
-    if not len(numbers):
+    if not survey.finite:
         return np.empty(0, np.float64), np.empty(0, np.int64), 0
+    if survey.zeros == survey.finite:
+        return np.zeros(1), np.array([survey.zeros]), 0
     # Which way is taken changes the time that it takes and nothing else.
-    if len(numbers) > most or len(np.unique(numbers[:_SAMPLE])) < _SAMPLE // 2:
-        found, counts, all_of_them = kernels.counted(numbers, min(most, len(numbers)))
+    distinct = len(np.unique(numbers[:_SAMPLE]))
+    if len(numbers) <= most and distinct > _SAMPLE // 2:
+        return *kernels.runs(np.sort(survey.cleaned(numbers))), 0
+    if distinct < _SAMPLE:
+        known = survey.cleaned(numbers)
+        found, counts, all_of_them = kernels.counted(known, min(most, len(known)))
         if all_of_them:
             order = np.argsort(found)
             return found[order], counts[order], 0
-        floors, counts, level = kernels.tabled(numbers, 0, _SLOTS)
-        if level == 0 or len(floors) > most:
-            return floors, counts, level
-    floors, counts = kernels.runs(np.sort(numbers))
-    return floors, counts, 0
+    floors, counts, level = kernels.tabled(
+        numbers, survey.zeros, survey.negative, survey.lowest, survey.highest, _SLOTS
+    )
+    if level == 0 or len(floors) > most:
+        return floors, counts, level
+    return *kernels.runs(np.sort(survey.cleaned(numbers))), 0

@@ -1,11 +1,11 @@
 """The profile of one column: how many values, missing or of the wrong type, and their distribution."""
 
 import heapq
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from mlops_assets.monitoring.profiles.categories import Categories
-from mlops_assets.monitoring.profiles.cells import Cells
+from mlops_assets.monitoring.profiles.cells import Cells, Survey
 from mlops_assets.specs.model_spec import ColumnType
 
 if TYPE_CHECKING:
@@ -150,32 +150,24 @@ def of_numbers(numbers: "np.ndarray[Any, Any]") -> NumericProfile:
     """Return the profile of numbers of which NaN are missing and infinities refused; shape (n,)."""
     import numpy as np
 
-    finite = np.isfinite(numbers)
-    if finite.all():
-        return _numeric(Rows(all=len(numbers)), numbers)
-    missing = int(np.isnan(numbers).sum())
-    known = numbers[finite]
-    infinite = len(numbers) - len(known) - missing
-    examples = tuple(
-        text for text, value in (("-inf", -np.inf), ("inf", np.inf)) if infinite and (numbers == value).any()
-    )
-    return _numeric(Rows(len(numbers), missing, infinite, examples), known)
-
-
-def _numeric(rows: Rows, known: "np.ndarray[Any, Any]") -> NumericProfile:
-    nothing_known = not len(known)
-    low, high = (float("nan"),) * 2 if nothing_known else (float(known.min()), float(known.max()))
-    return NumericProfile(rows, Cells.of(known), low, high)
+    numbers = np.ascontiguousarray(numbers, dtype=np.float64)
+    survey = Survey.of(numbers)
+    infinite = (("-inf", survey.below), ("inf", survey.above))
+    examples = tuple(text for text, count in infinite if count)
+    rows = Rows(survey.size, survey.missing, survey.below + survey.above, examples)
+    cells = Cells.surveyed(numbers, survey)
+    if not survey.finite:
+        return NumericProfile(rows, cells, float("nan"), float("nan"))
+    known = numbers if survey.finite == survey.size else numbers[np.isfinite(numbers)]
+    return NumericProfile(rows, cells, float(known.min()), float(known.max()))
 
 
 def _of_numbers(values: "pa.Array") -> NumericProfile:
-    import numpy as np
     import pyarrow as pa
 
     if pa.types.is_timestamp(values.type):
         values = values.cast(pa.timestamp("us")).cast(pa.int64())
-    numbers = values.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False)
-    return of_numbers(np.asarray(numbers, dtype=np.float64))
+    return of_numbers(values.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False))
 
 
 def _of_texts(values: "pa.Array") -> CategoricalProfile:
@@ -222,4 +214,5 @@ def _of_anything(values: "pa.Array", kind: ColumnType) -> ColumnProfile:
         return CategoricalProfile(rows, Categories.of(dict(zip(texts, counts[known].tolist(), strict=True))))
     if kind == "datetime":
         converted = converted.astype("int64")
-    return _numeric(rows, np.repeat(converted[known].to_numpy(dtype="float64"), counts[known]))
+    found = of_numbers(np.repeat(converted[known].to_numpy(dtype="float64"), counts[known]))
+    return replace(found, rows=rows)

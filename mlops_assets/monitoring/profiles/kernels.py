@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     Array = np.ndarray[Any, Any]
 
 _SIGN = 64
+_MAGNITUDE = np.int64(0x7FFFFFFFFFFFFFFF)
+_INFINITY = np.int64(0x7FF0000000000000)
+_NORMAL = np.int64(0x0010000000000000)
 # Arrow's arrays may be read and not written.
 _values = nb.types.Array(nb.f8, 1, "C", readonly=True)
 _floats, _numbers = nb.f8[::1], nb.i8[::1]
@@ -24,9 +27,9 @@ def _compiled(signature: Any) -> "Callable[[Callable[..., Any]], Any]":
 
     def compile_it(function: "Callable[..., Any]") -> Any:
         try:
-            return nb.njit(signature, cache=True)(function)
+            return nb.njit(signature, cache=True, nogil=True)(function)
         except RuntimeError:  # nowhere to keep it: a read-only image
-            return nb.njit(signature)(function)
+            return nb.njit(signature, nogil=True)(function)
 
     return compile_it
 
@@ -147,44 +150,68 @@ def counted(values: "Array", most: int) -> "tuple[Array, Array, bool]":
     return found[:distinct].copy(), counts[:distinct].copy(), True
 
 
-@_compiled(nb.types.Tuple((_floats, _numbers, nb.i8))(_values, nb.i8, nb.i8))
-def tabled(values: "Array", level: Any, slots: int) -> "tuple[Array, Array, int]":
+@_compiled(nb.types.UniTuple(nb.i8, 8)(_values))
+def surveyed(values: "Array") -> tuple[Any, ...]:
+    """Return what has to be known of numbers before they are counted, in one pass.
+
+    Returns:
+        How many are NaN, minus infinity, infinity, zero (or subnormal, which counts as zero) and negative;
+        the bits of the least and the greatest magnitude of the others; and whether any was subnormal.
+    """
+    bits = values.view(np.int64)
+    missing = below = above = zeros = negative = subnormal = 0
+    lowest, highest = _INFINITY, np.int64(0)
+    for bit in bits:
+        size = bit & _MAGNITUDE
+        if size >= _INFINITY:
+            if size > _INFINITY:
+                missing += 1
+            elif bit < 0:
+                below += 1
+            else:
+                above += 1
+        elif size < _NORMAL:
+            zeros += 1
+            subnormal |= bit != 0
+        else:
+            negative += bit < 0
+            lowest = min(lowest, size)
+            highest = max(highest, size)
+    return missing, below, above, zeros, negative, lowest, highest, subnormal
+
+
+@_compiled(nb.types.Tuple((_floats, _numbers, nb.i8))(_values, nb.i8, nb.i8, nb.i8, nb.i8, nb.i8))
+def tabled(
+    values: "Array", zeros: int, negatives: int, lowest: int, highest: int, slots: int
+) -> "tuple[Array, Array, int]":
     """Return numbers without their last bits, sorted, with counts; and how many bits that were.
 
     A table has a slot for each number that there can be between the smallest and the greatest magnitude,
-    so one pass without comparisons does it.
+    so one pass without comparisons does it. Infinities and NaN are left out.
 
     Args:
-        values: Finite, and neither negative zero nor subnormal; at least one.
-        level: Drop so many bits at least.
-        slots: Size of the table, which decides how many more bits are dropped.
+        values: At least one is neither zero nor left out.
+        zeros: Like the rest, as :func:`surveyed` tells.
+        negatives: How many are negative.
+        lowest: Bits of the least magnitude.
+        highest: Bits of the greatest.
+        slots: Size of the table, which decides how many bits are dropped.
     """
-    magnitude = np.int64(0x7FFFFFFFFFFFFFFF)
     bits = values.view(np.int64)
-    lowest, highest, zeros, negative = magnitude, np.int64(0), 0, False
-    for bit in bits:
-        size = bit & magnitude
-        if size == 0:
-            zeros += 1
-            continue
-        negative |= bit < 0
-        lowest = min(lowest, size)
-        highest = max(highest, size)
-    if highest == 0:
-        return np.zeros(1), np.full(1, zeros, np.int64), level
-    signs = 2 if negative else 1
+    signs = 2 if negatives else 1
+    level: Any = 0
     while (highest >> level) - (lowest >> level) >= slots // signs:
         level += 1
     first = lowest >> level
     width = (highest >> level) - first + 1
-    table = np.zeros(signs * width, np.int64)
+    table = np.zeros(signs * width, np.int32)
     for bit in bits:
-        size = bit & magnitude
-        if size == 0:
+        size = bit & _MAGNITUDE
+        if size < _NORMAL or size >= _INFINITY:
             continue
         at = (size >> level) - first
         # Negative numbers lie before the others, and those of greater magnitude first.
-        if negative:
+        if negatives:
             at = width - 1 - at if bit < 0 else width + at
         table[at] += 1
     distinct = 1 if zeros else 0
@@ -199,8 +226,8 @@ def tabled(values: "Array", level: Any, slots: int) -> "tuple[Array, Array, int]
             k += 1
         if not table[at]:
             continue
-        if negative and at < width:
-            cells[k] = ((first + width - 1 - at) << level) | ~magnitude
+        if negatives and at < width:
+            cells[k] = ((first + width - 1 - at) << level) | ~_MAGNITUDE
         else:
             cells[k] = (first + at - (signs - 1) * width) << level
         counts[k] = table[at]

@@ -1,0 +1,267 @@
+"""What a window's profile and distances cost, beside Evidently's report, SciPy's tests and reading alone.
+
+    python benchmarks/monitoring.py columns [--rows N] [--columns N] [--rounds N] [--without-evidently]
+
+A window and a reference of the same size lie in Parquet files, eight columns of ten numbers of different
+distributions, one whole numbers and one texts. Each party runs in processes of its own:
+
+* ours: the profile of the window, read a row group at a time and a column at a time, and from it and the
+  reference's profile PSI, Jensen-Shannon, Wasserstein and Kolmogorov-Smirnov (for texts chi-square) with
+  their p-values;
+* Evidently: its data drift preset on both frames, which computes one of these a column;
+* SciPy: the same four by its functions, on the same frames;
+* reading: what ours reads, and nothing done with it.
+
+CPU is that of the process after imports, without reading: for ours, less what reading alone took. Limits: at
+most a two-hundredth of Evidently's CPU, whole at most twice the time of reading alone, and a tenth of
+Evidently's peak memory, libraries included. whylogs 1.6.4 does not install beside NumPy 2, and NannyML's
+univariate drift is made of the functions of SciPy that are measured here.
+"""
+
+import argparse
+import json
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+_ROW_GROUP = 131_072
+_LEAST_GAIN = 200.0
+_MOST_OF_READING = 2.0
+_MOST_MEMORY = 0.1
+_PARTIES = ("reading", "ours", "scipy", "evidently")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("what", choices=["columns", "party"])
+    parser.add_argument("--rows", type=int, default=100_000)
+    parser.add_argument("--columns", type=int, default=100)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--without-evidently", action="store_true")
+    parser.add_argument("--folder", type=Path)
+    parser.add_argument("--party", choices=[*_PARTIES, "writer"])
+    asked = parser.parse_args()
+    if asked.what == "party":
+        print(json.dumps(_measured(asked.party, asked.folder, asked.rows, asked.columns)))
+        return
+    parties = [each for each in _PARTIES if each != "evidently" or not asked.without_evidently]
+    with tempfile.TemporaryDirectory() as scratch:
+        _party("writer", Path(scratch), asked)
+        found: dict[str, list[dict[str, float]]] = {name: [] for name in parties}
+        for round_number in range(asked.rounds):
+            for name in parties:
+                if name in ("evidently", "scipy") and round_number:
+                    continue  # minutes each, and the ratios are far from their limits or not
+                found[name].append(_party(name, Path(scratch), asked))
+    _tell(found, asked)
+
+
+def _party(name: str, folder: Path, asked: argparse.Namespace) -> dict[str, float]:
+    sizes = ["--rows", str(asked.rows), "--columns", str(asked.columns)]
+    command = [sys.executable, __file__, "party", "--party", name, "--folder", str(folder), *sizes]
+    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+    told: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
+    return told
+
+
+def _measured(party: str, folder: Path, rows: int, columns: int) -> dict[str, float]:
+    work = {
+        "writer": lambda: _write(folder, rows, columns),
+        "reading": lambda: _read(folder),
+        "ours": lambda: _ours(folder),
+        "scipy": lambda: _scipy(folder),
+        "evidently": lambda: _evidently(folder),
+    }[party]
+    run = work()
+    before = _megabytes("VmRSS")
+    cpu, wall = time.process_time(), time.perf_counter()
+    run()
+    cpu, wall = time.process_time() - cpu, time.perf_counter() - wall
+    return {"cpu": cpu, "wall": wall, "peak": _megabytes("VmHWM"), "before": before}
+
+
+def _megabytes(which: str) -> float:
+    status = Path("/proc/self/status").read_text()
+    return next(int(line.split()[1]) for line in status.splitlines() if line.startswith(which)) / 1000
+
+
+def _tell(found: dict[str, list[dict[str, float]]], asked: argparse.Namespace) -> None:
+    median = {
+        name: {figure: statistics.median(each[figure] for each in rounds) for figure in rounds[0]}
+        for name, rounds in found.items()
+    }
+    print(f"{asked.rows:,} rows x {asked.columns} columns")
+    reading, ours = median["reading"], median["ours"]
+    for name, figures in median.items():
+        print(
+            f"  {name:10} CPU {figures['cpu']:8.3f} s   wall {figures['wall']:8.3f} s"
+            f"   peak {figures['peak']:7.0f} MB, {figures['before']:.0f} before it began"
+        )
+    after_reading = max(ours["cpu"] - reading["cpu"], 1e-9)
+    print(f"ours after reading: {after_reading:.3f} s of CPU")
+    print(f"whole by reading alone: {ours['wall'] / reading['wall']:.2f} (limit {_MOST_OF_READING:g})")
+    for peer in ("scipy", "evidently"):
+        if peer in median:
+            limit = f" (aim {_LEAST_GAIN:g})" if peer == "evidently" else ""
+            print(f"CPU of {peer} by ours: {median[peer]['cpu'] / after_reading:.0f}{limit}")
+    if "evidently" in median:
+        share = ours["peak"] / median["evidently"]["peak"]
+        print(f"peak memory by Evidently's: {share:.3f} (limit {_MOST_MEMORY:g})")
+
+
+def _write(folder: Path, rows: int, columns: int) -> Callable[[], None]:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    def run() -> None:
+        random = np.random.default_rng(0)
+        for name, shift in (("reference", 0.0), ("window", 0.02)):
+            made = {f"c{i}": _column(random, i, rows, shift) for i in range(columns)}
+            table = pa.table(made)
+            pq.write_table(table, folder / f"{name}.parquet", row_group_size=_ROW_GROUP)
+            if name == "reference":
+                (folder / "profile").write_bytes(_profile(folder / "reference.parquet").to_bytes())
+
+    return run
+
+
+def _column(random: np.random.Generator, number: int, rows: int, shift: float) -> Any:
+    makers: list[Callable[[], Any]] = [
+        lambda: random.normal(shift, 1, rows),
+        lambda: random.lognormal(shift, 1, rows),
+        lambda: random.exponential(1 + shift, rows),
+        lambda: random.standard_t(3, rows) + shift,
+        lambda: random.uniform(shift, 1 + shift, rows),
+        lambda: np.where(random.random(rows) < 0.3, 0.0, random.gamma(2, 1, rows) + shift),
+        lambda: np.round(random.normal(1013 + shift, 8, rows), 1),
+        lambda: 1.7e9 + random.uniform(shift, 1e5, rows),
+        lambda: random.poisson(20 + shift, rows),
+        lambda: random.choice(np.array([f"value {i}" for i in range(20)]), rows),
+    ]
+    return makers[number % len(makers)]()
+
+
+def _arrays(path: Path) -> Iterator[tuple[str, Iterator[Any]]]:
+    """Yield each column, whose pieces are read when they are asked for."""
+    import pyarrow.parquet as pq
+
+    file = pq.ParquetFile(path, read_dictionary=["c9"], pre_buffer=False)
+    for name in file.schema_arrow.names:
+        groups = range(file.num_row_groups)
+        yield name, (file.read_row_group(i, [name]).column(0).combine_chunks() for i in groups)
+
+
+def _profile(path: Path) -> Any:
+    import pyarrow as pa
+
+    from mlops_assets.monitoring.profiles.profile import Profile, column_profile
+
+    found = {}
+    for name, pieces in _arrays(path):
+        first = next(pieces)
+        kind = (
+            "number"
+            if not (pa.types.is_string(first.type) or pa.types.is_dictionary(first.type))
+            else "string"
+        )
+        found[name] = column_profile(_chained(first, pieces), kind)
+    return Profile(found)
+
+
+def _chained(first: Any, rest: Iterator[Any]) -> Iterator[Any]:
+    yield first
+    yield from rest
+
+
+def _read(folder: Path) -> Callable[[], None]:
+    import pyarrow.parquet  # noqa: F401  (imported before the clock runs)
+
+    def run() -> None:
+        for _, pieces in _arrays(folder / "window.parquet"):
+            for _ in pieces:
+                pass
+
+    return run
+
+
+def _ours(folder: Path) -> Callable[[], None]:
+    import pandas  # noqa: F401  (Arrow looks for it)
+    import pyarrow.parquet  # noqa: F401
+    import scipy.stats  # noqa: F401
+
+    from mlops_assets.monitoring.distances import distances
+    from mlops_assets.monitoring.profiles import kernels  # noqa: F401
+    from mlops_assets.monitoring.profiles.profile import Profile
+
+    reference = Profile.from_bytes((folder / "profile").read_bytes())
+
+    def run() -> None:
+        window = _profile(folder / "window.parquet")
+        for name, profile in window.columns.items():
+            assert distances(reference.columns[name], profile) is not None
+
+    return run
+
+
+def _frames(folder: Path) -> tuple[Any, Any]:
+    import pandas as pd
+
+    return tuple(pd.read_parquet(folder / f"{name}.parquet") for name in ("reference", "window"))
+
+
+def _scipy(folder: Path) -> Callable[[], None]:
+    from scipy import stats
+    from scipy.spatial.distance import jensenshannon
+
+    reference, window = _frames(folder)
+
+    def run() -> None:
+        for name in reference:
+            a, b = reference[name].to_numpy(), window[name].to_numpy()
+            if a.dtype.kind in "if":
+                edges = np.histogram_bin_edges(np.concatenate([a, b]), bins="sturges")
+                p, q = (np.histogram(each, edges)[0] / len(each) for each in (a, b))
+                stats.wasserstein_distance(a, b)
+                stats.ks_2samp(a, b)
+            else:
+                values = np.union1d(np.unique(a.astype(str)), np.unique(b.astype(str)))
+                p, q = (np.array([(each == value).mean() for value in values]) for each in (a, b))
+                stats.chi2_contingency(np.array([p * len(a), q * len(b)]))
+            jensenshannon(p, q)
+            p, q = np.maximum(p, 1e-4), np.maximum(q, 1e-4)
+            ((p - q) * np.log(p / q)).sum()
+
+    return run
+
+
+def _evidently(folder: Path) -> Callable[[], None]:
+    from mlops_assets.home import settle_libraries
+
+    settle_libraries()
+    from evidently import DataDefinition, Dataset, Report
+    from evidently.presets import DataDriftPreset
+
+    reference, window = (
+        frame.astype({c: "float64" for c in frame if frame[c].dtype.kind == "i"}) for frame in _frames(folder)
+    )
+    numbers = [c for c in reference if reference[c].dtype.kind == "f"]
+    definition = DataDefinition(
+        numerical_columns=numbers, categorical_columns=[c for c in reference if c not in numbers]
+    )
+
+    def run() -> None:
+        sides = (Dataset.from_pandas(frame, data_definition=definition) for frame in (window, reference))
+        Report([DataDriftPreset()]).run(*sides)
+
+    return run
+
+
+if __name__ == "__main__":
+    main()
