@@ -1,6 +1,6 @@
 """What the alarms promise, measured beside what else is in use.
 
-    python benchmarks/alarms.py [windows] [sequence] [streams] [real] [--scale SHARE]
+python benchmarks/alarms.py [windows] [sequence] [streams] [real] [--scale SHARE]
 """
 
 import argparse
@@ -11,7 +11,9 @@ from trials import one_window
 
 def main() -> None:
     sections = {"windows": one_window.report}
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("section", nargs="*", choices=[*sections, []], help="all if none is given")
     parser.add_argument("--scale", type=float, default=1.0, help="of the whole number of trials")
     asked = parser.parse_args()

@@ -13,7 +13,7 @@ from mlops_assets.monitoring.distances import (
     chi_square,
     chi_square_of_fit,
     distances,
-    exact_smirnov_p_value,
+    scipy_smirnov_p_value,
 )
 from mlops_assets.monitoring.profiles.column import (
     CategoricalProfile,
@@ -173,7 +173,7 @@ def _smirnov(old: NumericProfile, new: NumericProfile) -> float:
     assert found.kolmogorov_smirnov is not None
     if max(old.rows.known, new.rows.known) > _EXACT:
         return found.kolmogorov_smirnov.p_value
-    return exact_smirnov_p_value(found.kolmogorov_smirnov.value, old.rows.known, new.rows.known)
+    return scipy_smirnov_p_value(found.kolmogorov_smirnov.value, old.rows.known, new.rows.known)
 
 
 def _homogeneity(old: CategoricalProfile, new: CategoricalProfile) -> float:

@@ -1,18 +1,15 @@
 """Real rows: days whose order is drawn by lot, so that nothing can be wrong; days as they were; a control."""
 
-from collections.abc import Iterator
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-
-from mlops_assets.monitoring.profiles.column import profiled
-from mlops_assets.monitoring.profiles.profile import Profile
 from series.shape import Series
-from trials.streams import FIRST, Windows
+
+from trials.streams import Windows
 
 if TYPE_CHECKING:
-    import pandas as pd
+    pass
 
 Array = np.ndarray[Any, Any]
 

@@ -198,15 +198,17 @@ def nulls() -> Iterator[Stream]:
     yield replace(iid, name="days: one factor, AR 0.7, 0.2 sd", level=_common(0.7, 0.2))
     fast_and_slow = _sum(_days(0.2, 0.1), _days(0.97, 0.1))
     yield replace(iid, name="days: AR 0.2 and AR 0.97, 0.1 sd", level=fast_and_slow)
-    yield replace(
-        iid, name="days: AR 0.2 and AR 0.97, 365 days", history=365, level=fast_and_slow
-    )
+    yield replace(iid, name="days: AR 0.2 and AR 0.97, 365 days", history=365, level=fast_and_slow)
     yield replace(iid, name="week, 0.2 sd", level=_week(0.2))
     yield replace(iid, name="week, and AR 0.6, 0.1 sd", level=_sum(_week(0.2), _days(0.6, 0.1)))
-    yield replace(iid, name="year, 0.3 sd, and AR 0.5, 365 days", history=365, level=_sum(_year(0.3), _days(0.5, 0.1)))
+    yield replace(
+        iid, name="year, 0.3 sd, and AR 0.5, 365 days", history=365, level=_sum(_year(0.3), _days(0.5, 0.1))
+    )
     yield replace(iid, name="heavy tails and volatility", columns=_heavy(), spread=_volatility)
     yield replace(iid, name="100 to 5,000 rows, idle weekends", rows=_busy_and_idle)
-    yield replace(iid, name="100 to 5,000 rows, and AR 0.7, 0.1 sd", rows=_busy_and_idle, level=_days(0.7, 0.1))
+    yield replace(
+        iid, name="100 to 5,000 rows, and AR 0.7, 0.1 sd", rows=_busy_and_idle, level=_days(0.7, 0.1)
+    )
     yield replace(iid, name="rows rise tenfold", rows=_growing)
     yield replace(iid, name="40 rows a day", rows=lambda _, windows: np.full(windows, 40))
     yield replace(iid, name="rare texts", columns=_rare())
@@ -216,9 +218,7 @@ def nulls() -> Iterator[Stream]:
 def hourly() -> Iterator[Stream]:
     """Yield streams of hours in which nothing is wrong, with as many rows a day as those of days."""
     some = twenty()[::2]
-    hours = Stream(
-        "hours: independent rows", 60 * 24, QUARTER_DAYS * 24, "hour", some, rows=_hours
-    )
+    hours = Stream("hours: independent rows", 60 * 24, QUARTER_DAYS * 24, "hour", some, rows=_hours)
     yield hours
     yield replace(hours, name="hours: AR 0.7 by the day, 0.1 sd", level=_by_the_hour(0.7, 0.1))
     yield replace(hours, name="hours: AR 0.9 by the hour, 0.1 sd", level=_days(0.9, 0.1))

@@ -12,9 +12,9 @@ from mlops_assets.monitoring.alarms.components import Components
 from mlops_assets.monitoring.alarms.natural_variation import (
     FEWEST_WINDOWS,
     NaturalVariation,
-    estimate,
 )
 from mlops_assets.monitoring.alarms.seen import Seen, by_others
+from mlops_assets.monitoring.alarms.stable_history import estimate
 from mlops_assets.monitoring.profiles.profile import Profile
 from mlops_assets.monitoring.windows import Period, phase, phases
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     Array = np.ndarray[Any, Any]
 
-_FORMAT = 1
+_FORMAT = 2
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,7 +74,9 @@ class Baseline:
         components = {name: Components.of(profile) for name, profile in sorted(whole.columns.items())}
         seen = {name: by_others([profile.columns.get(name) for _, profile in windows]) for name in components}
         history = [
-            _figures(components, start, profile, {name: by_window[number] for name, by_window in seen.items()})
+            _figures(
+                components, start, profile, {name: by_window[number] for name, by_window in seen.items()}
+            )
             for number, (start, profile) in enumerate(windows)
         ]
         return cls(period, components, history)
@@ -144,12 +146,18 @@ class Baseline:
         import numpy as np
 
         try:
-            form, period, components, history = msgspec.msgpack.decode(content)
-            if form != _FORMAT:
-                raise ValueError(f"a baseline of form {form}, and this platform reads {_FORMAT}")
+            form, *fields = msgspec.msgpack.decode(content)
+        except (msgspec.DecodeError, TypeError, ValueError) as error:
+            raise ValueError(f"no baseline: {error}") from error
+        if form != _FORMAT:
+            raise ValueError(
+                f"a baseline of form {form}, and this platform reads {_FORMAT}: train the model again"
+            )
+        try:
+            period, components, history = fields
             return cls(
                 period,
-                {name: _read(fields) for name, fields in components},
+                {name: _read(each) for name, each in components},
                 [
                     Figures(
                         datetime.fromisoformat(start),
@@ -159,7 +167,7 @@ class Baseline:
                     for start, means, rows in history
                 ],
             )
-        except (msgspec.DecodeError, TypeError, KeyError) as error:
+        except (TypeError, KeyError, ValueError) as error:
             raise ValueError(f"no baseline: {error}") from error
 
 

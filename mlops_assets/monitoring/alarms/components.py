@@ -1,10 +1,11 @@
 """What of a column's distribution is followed from window to window: a few figures, each with a meaning.
 
-Numbers are put into classes of a stable history, and each class has a normal score. By ranks and not by values,
-so that neither outliers nor heavy tails matter. Of the scores of a window the L-moments are taken: location,
-spread, skewness and tails (Hosking, "L-moments: analysis and estimation of distributions using linear
-combinations of order statistics", 1990). A window that is merely located elsewhere has the spread it had, and
-one that is spread wider the skewness and tails, so that what varies naturally in one respect does not in others.
+Numbers are put into classes of a stable history, and each class has a normal score: by ranks and not by
+values, so that neither outliers nor heavy tails matter. Of the scores of a window the L-moments are taken:
+location, spread, skewness and tails (Hosking, "L-moments: analysis and estimation of distributions using
+linear combinations of order statistics", 1990). A window that is merely located elsewhere has the spread it
+had, and one that is spread wider the skewness and tails, so that what varies naturally in one respect does
+not in the others.
 
 Shares (of a category, of missing values) are taken by the arcsine of their root, whose variance does not
 depend on the share (Anscombe, "The transformation of Poisson, binomial and negative-binomial data", 1948),
@@ -203,8 +204,9 @@ def _of_numbers(history: NumericProfile) -> Components:
 
     cells, total = history.cells, history.cells.total
     classes = round(2 * _OUTERMOST / _CLASS_WIDTH) + 1
-    edges = np.unique(cells.quantiles(ndtr(np.linspace(-_OUTERMOST, _OUTERMOST, classes)))) if total else []
-    edges = np.array([edge for edge in edges if edge < history.high])
+    shares = ndtr(np.linspace(-_OUTERMOST, _OUTERMOST, classes))
+    edges: Array = np.unique(cells.quantiles(shares)) if total else np.empty(0)
+    edges = edges[edges < history.high]
     mass = np.diff(cells.below(edges, side="right"), prepend=0, append=total) / max(total, 1)
     weights = dict(list(_MOMENTS.items())[: len(edges)]) | {
         name: _RARE[name] for name in (OUT_OF_RANGE, MISSING)

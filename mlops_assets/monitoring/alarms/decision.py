@@ -7,9 +7,9 @@ other (Liu and Xie, "Cauchy combination test", 2020). Columns are told apart by 
 window is at most alpha, and if something is, at most so much of what is named is named wrongly.
 
 Alpha is spent by the time that passes (Lan and DeMets, "Discrete sequential boundaries for clinical trials",
-1983): a window gets the share of the budget that its length is of a quarter. So the alarms to expect while
-nothing is wrong are the budget, however often anybody looks, and by whatever rows depend on each other: an
-expectation adds up in any case.
+1983): a window gets the share of the budget that its length is of a quarter. So the windows with an alarm
+to expect while nothing is wrong are at most the budget, however often anybody looks and however windows
+depend on each other: expectations add up in any case.
 """
 
 from collections.abc import Sequence
@@ -37,6 +37,8 @@ _SPANS: dict[Period, dict[int, float]] = {
 }
 _SUDDEN = 0.2
 _BEFORE: dict[Period, int] = {"hour": 24, "day": 7, "week": 4, "month": 3}
+# How much of what is named may be named wrongly, however much of the budget a long window could spend.
+_MOST_ALPHA = 0.1
 # What is said of a figure that does not count: it speaks neither for nor against.
 _NEUTRAL = 0.5
 
@@ -67,12 +69,16 @@ class Movement:
 def alpha_of(budget: float, period: Period, models: int) -> float:
     """Return the probability of a false alarm that a window of one model may have.
 
+    Not more than .1, though a budget for few models and long windows allows it: it is also the share of the
+    named columns that are named wrongly, and a list of which a third is wrong is not read twice. What such a
+    team does not spend, it does not get: the budget is a bound.
+
     Args:
         budget: False alarms a quarter that are promised to a team.
         period: Length of the window.
         models: How many models share the budget.
     """
-    return min(budget * (LENGTH[period] / QUARTER) / max(models, 1), 0.5)
+    return min(budget * (LENGTH[period] / QUARTER) / max(models, 1), _MOST_ALPHA)
 
 
 def longest_span(period: Period) -> int:

@@ -36,4 +36,5 @@ def posterior(fit: "Array", telling: "Array") -> "Array":
         shares = prior / (learnt_from @ prior)[:, None]
         prior = ((learnt_from * shares).sum(axis=0) + nothing_known) / (len(learnt_from) + 1)
     found: Array = likelihood * prior
-    return found / found.sum(axis=1, keepdims=True)
+    found /= found.sum(axis=1, keepdims=True)
+    return found

@@ -45,7 +45,11 @@ class Seen:
 
         if not isinstance(profile, NumericProfile):
             counts = profile.categories.counts
-            return sum(n for text, n in counts.items() if text not in self.texts) if self.texts is not None else 0
+            return (
+                sum(n for text, n in counts.items() if text not in self.texts)
+                if self.texts is not None
+                else 0
+            )
         if self.low > self.high:
             return profile.rows.known
         margin = _MARGIN * (self.high - self.low)

@@ -1,9 +1,9 @@
 """Ways in which windows of a stable stream may differ beyond chance: by what lasts, and by what does not.
 
-Each is a sum of two first-order autoregressions, of a slow one and of a fast one. A series is held against them
-by its periodogram (Whittle, "Estimation and information in stationary time series", 1953), and that against
-what is to be expected of one as short (Sykulski, Olhede, Guillaumin, Lilly and Early, "The debiased Whittle
-likelihood", 2019).
+Each is a sum of two first-order autoregressions, of a slow one and of a fast one. A series is held against
+them by its periodogram (Whittle, "Estimation and information in stationary time series", 1953), and that
+against what is to be expected of one as short (Sykulski, Olhede, Guillaumin, Lilly and Early, "The debiased
+Whittle likelihood", 2019).
 """
 
 from dataclasses import dataclass, fields
