@@ -1,4 +1,4 @@
-"""Columns of many kinds. Each is a function of a standard normal: what shifts the normal shifts the column."""
+"""Columns of many kinds, each a function of a standard normal: what shifts the normal shifts the column."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass

@@ -109,7 +109,7 @@ def tests(reference: Profile, current: Profile) -> frozenset[str]:
 
 
 def combination(reference: Profile, current: Profile) -> frozenset[str]:
-    """Return what a Cauchy combination tells of Kolmogorov-Smirnov, chi-square of deciles and z of the mean."""
+    """Return what Kolmogorov-Smirnov, chi-square of deciles and z of the mean tell together (Cauchy)."""
     found = {}
     for name, old, new in _pairs(reference, current):
         if not isinstance(old, NumericProfile) or not isinstance(new, NumericProfile):

@@ -180,21 +180,31 @@ def arcsines(counts: "Array", rows: "Array", usual: "Array") -> "Array":
     import numpy as np
 
     found = 2 * np.arcsin(np.sqrt((counts + _ADDED) / (rows + 2 * _ADDED)))
-    cases = np.arange(_MANY_CASES + 1)
-    too_much = np.interp(usual * rows, cases, _bias(), right=0.0)
-    biased: Array = 2 * np.arcsin(np.sqrt(usual)) + 2 * too_much / np.sqrt(np.maximum(rows, 1))
+    expected = usual * rows
+    roots = np.where(
+        expected < _MANY_CASES, np.interp(expected, _expected_cases(), _mean_roots()), np.sqrt(expected)
+    )
+    too_much = (roots - np.sqrt(expected)) / np.sqrt(np.maximum(rows, 1))
+    biased: Array = 2 * np.arcsin(np.sqrt(usual)) + 2 * too_much
     return found - biased
 
 
 @cache
-def _bias() -> "Array":
-    """Return what the root of a few cases is too great in the mean, where 0, 1, ... of them are expected."""
+def _expected_cases() -> "Array":
+    import numpy as np
+
+    return np.linspace(0, _MANY_CASES, 4 * _MANY_CASES + 1)
+
+
+@cache
+def _mean_roots() -> "Array":
+    """Return the mean of the root of so many cases as Poisson's distribution expects."""
     import numpy as np
     from scipy.special import gammaln, xlogy
 
-    expected, seen = np.arange(_MANY_CASES + 1)[:, None], np.arange(4 * _MANY_CASES)
+    expected, seen = _expected_cases()[:, None], np.arange(4 * _MANY_CASES)
     probable = np.exp(xlogy(seen, expected) - expected - gammaln(seen + 1))
-    found: Array = probable @ np.sqrt(seen + _ADDED) - np.sqrt(expected[:, 0])
+    found: Array = probable @ np.sqrt(seen + _ADDED)
     return found
 
 

@@ -55,6 +55,8 @@ class Movement:
         effect: By how much, in standard deviations of a row (of a share: twice the arcsine of its root).
         windows: How many windows together show it best.
         since: When the first of these starts.
+        enough_data: Whether there was enough to tell from: rows now, and windows in the history. If not,
+            ``p_value`` is 1 and nothing is said.
     """
 
     column: str
@@ -64,6 +66,7 @@ class Movement:
     effect: float
     windows: int
     since: datetime
+    enough_data: bool = True
 
 
 def alpha_of(budget: float, period: Period, models: int) -> float:
@@ -101,7 +104,9 @@ def movements(
     import numpy as np
 
     looks = list(_looks(baseline, period, recent, least_effect))
-    parts = np.stack([look.p_values for look in looks])
+    told = np.stack([look.p_values for look in looks])
+    parts = np.where(np.isnan(told), 1.0, told)
+    known = np.bincount(baseline.columns, np.isfinite(told).any(axis=0), len(baseline.components)) > 0
     attention = np.array([look.attention for look in looks])
     attention = (attention / attention.sum())[:, None] * baseline.weights
     evidence = (attention * np.tan((0.5 - np.clip(parts, 1e-300, _NEUTRAL)) * np.pi)).sum(axis=0)
@@ -110,7 +115,7 @@ def movements(
     p_values = np.where(
         of_column > 1e6, 1 / (np.maximum(of_column, 1) * np.pi), 0.5 - np.arctan(of_column) / np.pi
     )
-    named = _discoveries(p_values, alpha)
+    named = _discoveries(np.where(known, p_values, 1.0), alpha)
     strength = parts / attention
     found = []
     for number, (name, components) in enumerate(baseline.components.items()):
@@ -120,12 +125,13 @@ def movements(
         found.append(
             Movement(
                 column=name,
-                p_value=float(p_values[number]),
+                p_value=float(p_values[number]) if known[number] else 1.0,
                 alarm=bool(named[number]),
                 figure=components.names[figure],
                 effect=float(look.effects[own[figure]]),
                 windows=look.windows,
                 since=look.since,
+                enough_data=bool(known[number]),
             )
         )
     return sorted(found, key=lambda movement: (not movement.alarm, movement.p_value, movement.column))
@@ -161,8 +167,8 @@ def _looks(
         p_values, effects = variation.p_values(seen, variation.sudden(seen))
         found.append(_Look(1, recent[-1].start, _SUDDEN, p_values, effects))
     for look in found:
-        big = np.abs(look.effects) >= least_effect
-        look.p_values[~big] = np.maximum(look.p_values[~big], _NEUTRAL)
+        small = np.abs(look.effects) < least_effect
+        look.p_values[small] = np.maximum(look.p_values[small], _NEUTRAL)
     return found
 
 

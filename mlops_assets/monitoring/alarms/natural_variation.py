@@ -101,7 +101,7 @@ class NaturalVariation:
             weights: Shape (figures, windows).
 
         Returns:
-            Two-sided p-values, 1 of what is not known, and differences, 0 of it; shape (figures,) both.
+            Two-sided p-values, NaN of what is not known, and differences, 0 of it; shape (figures,) both.
         """
         import numpy as np
         from scipy.special import ndtr
@@ -125,7 +125,7 @@ class NaturalVariation:
         single += (weights**2 * noise).sum(axis=1) / np.maximum((weights**2).sum(axis=1), 1e-300)
         found += self._by_jumps(effects / np.sqrt(usually), whole[:, 0] ** 2 * single / usually)
         known = self.known & (there & (weights != 0)).any(axis=1)
-        return np.where(known, np.minimum(found, 1.0), 1.0), np.where(known, effects, 0.0)
+        return np.where(known, np.minimum(found, 1.0), np.nan), np.where(known, effects, 0.0)
 
     def _by_jumps(self, deviations: "Array", terms: "Array") -> "Array":
         """Return how probable it is that a sum of windows is far off since one of them is.

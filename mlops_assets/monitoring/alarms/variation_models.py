@@ -44,7 +44,7 @@ class Models:
 
         Args:
             windows: What lasts much longer than the series looks like a level of its own.
-            scale: Of the greatest variance beyond chance that is to be described.
+            scale: Of the greatest variance beyond chance that is to be described; at least 1.
         """
         import numpy as np
 
