@@ -15,6 +15,7 @@ from mlops_assets.monitoring.distances import (
     distances,
     scipy_smirnov_p_value,
 )
+from mlops_assets.monitoring.profiles.categories import Categories
 from mlops_assets.monitoring.profiles.column import (
     CategoricalProfile,
     ColumnProfile,
@@ -73,8 +74,9 @@ def against(named: Callable[[Profile, Profile], frozenset[str]], reference: int 
 def evidently(reference: Profile, current: Profile) -> frozenset[str]:
     """Return what Evidently 0.7 calls drifted with its defaults.
 
-    Up to 1,000 rows of reference: Kolmogorov-Smirnov or chi-square with p < .05. Of more: Wasserstein or
-    Jensen-Shannon distance of at least .1 (evidently/legacy/calculations/stattests/registry.py).
+    Up to 1,000 rows of reference: Kolmogorov-Smirnov or chi-square (of two values, a z-test of shares) with
+    p < .05. Of more: Wasserstein or Jensen-Shannon distance of at least .1. Up to five numbers are texts
+    (evidently/legacy/calculations/stattests/registry.py).
     """
     return frozenset(name for name, *pair in _pairs(reference, current) if _evidently(*pair))
 
@@ -87,9 +89,20 @@ def _evidently(old: ColumnProfile, new: ColumnProfile) -> bool:
         return bool(figure and figure.value >= _EVIDENTLYS_DISTANCE)
     if numbers:
         return _smirnov(old, new) < _EVIDENTLYS_P
-    assert not isinstance(old, NumericProfile), "numbers of up to five values, which no stream here has"
-    assert not isinstance(new, NumericProfile)
-    return chi_square_of_fit(old.categories, new.categories).p_value < _EVIDENTLYS_P
+    sides = [_categories(side) for side in (old, new)]
+    counts = np.array(
+        [[side[text] for text in sorted({*sides[0].counts, *sides[1].counts})] for side in sides]
+    )
+    figure = chi_square(*counts) if counts.shape[1] == 2 else chi_square_of_fit(*sides)
+    return figure.p_value < _EVIDENTLYS_P
+
+
+def _categories(profile: ColumnProfile) -> Categories:
+    if not isinstance(profile, NumericProfile):
+        return profile.categories
+    values = profile.cells.values
+    counts = np.diff(profile.cells.below(values, side="right"), prepend=0)
+    return Categories.of({str(value): int(count) for value, count in zip(values, counts, strict=True)})
 
 
 def psi(reference: Profile, current: Profile) -> frozenset[str]:
@@ -123,36 +136,6 @@ def combination(reference: Profile, current: Profile) -> frozenset[str]:
         parts = np.array([_smirnov(old, new), chi_square(*counts).p_value, _of_means(old, new)])
         found[name] = 0.5 - np.arctan(np.tan((0.5 - np.maximum(parts, 1e-15)) * np.pi).mean()) / np.pi
     return _discoveries(found)
-
-
-def adwin(delta: float = 0.002) -> "Adwin":
-    """Return ADWIN on each column, as river has it (Bifet and Gavaldà, 2007).
-
-    Raises:
-        ImportError: River is not installed.
-    """
-    from river.drift import ADWIN
-
-    return Adwin(lambda: ADWIN(delta=delta))
-
-
-class Adwin:
-    """One detector a column, that is fed row by row."""
-
-    def __init__(self, made: Callable[[], Any]) -> None:
-        self._made = made
-        self._detectors: dict[str, Any] = {}
-
-    def named(self, rows: Mapping[str, Array]) -> frozenset[str]:
-        """Return the columns in whose rows a change is found."""
-        found = set()
-        for name, values in rows.items():
-            detector = self._detectors.setdefault(name, self._made())
-            for value in values.tolist():
-                detector.update(value)
-                if detector.drift_detected:
-                    found.add(name)
-        return frozenset(found)
 
 
 def _pairs(reference: Profile, current: Profile) -> Iterator[tuple[str, Any, Any]]:

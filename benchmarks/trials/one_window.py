@@ -50,9 +50,9 @@ _JUDGES: dict[str, Judge] = {
 def report(scale: float) -> None:
     """Print the table."""
     print(
-        f"\nOne window at a time: 100 columns, {_HISTORY} windows of history, 5 columns + {_SHIFT} sd, alpha .05.\n"
-        "Peers hold a window against the last 14 of the history. Aims: at most .06 false columns in a null\n"
-        "window; recall of normal columns at least .85 of 10,000 rows and 1.0 of 100,000.\n\n"
+        f"\nOne window at a time: 100 columns, {_HISTORY} windows of history, 5 columns + {_SHIFT} sd,\n"
+        "alpha .05. Peers hold a window against the last 14 of the history. Aims: at most .06 false\n"
+        "columns in a null window; recall of normal columns at least .85 of 10,000 rows, 1.0 of 100,000.\n\n"
         f"{'rows':>7} {'judge':22} {'false, null':>15} {'recall, normal':>14} {'recall, mixed':>13} "
         f"{'false beside':>12}"
     )

@@ -139,6 +139,23 @@ def _year(amplitude: float) -> Callable[..., Array]:
     return level
 
 
+def _heavy_days(degrees: float, deviation: float) -> Callable[..., Array]:
+    def level(generator: np.random.Generator, windows: int, columns: int) -> Array:
+        drawn = generator.standard_t(degrees, (windows, columns))
+        return drawn * deviation / (degrees / (degrees - 2)) ** 0.5
+
+    return level
+
+
+def _holidays(share: float, deviation: float) -> Callable[..., Array]:
+    def level(generator: np.random.Generator, windows: int, columns: int) -> Array:
+        then = generator.random(windows) < share
+        concerned = generator.permutation(columns) < columns / 3
+        return then[:, None] * generator.normal(0, deviation, columns) * concerned
+
+    return level
+
+
 def _volatility(generator: np.random.Generator, windows: int, columns: int) -> Array:
     return np.exp(autoregression(generator, windows, columns, 0.5, 0.1))
 
@@ -205,6 +222,8 @@ def nulls() -> Iterator[Stream]:
         iid, name="year, 0.3 sd, and AR 0.5, 365 days", history=365, level=_sum(_year(0.3), _days(0.5, 0.1))
     )
     yield replace(iid, name="heavy tails and volatility", columns=_heavy(), spread=_volatility)
+    yield replace(iid, name="days: Student's t of 3 degrees, 0.1 sd", level=_heavy_days(3, 0.1))
+    yield replace(iid, name="days: holidays, 0.5 sd in a third", level=_holidays(0.04, 0.5))
     yield replace(iid, name="100 to 5,000 rows, idle weekends", rows=_busy_and_idle)
     yield replace(
         iid, name="100 to 5,000 rows, and AR 0.7, 0.1 sd", rows=_busy_and_idle, level=_days(0.7, 0.1)

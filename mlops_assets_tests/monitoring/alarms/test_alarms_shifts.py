@@ -115,6 +115,18 @@ def test_a_shift_too_small_to_matter_is_quiet_however_many_rows_show_it() -> Non
     assert named(watched(history, later, ALPHA, least_effect=0.1)[-1]) == {"y"}
 
 
+def test_where_something_is_wrong_what_moved_less_is_named_beside_it() -> None:
+    columns: Mapping[str, Column] = {"a": numbers, "b": numbers, "c": numbers}
+    history = stream(0, HISTORY, columns, rows=ROWS)
+
+    def said(of_a: float) -> set[str]:
+        shifted = {**columns, "a": lambda z: numbers(z + of_a), "b": lambda z: numbers(z + 0.09)}
+        return named(watched(history, stream(5, 1, shifted, rows=ROWS), 1e-4)[0])
+
+    assert said(0) == set()
+    assert said(1) == {"a", "b"}
+
+
 def test_few_columns_are_enough_to_find_a_shift() -> None:
     for count in (1, 3):
         columns: Mapping[str, Column] = {f"c{number}": numbers for number in range(count)}

@@ -1,0 +1,118 @@
+"""Streams of a quarter: false alarms while nothing is wrong, and what goes wrong found, and when."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from trials.judges import Judge, against, combination, evidently, ours, psi, tests
+from trials.scores import alarms, poisson, with_error
+from trials.streams import Shift, Stream, drawn, hourly, nulls, shifts
+from trials.workers import spread, trials
+
+_STREAMS, _SHIFTED = 16, 10
+# A column that is named again within a week is the same alarm.
+_APART = {"day": 7, "hour": 168}
+_BEGINS, _AFTER = 14, 46
+# Streams that things go wrong in.
+_CALM = ("independent rows", "days: AR 0.7, 0.1 sd, half the columns", "days: AR 0.7, 0.2 sd")
+_BUDGET = 1.0
+
+
+def _judges(stream: Stream) -> dict[str, Judge]:
+    return {
+        "ours": ours(stream.period, budget=_BUDGET),
+        "Evidently": against(evidently),
+        "PSI > .2": against(psi),
+        "KS+BH": against(tests),
+        "comb.+BH": against(combination),
+    }
+
+
+def report(scale: float) -> None:
+    """Print both tables."""
+    _report_nulls(trials(_STREAMS, scale))
+    _report_shifts(trials(_SHIFTED, scale))
+
+
+def _report_nulls(count: int) -> None:
+    print(
+        f"\nFalse alarms a model-quarter: 20 columns, a history of 60 days if not said otherwise, {count}\n"
+        f"streams each. Ours have a budget of {_BUDGET:.0f}; peers hold a window against the last 14 of the\n"
+        "history. Windows with any alarm, ± two standard errors; alarms of ours that are new, 95 %.\n\n"
+        f"{'stream':43} {'ours':>14} {'Evidently':>9} {'PSI > .2':>9} {'KS+BH':>9} {'comb.+BH':>9}   ours, new"
+    )
+    streams = [*nulls(), *hourly()]
+    found = spread(_quarter, [(number, seed) for number in range(len(streams)) for seed in range(count)])
+    every = []
+    for number, stream in enumerate(streams):
+        some = np.array(found[number * count : (number + 1) * count], dtype=float)
+        every.append(some)
+        _print(stream.name, some)
+    _print("all", np.concatenate(every))
+
+
+def _print(name: str, counts: np.ndarray) -> None:
+    others = " ".join(f"{each:9.1f}" for each in counts[:, 1:-1].mean(axis=0))
+    mean, low, high = poisson(counts[:, -1])
+    print(
+        f"{name:43} {with_error(counts[:, 0]):>14} {others}   {mean:.2f} [{low:.2f}, {high:.2f}]", flush=True
+    )
+
+
+def _quarter(number: int, seed: int) -> list[int]:
+    """Return for each judge the windows with an alarm, and for ours how many alarms are new."""
+    stream = [*nulls(), *hourly()][number]
+    windows = drawn(stream, [seed, number])
+    named = [_named(judge, stream, windows) for judge in _judges(stream).values()]
+    counts = [sum(bool(columns) for columns in each) for each in named]
+    return [*counts, alarms(named[0], _APART[stream.period])]
+
+
+def _named(judge: Judge, stream: Stream, windows: list) -> list[frozenset[str]]:
+    watch = judge(windows[: stream.history])
+    return [watch(windows[:end]) for end in range(stream.history + 1, len(windows) + 1)]
+
+
+def _report_shifts(count: int) -> None:
+    print(
+        f"\nPlanted after {_BEGINS} days, {_AFTER} days long, {count} streams each: share of the\n"
+        "columns that are named at all, and after how many days the first is (median; - where mostly never).\n"
+    )
+    names = [*_judges(Stream(""))]
+    print(f"{'stream':15} {'what goes wrong':38} " + " ".join(f"{name:>13}" for name in names))
+    every = list(shifts())
+    tasks = [(base, number, seed) for base in _CALM for number in range(len(every)) for seed in range(count)]
+    found = spread(_shifted, tasks)
+    for at in range(0, len(tasks), count):
+        base, number, _ = tasks[at]
+        some = np.array(found[at : at + count])
+        delays = [
+            f"{share:4.2f} {f'{delay:.0f} d' if delay <= _AFTER else '-':>6}"
+            for share, delay in zip(some[:, :, 0].mean(axis=0), np.median(some[:, :, 1], axis=0), strict=True)
+        ]
+        label = base.removeprefix("days: ").removesuffix(" the columns").replace("independent rows", "iid")
+        print(
+            f"{label[:15]:15} {every[number].name:38} " + " ".join(f"{each:>13}" for each in delays),
+            flush=True,
+        )
+
+
+def _shifted(base: str, number: int, seed: int) -> list[tuple[float, float]]:
+    """Return for each judge the share of wrong columns that it names, and when it names the first."""
+    stream = replace(next(each for each in nulls() if each.name == base), later=_BEGINS + _AFTER)
+    shift = list(shifts())[number]
+    windows = drawn(stream, [seed, number, 1], shift, _BEGINS)
+    return [_found(_named(judge, stream, windows)[_BEGINS:], shift) for judge in _judges(stream).values()]
+
+
+def _found(named: Sequence[frozenset[str]], shift: Shift) -> tuple[float, float]:
+    wrong = [f"{number:02} " for number in shift.columns]
+    delays = [
+        next(
+            (after for after, columns in enumerate(named) if any(c.startswith(w) for c in columns)),
+            _AFTER + 1,
+        )
+        for w in wrong
+    ]
+    return float(np.mean([delay <= _AFTER for delay in delays])), float(min(delays))
