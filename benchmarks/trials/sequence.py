@@ -32,9 +32,9 @@ def report(scale: float) -> None:
     """Print the table."""
     count = trials(_STREAMS, scale)
     print(
-        f"\nWindow after window: 100 columns of {_ROWS:,} rows, {_HISTORY} windows of history, {_NULLS}\n"
-        f"where nothing is wrong, then 5 normal columns + {_SHIFT} sd; {count} streams. Aims: at most .2 % of\n"
-        "null windows have any alarm, and 4 of 5 columns are named within 7 windows.\n\n"
+        f"\nWindow after window: 100 columns of {_ROWS:,} rows, {_HISTORY} windows of history, {_NULLS} in\n"
+        f"which nothing is wrong, then 5 normal columns + {_SHIFT} sd; {count} streams.\n"
+        "Aims: at most .2 % of null windows with any alarm; 4 of 5 columns named within 7 windows.\n\n"
         f"{'judge':22} {'null windows with any':>22} {'windows to 4 of 5':>22}"
     )
     found = spread(_trial, [(seed,) for seed in range(count)])

@@ -237,7 +237,7 @@ def nulls() -> Iterator[Stream]:
 def hourly() -> Iterator[Stream]:
     """Yield streams of hours in which nothing is wrong, with as many rows a day as those of days."""
     some = twenty()[::2]
-    hours = Stream("hours: independent rows", 60 * 24, QUARTER_DAYS * 24, "hour", some, rows=_hours)
+    hours = Stream("hours: independent rows", 28 * 24, 28 * 24, "hour", some, rows=_hours)
     yield hours
     yield replace(hours, name="hours: AR 0.7 by the day, 0.1 sd", level=_by_the_hour(0.7, 0.1))
     yield replace(hours, name="hours: AR 0.9 by the hour, 0.1 sd", level=_days(0.9, 0.1))
