@@ -35,10 +35,10 @@ def report(scale: float) -> None:
     """Print the table of stable streams."""
     count = trials(_STREAMS, scale)
     print(
-        f"\nFalse alarms a model-quarter: windows with any alarm, ± two standard errors. {count} streams\n"
-        "each of 20 columns (hours: 10) and a history of 60 days (hours: 28) if not said otherwise.\n"
-        f"Ours have a budget of {_BUDGET:.0f}; peers hold a window against the last 14 of the history.\n"
-        "Last, with their 95 % interval, alarms of ours that are new: no column was named in the week before.\n\n"
+        "\nFalse alarms a model-quarter: windows with any alarm, ± two standard errors. Last, with their\n"
+        "95 % interval, alarms of ours that are new: no column was named in the week before.\n"
+        f"{count} streams each, of 20 columns (hours: 10) and a history of 60 days (hours: 28) if not said\n"
+        f"otherwise. Ours have a budget of {_BUDGET:.0f}; peers hold a window against the last 14 of it.\n\n"
         f"{'stream':42} {'ours':>13} {'Evidently':>9} {'PSI > .2':>8} {'KS+BH':>8} {'comb.+BH':>8}  new"
     )
     every = []
