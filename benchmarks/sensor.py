@@ -29,7 +29,7 @@ def main(models: int) -> None:
         import dagster as dg
 
         from mlops_assets.home import Home
-        from mlops_assets.monitoring.assessment import Assessment
+        from mlops_assets.monitoring.assessment.record import Assessment
         from mlops_assets.resources import RESOURCES, Platform
 
         home = Home.from_environment().prepare()

@@ -81,6 +81,10 @@ class AccuracyLost(ExportError):
     """The smaller form of a model predicts too differently; the message holds the figures."""
 
 
+class IncidentError(MlopsError):
+    """There is no such incident, or it cannot be changed as asked."""
+
+
 class BusyError(MlopsError):
     """Another process holds what this one needs."""
 

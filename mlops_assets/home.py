@@ -124,6 +124,11 @@ class Home:
         """File in which a running gateway writes its URL; see :mod:`mlops_assets.gateway_address`."""
         return self.root / "gateway.url"
 
+    @property
+    def watched(self) -> Path:
+        """Copies of what monitoring needs of versions; see :mod:`mlops_assets.registry.package_files`."""
+        return self.root / "watched"
+
     def snapshot(self, model: str, digest: str) -> Path:
         """Parquet file of a raw data snapshot, named by its content."""
         return self.root / "snapshots" / model / f"{digest}.parquet"

@@ -20,11 +20,13 @@ from mlops_assets.governance.ledger import Ledger
 from mlops_assets.governance.signatures import Signer, Verifier
 from mlops_assets.home import Home, write_atomically
 from mlops_assets.monitoring.fleet_state import FleetState
+from mlops_assets.monitoring.incidents.store import IncidentStore
 from mlops_assets.prediction_log.log import PredictionLog
 from mlops_assets.registry.authority import Authority
 from mlops_assets.registry.decisions import Decisions
 from mlops_assets.registry.kept_bounds import KeptBounds
 from mlops_assets.registry.mlflow_registry import MlflowRegistry
+from mlops_assets.registry.package_files import PackageFiles
 from mlops_assets.registry.port import ModelVersion
 from mlops_assets.registry.recorded_version import Records
 from mlops_assets.registry.rollouts import Rollouts
@@ -55,6 +57,11 @@ class Platform(dg.ConfigurableResource):  # type: ignore[type-arg]
     def state(self) -> FleetState:
         """Assessments, decisions and trainings."""
         return self._once("state", lambda: FleetState(self.home.state_url))
+
+    @property
+    def incidents(self) -> IncidentStore:
+        """What is wrong in the fleet."""
+        return self._once("incidents", lambda: IncidentStore(self.home.state_url))
 
     @property
     def audit(self) -> AuditChain:
@@ -95,6 +102,11 @@ class Platform(dg.ConfigurableResource):  # type: ignore[type-arg]
     def records(self) -> Records:
         """All that is recorded of versions."""
         return Records(self.home, self.registry, self.verifier, self.audit, self.decisions, self.state)
+
+    @property
+    def package_files(self) -> PackageFiles:
+        """Single files of packaged models."""
+        return self._once("package files", lambda: PackageFiles(self.registry, self.home.watched))
 
     def champion(self, model: str) -> ModelVersion | None:
         """Return the version that serves by right, whatever its alias says."""

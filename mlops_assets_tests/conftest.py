@@ -10,8 +10,13 @@ import pandas as pd
 import pytest
 
 from mlops_assets.data.features import FeatureView, types_of
+from mlops_assets.evaluation.fairness import group_columns
 from mlops_assets.governance.signatures import Signer
 from mlops_assets.home import settle_libraries
+from mlops_assets.monitoring.performance.standard import FILE as STANDARD
+from mlops_assets.monitoring.performance.standard import standard_of
+from mlops_assets.monitoring.reference import FILE as REFERENCE
+from mlops_assets.monitoring.reference import reference_of
 from mlops_assets.specs.model_spec import ModelSpec
 from mlops_assets.training import onnx_form
 from mlops_assets.training.package import Manifest, PackagedModel, write_package
@@ -122,6 +127,7 @@ def make_package(tmp_path_factory: pytest.TempPathFactory, signer: Signer) -> Ma
         estimator: Any = None,
         onnx: bool = True,
         folder: Path | None = None,
+        monitored: bool = False,
     ) -> PackagedModel:
         until = rows["t"].quantile(0.5) if trained_until is None else pd.Timestamp(trained_until)
         older = rows["t"] < until
@@ -148,6 +154,17 @@ def make_package(tmp_path_factory: pytest.TempPathFactory, signer: Signer) -> Ma
         )
         reference = rows.loc[~older, [*(c.name for c in spec.data.features), "y"]].reset_index(drop=True)
         folder = folder or tmp_path_factory.mktemp("package") / "package"
-        return write_package(folder, estimator, view, manifest, form, reference, signer)
+
+        def watched(draft: PackagedModel) -> dict[str, bytes]:
+            metric, window = spec.evaluation.primary_metric, spec.monitoring.window
+            of_inputs = reference_of(rows, rows["t"], ~older, draft.predict, manifest, window)
+            unseen = rows[~older]
+            standard = standard_of(
+                unseen, unseen["t"], draft.predict, manifest, metric, group_columns(spec), window
+            )
+            return {REFERENCE: of_inputs.to_bytes(), STANDARD: standard.to_bytes()}
+
+        further = watched if monitored else (lambda draft: {})
+        return write_package(folder, estimator, view, manifest, form, reference, signer, further=further)
 
     return make

@@ -7,7 +7,7 @@ import pytest
 
 HEAVY = (
     "mlflow", "evidently", "great_expectations", "sklearn", "pandas", "kubernetes", "scipy",
-    "matplotlib", "onnxruntime", "skl2onnx", "pyarrow", "numba",
+    "matplotlib", "onnxruntime", "skl2onnx", "pyarrow", "numba", "apprise",
 )  # fmt: skip
 CORE = (
     "specs.loading", "specs.scaffolding", "data.contract", "data.feature_verification", "data.features",
@@ -15,7 +15,8 @@ CORE = (
     "training.trainer", "evaluation.comparison", "evaluation.quality", "evaluation.slices",
     "monitoring.assessment", "monitoring.drift", "monitoring.fleet_state",
     "monitoring.retraining.replay", "monitoring.windows", "monitoring.distances",
-    "monitoring.profiles.profile",
+    "monitoring.profiles.profile", "monitoring.incidents.delivery", "monitoring.incidents.notifier",
+    "monitoring.incidents.store",
     "monitoring.estimation.estimator", "monitoring.estimation.widening", "monitoring.reference",
     "monitoring.alarms.decision", "governance.audit_chain", "governance.signatures",
     "governance.evidence", "governance.release", "evaluation.robustness", "evaluation.explanations",

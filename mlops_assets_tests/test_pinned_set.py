@@ -125,6 +125,15 @@ def test_mlflow(tmp_path: Path) -> None:
     assert client.get_run(run.info.run_id).data.metrics == {"auc": 0.7}
 
 
+def test_apprise() -> None:
+    import apprise
+
+    service = apprise.Apprise()
+    assert service.add("json://127.0.0.1/hook")
+    assert not service.add("nonsense")
+    assert len(service) == 1
+
+
 def test_pyjwt() -> None:
     import jwt
     from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, generate_private_key

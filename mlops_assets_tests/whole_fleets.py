@@ -9,7 +9,7 @@ from mlops_assets.components.model_lifecycle import lifecycle_definitions
 from mlops_assets.specs.model_spec import ModelSpec
 from mlops_assets.specs.policy_file import load_policy
 from mlops_assets.specs.resolution import effective_rules
-from mlops_assets.stages.monitoring_report import WatchedModel
+from mlops_assets.stages.fleet_look import WatchedModel
 
 
 def whole_fleet(*specs: ModelSpec, folder: Path = Path()) -> dg.Definitions:

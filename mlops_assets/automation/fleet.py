@@ -12,7 +12,9 @@ from mlops_assets.automation.retraining_sensor import retraining_sensor
 from mlops_assets.automation.rollout_sensor import rollout_sensor
 from mlops_assets.monitoring.windows import LENGTH
 from mlops_assets.resources import RESOURCES
-from mlops_assets.stages.monitoring_report import WatchedModel, monitoring_reports, pass_job
+from mlops_assets.stages.fleet_look import WatchedModel
+from mlops_assets.stages.monitoring_checks import monitoring_checks
+from mlops_assets.stages.monitoring_report import monitoring_reports, pass_job
 from mlops_assets.stages.stage import BATCH, LIFECYCLE
 
 _APPROVAL_INTERVAL_SECONDS = 30
@@ -63,15 +65,16 @@ def fleet_definitions(
         executor_def=dg.in_process_executor,
         description="The road of any model: select one model's stages to launch it.",
     )
-    passes, watching = [], []
+    passes, checks, watching = [], [], []
     for period in LENGTH:
         by_period = [model for model in models if model.spec.monitoring.window == period]
         if not by_period:
             continue
-        passes.append(monitoring_reports(by_period, period))
+        passes.append(monitoring_reports(by_period, period, models))
+        checks.append(monitoring_checks(by_period, period))
         job = dg.define_asset_job(
             pass_job(period),
-            selection=dg.AssetSelection.assets(passes[-1]),
+            selection=dg.AssetSelection.assets(passes[-1]).without_checks(),
             executor_def=dg.in_process_executor,
             description=f"One monitoring pass over all models that are watched by the {period}.",
         )
@@ -80,6 +83,7 @@ def fleet_definitions(
     drill, compact = drill_job(), compaction_job()
     return dg.Definitions(
         assets=[prediction_log, *passes],
+        asset_checks=checks,
         jobs=[lifecycle, *(job for job, _ in watching), compact, decision_job(), drill],
         schedules=[
             *(schedule for _, schedule in watching),

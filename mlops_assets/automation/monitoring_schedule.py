@@ -1,20 +1,32 @@
 """One schedule for each length of windows watches every model that serves, in one run for each window."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
 import dagster as dg
 
-from mlops_assets.monitoring.windows import Period, windows_to_assess
+from mlops_assets.monitoring.fleet_state import AssessedWindow
+from mlops_assets.monitoring.windows import (
+    LENGTH,
+    Period,
+    floor,
+    windows_between,
+    windows_to_assess,
+)
+from mlops_assets.prediction_log.log import PredictionLog
 from mlops_assets.registry.port import CHAMPION
 from mlops_assets.registry.strays import enter_strays
 from mlops_assets.resources import Platform
 from mlops_assets.specs.durations import naive_utc
 from mlops_assets.specs.model_spec import ModelSpec
-from mlops_assets.stages.monitoring_report import WatchedModel, partition_of, pass_config, pass_name
+from mlops_assets.stages.fleet_look import WatchedModel
+from mlops_assets.stages.monitoring_report import partition_of, pass_config, pass_name
 from mlops_assets.stages.stage import MONITORING
+
+# Longer than this nobody waits for what is missing.
+_MOST_BEHIND = 31
 
 
 def monitoring_schedule(
@@ -61,20 +73,59 @@ def monitoring_schedule(
 def windows_due(specs: Iterable[ModelSpec], as_of: datetime, platform: Platform) -> dict[datetime, list[str]]:
     """Return by start of a window the models that there is something new to say of in it.
 
-    That is once when the window is over, and once when its labels are due.
+    That is when the window is over, when its labels are due, and when rows came that were not logged before.
+    Windows in between that nobody looked at are made up for: a daemon that stood still, or a pass that was
+    killed, leaves no gap.
     """
-    asked = {
-        (spec.name, start): end + spec.data.label_delay
-        for spec in specs
-        for start, end in windows_to_assess(as_of, spec.monitoring.window, spec.data.label_delay)
-    }
-    known = platform.state.assessed(min((start for _, start in asked), default=as_of))
+    asked = [*specs]
+    known = platform.state.assessed(min((_horizon(spec, as_of) for spec in asked), default=as_of))
+    late = _late(asked, known, as_of, platform.prediction_log)
     due: dict[datetime, list[str]] = defaultdict(list)
-    for (model, start), labels_due in asked.items():
-        looked = known.get((model, start))
-        if looked is None or looked < labels_due <= as_of:
-            due[start].append(model)
+    for spec in asked:
+        looked = known.get(spec.name, {})
+        for start in sorted(_due(spec, looked, as_of) | late.get(spec.name, set())):
+            due[start].append(spec.name)
     return due
+
+
+def _due(spec: ModelSpec, looked: Mapping[datetime, AssessedWindow], as_of: datetime) -> set[datetime]:
+    period, delay = spec.monitoring.window, spec.data.label_delay
+    if not looked:
+        return {start for start, _ in windows_to_assess(as_of, period, delay)}
+    over = windows_between(min(looked), as_of, period)
+    due = {start for start, _ in over if start not in looked}
+    return due | {each.start for each in looked.values() if each.as_of < each.end + delay <= as_of}
+
+
+def _late(
+    specs: Sequence[ModelSpec],
+    known: Mapping[str, Mapping[datetime, AssessedWindow]],
+    as_of: datetime,
+    log: PredictionLog,
+) -> dict[str, set[datetime]]:
+    """Return by model the windows that have more rows now than when they were looked at.
+
+    Files tell when their rows were written, so that only windows are counted of which some may be new. A day
+    that is not over is left alone: its files grow with every compaction.
+    """
+    found: dict[str, set[datetime]] = {}
+    oldest = min((w.start for windows in known.values() for w in windows.values()), default=as_of)
+    today = floor(as_of, "day")
+    written = log.written(oldest)
+    for spec in specs:
+        files = [each for each in written.get(spec.name, ()) if each.last < today]
+        found[spec.name] = {
+            window.start
+            for window in known.get(spec.name, {}).values()
+            if any(f.first < window.end and f.last >= window.start and f.at > window.as_of for f in files)
+            and log.rows(spec.name, window.start, window.end) != window.served
+        }
+    return found
+
+
+def _horizon(spec: ModelSpec, as_of: datetime) -> datetime:
+    """Return how far back windows are made up for, and labels and rows waited for."""
+    return as_of - spec.data.label_delay - _MOST_BEHIND * LENGTH[spec.monitoring.window]
 
 
 def monitoring_request(
@@ -86,6 +137,8 @@ def monitoring_request(
         run_key=f"{partition} as of {as_of.isoformat()}",
         partition_key=partition,
         asset_selection=[dg.AssetKey([model, MONITORING]) for model in sorted(models)],
+        # The pass writes the evaluations that say something new itself.
+        asset_check_keys=[],
         run_config=pass_config(period, as_of),
         tags={"mlops/as_of": as_of.isoformat()},
     )

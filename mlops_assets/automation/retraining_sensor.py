@@ -5,7 +5,8 @@ from typing import Any, TypeAlias
 
 import dagster as dg
 
-from mlops_assets.monitoring.assessment import Assessment
+from mlops_assets.monitoring.assessment.record import Assessment
+from mlops_assets.monitoring.incidents.incident import Incident
 from mlops_assets.monitoring.retraining import BUDGET_SPAN, Decision, decide
 from mlops_assets.resources import Platform
 from mlops_assets.stages.stage import LIFECYCLE, models_with, stage_config
@@ -18,6 +19,7 @@ _UNFINISHED = [
     dg.DagsterRunStatus.STARTING,
     dg.DagsterRunStatus.STARTED,
 ]
+_WRONG_DATA = ("label_shift", "data_quality", "missing_data")
 _REASONS = 5  # more of them nobody reads in the list of ticks
 
 
@@ -34,7 +36,7 @@ def retraining_sensor(job: Any, interval_seconds: int) -> dg.SensorDefinition:
         job=job,
         minimum_interval_seconds=interval_seconds,
         default_status=dg.DefaultSensorStatus.RUNNING,
-        description="Starts a retraining where the newest assessment shows harm, age or new data.",
+        description="Retrains where the newest window shows harm, age or new data; not on faulty data.",
     )
     def sensor(context: dg.SensorEvaluationContext, platform: Platform) -> dg.SensorResult | dg.SkipReason:
         cursor = int(context.cursor or 0)
@@ -72,6 +74,7 @@ def _decide_all(
     """Decide on each model's newest assessment; older ones are overtaken by it."""
     last_trainings = platform.state.last_trainings()
     running = _running(instance)
+    incidents = platform.incidents.by_model()
     oldest = min((assessment.as_of for _, assessment in newest), default=None)
     started = platform.state.retrainings(oldest - BUDGET_SPAN) if oldest else {}
     for id_, assessment in newest:
@@ -85,9 +88,20 @@ def _decide_all(
                 last_trainings.get(model),
                 running=model in running,
                 started=started.get(model, ()),
+                estimated_harm=assessment.reason if assessment.harm_shown == "estimated" else None,
+                incident=_in_the_way(incidents.get(model, ())),
             )
             platform.state.record_decision(id_, assessment, decision)
         yield id_, assessment, decision
+
+
+def _in_the_way(incidents: Iterable[Incident]) -> str | None:
+    """Return the incident that keeps a model from being trained: it would learn what is wrong.
+
+    Drift is none of these, nor is harm: that is what a training is for.
+    """
+    wrong = (each for each in incidents if each.kind in _WRONG_DATA or each.cause.suspect.kind == "labels")
+    return next((f"incident {each.id}: {each.title}" for each in wrong), None)
 
 
 def _running(instance: dg.DagsterInstance) -> set[str]:

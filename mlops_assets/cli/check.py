@@ -1,5 +1,6 @@
 """``mlops-assets check``: are all specs and the policy right, and what does the policy demand of a model?"""
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -8,6 +9,7 @@ import typer
 from mlops_assets.cli.output import Json, print_json, report_problems, say, table
 from mlops_assets.cli.project import Project
 from mlops_assets.specs.loading import Fleet, load_fleet
+from mlops_assets.specs.yaml_positions import Problem
 
 if TYPE_CHECKING:
     from mlops_assets.specs.resolution import Demand
@@ -31,15 +33,21 @@ def add_to(app: typer.Typer) -> None:
         """Validate all specs and the policy: every file, every problem, each with its line.
 
         Also imports the functions and estimators that the specs name, and finds where a spec asks for less
-        than the policy. Exits with 2 if anything is wrong.
+        than the policy. Exits with 2 if anything is wrong. What the policy names and only this machine lacks,
+        such as a notifier's environment variable, is a warning.
         """
+        from mlops_assets.specs.policy_file import policy_warnings
+
         project = Project.around(paths[0].absolute() if paths else None)
         if explain is not None:
             _explain(project, explain, json)
             return
         fleet = load_fleet(paths or [project.folder], project.folder, import_code=True)
+        warnings = policy_warnings(project.folder)
+        for warning in warnings:
+            print(f"warning: {warning}", file=sys.stderr)
         if json:
-            print_json(_told(fleet))
+            print_json({**_told(fleet), "warnings": [_found(warning) for warning in warnings]})
         else:
             right, wrong = len(fleet.specs), len(fleet.problems)
             specs = "1 spec is" if right == 1 else f"{right} specs are"
@@ -50,8 +58,12 @@ def add_to(app: typer.Typer) -> None:
 def _told(fleet: Fleet) -> dict[str, Any]:
     return {
         "models": [{"name": x.spec.name, "file": str(x.file)} for x in fleet.specs],
-        "problems": [{"file": str(p.file), "line": p.line, "message": p.message} for p in fleet.problems],
+        "problems": [_found(problem) for problem in fleet.problems],
     }
+
+
+def _found(problem: Problem) -> dict[str, Any]:
+    return {"file": str(problem.file), "line": problem.line, "message": problem.message}
 
 
 def _explain(project: Project, model: str, json: bool) -> None:

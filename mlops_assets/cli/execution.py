@@ -113,9 +113,18 @@ def run_monitoring(
     models: "Sequence[ModelSpec]",
     *,
     as_of: datetime | None = None,
+    report: bool = False,
     progress: Progress = lambda line: None,
 ) -> list[Outcome]:
     """Run a monitoring pass over some models, which must have a champion each: a run for each window.
+
+    Args:
+        definitions: Of the fleet.
+        instance: Dagster's.
+        models: The models.
+        as_of: As if it were this time; now if None.
+        report: Whether each gets Evidently's report, alarm or not.
+        progress: Told what goes on, line by line.
 
     Returns:
         What became of each run, those of earlier windows first.
@@ -140,7 +149,7 @@ def run_monitoring(
             instance,
             pass_job(period),
             [dg.AssetKey([name, MONITORING]) for name in sorted(names)],
-            pass_config(period, time),
+            pass_config(period, time, report=report),
             {"mlops/as_of": time.isoformat()},
             progress,
             partition=partition_of(start, period),

@@ -1,6 +1,6 @@
 """``mlops-assets monitor``: one monitoring pass."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -15,6 +15,9 @@ from mlops_assets.cli.output import (
     time_option,
 )
 
+if TYPE_CHECKING:
+    from mlops_assets.monitoring.incidents.alarm import Alarm
+
 
 def add_to(app: typer.Typer) -> None:
     """Add the command."""
@@ -27,13 +30,16 @@ def add_to(app: typer.Typer) -> None:
         as_of: Annotated[
             str | None, typer.Option(help="Look as if it were this time (ISO 8601, UTC).")
         ] = None,
+        report: Annotated[
+            bool, typer.Option("--report", help="Make Evidently's report of each, alarm or not.")
+        ] = False,
         json: Json = False,
     ) -> None:
-        """Look at the last complete window of the fleet: drift, quality, performance, harm.
+        """Look at the fleet's last complete window: drift, quality, performance, fairness, service, cost.
 
-        Exits with 1 if a model does harm. The retraining sensor decides on what this pass files. A model
-        that cannot be looked at, or whose spec is wrong, is named at the end with exit code 2, and stops
-        none of the others.
+        Exits with 1 if anything is an alarm; mlops-assets incidents tells what is behind it. The retraining
+        sensor decides on what this pass files. A model that cannot be looked at, or whose spec is wrong, is
+        named at the end with exit code 2, and stops none of the others.
         """
         from mlops_assets.cli.execution import run_monitoring
         from mlops_assets.cli.instance import open_instance
@@ -56,7 +62,7 @@ def add_to(app: typer.Typer) -> None:
         if watched:
             specs = [x.spec for x in watched]
             for outcome in run_monitoring(
-                project.definitions(watched), open_instance(home), specs, as_of=time
+                project.definitions(watched), open_instance(home), specs, as_of=time, report=report
             ):
                 found += [platform.state.assessment(m["assessment"]) for m in outcome.metadata.values()]
                 failures += outcome.failures
@@ -67,24 +73,30 @@ def add_to(app: typer.Typer) -> None:
             say("no model serves yet; run one with mlops-assets run MODEL")
         else:
             table(
-                ["model", "window", "served", "labelled", "drifted", "harm", "verdict"],
+                ["model", "window", "served", "labelled", "alarms", "harm", "verdict"],
                 [
                     [
                         a.model,
                         f"{a.start:%Y-%m-%d} – {a.end:%Y-%m-%d}",
                         f"{a.served:,}",
                         f"{a.labelled:,}",
-                        ", ".join(a.drifted) or "–",
+                        ", ".join(dict.fromkeys(_named(each) for each in a.alarms)) or "–",
                         "HARM" if a.harm else "no",
                         a.reason,
                     ]
                     for a in found
                 ],
             )
+            for each in (alarm for a in found for alarm in a.alarms):
+                say(f"{each.model} {each.kind.replace('_', ' ')}: {each.says}")
         for failure in failures:
             typer.echo(failure, err=True)
         report_problems(fleet)
         if failures:
             raise typer.Exit(BAD_INPUT)
-        if any(a.harm for a in found):
+        if any(a.alarms for a in found):
             raise typer.Exit(FINDING)
+
+
+def _named(alarm: "Alarm") -> str:
+    return alarm.subject if alarm.change is not None else alarm.kind.replace("_", " ")

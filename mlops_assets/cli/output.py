@@ -65,8 +65,12 @@ def _plain(value: Any) -> Any:
     return str(value)
 
 
-def time_option(text: str | None) -> datetime | None:
+def time_option(text: str | None, option: str = "--as-of") -> datetime | None:
     """Return the time an option names.
+
+    Args:
+        text: What was given.
+        option: The option.
 
     Raises:
         SpecError: It is not a time.
@@ -77,4 +81,4 @@ def time_option(text: str | None) -> datetime | None:
     try:
         return parse_time(text) if text else None
     except ValueError as error:
-        raise SpecError(f"--as-of: {error}") from error
+        raise SpecError(f"{option}: {error}") from error

@@ -70,7 +70,7 @@ class Project(ProjectFolder):
         from mlops_assets.components.model_lifecycle import lifecycle_definitions
         from mlops_assets.specs.policy_file import load_policy
         from mlops_assets.specs.resolution import effective_rules
-        from mlops_assets.stages.monitoring_report import WatchedModel
+        from mlops_assets.stages.fleet_look import WatchedModel
 
         with quiet_dagster():
             if only is not None:

@@ -10,7 +10,8 @@ from mlops_assets.cli.output import Json, print_json, report_problems, say, tabl
 
 if TYPE_CHECKING:
     from mlops_assets.governance.approvals import ApprovalState
-    from mlops_assets.monitoring.assessment import Assessment
+    from mlops_assets.monitoring.assessment.record import Assessment, EstimatedMetric
+    from mlops_assets.monitoring.incidents.incident import Incident
     from mlops_assets.registry.port import ModelVersion
     from mlops_assets.registry.rollout_look import Look
     from mlops_assets.resources import Platform
@@ -25,7 +26,7 @@ def add_to(app: typer.Typer) -> None:
         model: Annotated[str | None, typer.Argument(help="One model in detail; the fleet if none.")] = None,
         json: Json = False,
     ) -> None:
-        """Show each model: champion, training, drift, performance, harm, owner, risk, evidence, approvals.
+        """Show each model: champion, training, alarms, performance, harm, incidents, owner, risk, evidence.
 
         Exits with 2, after showing the others, if the spec of some model is wrong.
         """
@@ -40,10 +41,12 @@ def add_to(app: typer.Typer) -> None:
         platform = Platform()
         aliases = platform.registry.aliases()
         latest = platform.state.latest_assessments()
+        incidents = platform.incidents.by_model()
         pending = {version.model: (version, state) for version, state in platform.decisions.pending()}
         rows = [
             {
                 **_row(spec, aliases.get(spec.name, {}), platform.champion(spec.name), latest.get(spec.name)),
+                "incidents": _incidents(incidents.get(spec.name, [])),
                 **_governance(platform, spec.name, pending.get(spec.name)),
             }
             for spec in (loaded.spec for loaded in fleet.specs)
@@ -113,6 +116,7 @@ _COLUMNS = [
     "drifted",
     "performance",
     "harm",
+    "incidents",
     "owner",
     "risk",
     "evidence",
@@ -128,6 +132,7 @@ def _row(
 ) -> dict[str, Any]:
     metric = spec.evaluation.primary_metric
     measured = assessment.metrics.get(metric) if assessment else None
+    estimated = assessment.estimated.get(metric) if assessment and not measured else None
     return {
         "model": spec.name,
         "stage": _stage(aliases.get("champion"), champion),
@@ -136,11 +141,27 @@ def _row(
         "challenger": aliases.get("challenger"),
         "trained": champion.tags.get("mlops.as_of") if champion else None,
         "drifted": len(assessment.drifted) if assessment else None,
-        "performance": f"{metric} {measured[0]:.3f}" if measured else None,
+        "performance": _performance(metric, measured, estimated),
         "harm": assessment.harm if assessment else None,
         "owner": spec.owner,
         "risk": spec.risk,
     }
+
+
+def _performance(
+    metric: str, measured: "tuple[float, float, float] | None", estimated: "EstimatedMetric | None"
+) -> str | None:
+    """Return the primary metric, with a tilde where labels are not there yet."""
+    if measured:
+        return f"{metric} {measured[0]:.3f}"
+    return f"{metric} ~{estimated.value:.3f}" if estimated else None
+
+
+def _incidents(found: "list[Incident]") -> str | None:
+    """Return the numbers of a model's incidents, the worst first, with how bad the first is."""
+    if not found:
+        return None
+    return f"{found[0].severity} {', '.join(f'#{each.id}' for each in found[:3])}"
 
 
 def _stage(named: str | None, champion: "ModelVersion | None") -> str:

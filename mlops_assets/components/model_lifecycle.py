@@ -19,7 +19,7 @@ from mlops_assets.specs.resolution import effective_rules
 from mlops_assets.stages.batch_scores import batch_scores
 from mlops_assets.stages.deployed_endpoint import deployed_endpoint
 from mlops_assets.stages.evaluation import evaluation
-from mlops_assets.stages.monitoring_report import WatchedModel
+from mlops_assets.stages.fleet_look import WatchedModel
 from mlops_assets.stages.raw_data import raw_data
 from mlops_assets.stages.registered_version import registered_version
 from mlops_assets.stages.trained_model import trained_model

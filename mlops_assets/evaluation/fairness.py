@@ -22,7 +22,14 @@ Effective Confidence Intervals for Proportions and Differences of Proportions Re
 and Two Failures", The American Statistician 54 (2000). The rates are Fairlearn's.
 """
 
-from mlops_assets.evaluation.group_rates import Decisions, Gap, GroupRates, group_rates, widest
+from mlops_assets.evaluation.group_rates import (
+    Decisions,
+    Gap,
+    GroupRates,
+    decisions_of,
+    group_rates,
+    widest,
+)
 from mlops_assets.evaluation.groups import Grouping, group_by
 from mlops_assets.evaluation.holdout import Holdout
 from mlops_assets.specs.gate_rules import FairnessRules
@@ -31,7 +38,6 @@ from mlops_assets.verdict import Figure, Finding, Measurement, unmeasured
 
 _GAPS = ("demographic_parity_gap", "tpr_gap", "fpr_gap", "equalized_odds_gap")
 _MOST_TOLD = 50
-_MOST_CLASSES = 10
 
 
 def group_columns(spec: ModelSpec) -> tuple[str, ...]:
@@ -86,21 +92,15 @@ def measure_fairness(holdout: Holdout, rules: FairnessRules) -> Measurement:
 
 
 def _decisions(holdout: Holdout) -> list[Decisions]:
-    """Return what was decided: of two classes for the second, of more for each, and values as they are."""
-    import numpy as np
-
-    target, predicted = holdout.target, holdout.predicted
-    if holdout.spec.task == "regression":
-        spread = float(target.std()) or 1.0
-        return [Decisions(predicted / spread, target / spread, values=True)]
-    if predicted.ndim == 1:
-        return [Decisions((predicted >= holdout.spec.evaluation.decision_threshold).astype(float), target)]
-    likeliest, classes = predicted.argmax(axis=1), holdout.package.manifest.classes
-    most = np.bincount(target.astype(int), minlength=len(classes)).argsort()[::-1][:_MOST_CLASSES]
-    return [
-        Decisions((likeliest == k).astype(float), (target == k).astype(float), label=f" of {classes[k]}")
-        for k in most
-    ]
+    """Return what was decided on the hold-out."""
+    return decisions_of(
+        holdout.spec.task,
+        holdout.predicted,
+        holdout.target,
+        threshold=holdout.spec.evaluation.decision_threshold,
+        classes=holdout.package.manifest.classes,
+        spread=float(holdout.target.std()) or 1.0,
+    )
 
 
 def _why_all_alike(holdout: Holdout, decisions: list[Decisions]) -> str:

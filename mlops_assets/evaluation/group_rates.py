@@ -1,6 +1,6 @@
 """Rates of decisions and of errors, group by group, and how far apart they are beyond chance."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -13,13 +13,15 @@ from mlops_assets.evaluation.block_jackknife import (
     numbered,
 )
 from mlops_assets.evaluation.groups import Grouping
+from mlops_assets.specs.tasks import Task
 
 if TYPE_CHECKING:
     import numpy as np
 
     Array = np.ndarray[Any, Any]
 
-_FEWEST_COUNTED = 10  # rows that a rate needs, such as those of a group for whom the decision is due
+FEWEST_COUNTED = 10  # rows that a rate needs, such as those of a group for whom the decision is due
+_MOST_CLASSES = 10
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,7 +30,7 @@ class Decisions:
 
     Attributes:
         made: 1 where the decision is positive, else 0; or the predicted value. Shape (n,).
-        due: What came true, likewise.
+        due: What came true, likewise; NaN where that is not known.
         label: What names the class that is decided for, if there are several, behind a rate or a group.
         values: Whether these are values and no decisions.
     """
@@ -37,6 +39,41 @@ class Decisions:
     due: "Array"
     label: str = ""
     values: bool = False
+
+
+def decisions_of(
+    task: Task,
+    predicted: "Array",
+    target: "Array",
+    *,
+    threshold: float,
+    classes: Sequence[Any],
+    spread: float,
+) -> list[Decisions]:
+    """Return what was decided: of two classes for the second, of more for each, and values as they are.
+
+    Args:
+        task: What is predicted.
+        predicted: Predictions, shape (n,) or (n, classes).
+        target: Encoded targets, NaN where they are not known; shape (n,).
+        threshold: Probability of the second class from which on it is decided for.
+        classes: Class labels in the order of the probabilities.
+        spread: Standard deviation of the target, in which gaps of values are told.
+    """
+    import numpy as np
+
+    if task == "regression":
+        return [Decisions(predicted / spread, target / spread, values=True)]
+    if predicted.ndim == 1:
+        return [Decisions((predicted >= threshold).astype(float), target)]
+    likeliest, known = predicted.argmax(axis=1), ~np.isnan(target)
+    most = np.bincount(target[known].astype(int), minlength=len(classes)).argsort()[::-1][:_MOST_CLASSES]
+    return [
+        Decisions(
+            (likeliest == k).astype(float), np.where(known, target == k, np.nan), label=f" of {classes[k]}"
+        )
+        for k in most
+    ]
 
 
 @dataclass(frozen=True)
@@ -86,11 +123,11 @@ def group_rates(
     import numpy as np
 
     names, rates = _by_fairlearn(grouping, decisions)
-    sums = block_sums(_counts(decisions), grouping.codes, len(grouping.names), numbered(blocks))
+    sums = block_sums(rate_counts(decisions), grouping.codes, len(grouping.names), numbered(blocks))
     among = sums[..., 3:]
-    known = (among.sum(axis=0) >= _FEWEST_COUNTED) & ((among > 0).sum(axis=0) >= FEWEST_BLOCKS)
-    found = jackknife(_differences, sums)
-    error = found.error if decisions.values else np.maximum(found.error, _error_by_rows(sums))
+    known = (among.sum(axis=0) >= FEWEST_COUNTED) & ((among > 0).sum(axis=0) >= FEWEST_BLOCKS)
+    found = jackknife(rate_differences, sums)
+    error = found.error if decisions.values else np.maximum(found.error, error_by_rows(sums))
     effective = effective_blocks(among)
     margin = critical(alpha, comparisons, np.minimum(effective[:, None], effective)) * error
     widest_possible = np.inf if decisions.values else 1.0
@@ -141,27 +178,29 @@ def _by_fairlearn(grouping: Grouping, decisions: Decisions) -> "tuple[tuple[str,
     return tuple(kinds), frame.by_group.to_numpy(dtype="float64")
 
 
-def _counts(decisions: Decisions) -> "Array":
+def rate_counts(decisions: Decisions) -> "Array":
     """Return for each row what the three rates count, and among what; shape (n, 6)."""
     import numpy as np
 
-    made, due = decisions.made, decisions.due
-    every = np.ones(len(made))
+    made, every = decisions.made, np.ones(len(decisions.made))
+    known = ~np.isnan(decisions.due)
+    due = np.where(known, decisions.due, made if decisions.values else 0)
     if decisions.values:
         return np.column_stack(
-            [made, np.maximum(due - made, 0), np.maximum(made - due, 0), every, every, every]
+            [made, np.maximum(due - made, 0), np.maximum(made - due, 0), every, known, known]
         )
-    return np.column_stack([made, made * due, made * (1 - due), every, due, 1 - due])
+    negative = known - due
+    return np.column_stack([made, made * due, made * negative, every, due, negative])
 
 
-def _differences(sums: "Array") -> "Array":
+def rate_differences(sums: "Array") -> "Array":
     """Return the difference of each two groups in each rate, (…, groups, groups, 3), from (…, groups, 6)."""
     rates = sums[..., :3] / sums[..., 3:]
     difference: Array = rates[..., :, None, :] - rates[..., None, :, :]
     return difference
 
 
-def _error_by_rows(sums: "Array") -> "Array":
+def error_by_rows(sums: "Array") -> "Array":
     """Return the standard error that each difference of proportions would have if no two rows were alike."""
     import numpy as np
 

@@ -50,27 +50,41 @@ def prepare(metric: str, target: "Array", predicted: "Array") -> "Weighted":
     match metric:
         case "roc_auc":
             return _roc_auc(target, predicted)
-        case "brier":
-            return _mean((predicted - target) ** 2)
+        case "macro_recall":
+            return _macro_recall(target, predicted.argmax(axis=1))
+        case "rmse":
+            mean_square = _mean(row_losses("mse", target, predicted))
+            return lambda weights: float(np.sqrt(mean_square(weights)))
+        case "r2":
+            return _r2(target, predicted)
+    return _mean(row_losses(metric, target, predicted))
+
+
+def row_losses(metric: str, target: "Array", predicted: "Array") -> "Array":
+    """Return what a metric that is a mean over rows is the mean of; shape (n,).
+
+    Args:
+        metric: ``brier``, ``log_loss``, ``accuracy`` (1 where the guess is right), ``mae`` or ``mse``.
+        target: As for :func:`prepare`.
+        predicted: Likewise.
+    """
+    import numpy as np
+
+    match metric:
+        case "brier" | "mse":
+            return np.asarray((predicted - target) ** 2)
         case "log_loss":
             if predicted.ndim == 1:
                 of_target = np.where(target == 1, predicted, 1 - predicted)
             else:
                 of_target = predicted[np.arange(len(target)), target.astype(int)]
-            return _mean(-np.log(np.clip(of_target, SMALLEST_PROBABILITY, 1)))
+            return np.asarray(-np.log(np.clip(of_target, SMALLEST_PROBABILITY, 1)))
         case "accuracy":
             # Of two equally likely classes the first, as scikit-learn's predict does.
             guess = predicted > 0.5 if predicted.ndim == 1 else predicted.argmax(axis=1)
-            return _mean((guess == target).astype(float))
-        case "macro_recall":
-            return _macro_recall(target, predicted.argmax(axis=1))
+            return np.asarray((guess == target).astype(float))
         case "mae":
-            return _mean(np.abs(predicted - target))
-        case "rmse":
-            mean_square = _mean((predicted - target) ** 2)
-            return lambda weights: float(np.sqrt(mean_square(weights)))
-        case "r2":
-            return _r2(target, predicted)
+            return np.asarray(np.abs(predicted - target))
     raise ValueError(f"unknown metric {metric!r}")
 
 

@@ -23,9 +23,9 @@ if TYPE_CHECKING:
 _LEAST_DEVIATION = 0.001
 _MOST_DISCRETE = 20
 _NONE = 0.0001
+_GREAT, _UNIT_OF_GREAT = 2.0**400, 2.0**700
 # Above this SciPy, and so Evidently, takes the limiting distribution.
 _MOST_EXACT = 10_000
-_NODES = 64
 
 
 @dataclass(frozen=True)
@@ -78,11 +78,16 @@ def distances(reference: ColumnProfile, current: ColumnProfile) -> Distances | N
     return Distances(*_divergences(p, q), chi_square=chi_square(p, q))
 
 
-def _of_numbers(reference: Cells, current: Cells) -> Distances:
-    from mlops_assets.monitoring.profiles import kernels
+def _of_numbers(*sides: Cells) -> Distances:
+    from mlops_assets.monitoring.profiles import distance_kernels as kernels
 
+    # All but the constant is the same in any unit, and of the greatest numbers the squares overflow.
+    unit = _UNIT_OF_GREAT if max(abs(side.floors[end]) for side in sides for end in (0, -1)) > _GREAT else 1.0
+    # Cells of one level lie one upon the other, so that what was made equal is not taken for apart.
+    alike = [side.at_level(max(each.level for each in sides)) for side in sides]
+    reference, current = (Cells(side.values / unit, side.counts) for side in alike)
     furthest, area = kernels.distances(reference.values, reference.counts, current.values, current.counts)
-    norm = max(reference.deviation, _LEAST_DEVIATION)
+    norm = max(reference.deviation, _LEAST_DEVIATION / unit)
     p, q = _binned(reference, current)
     psi, jensen_shannon = _divergences(p, q)
     return Distances(
@@ -106,7 +111,7 @@ def scipy_smirnov_p_value(distance: float, n: int, m: int) -> float:
     """
     from scipy.stats import kstwo
 
-    from mlops_assets.monitoring.profiles import kernels
+    from mlops_assets.monitoring.profiles import distance_kernels as kernels
 
     if distance > 0 and max(n, m) <= _MOST_EXACT:
         return float(kernels.beyond(n, m, distance))
@@ -151,6 +156,8 @@ def _binned(reference: Cells, current: Cells) -> "tuple[Array, Array]":
     """Return both sides' counts in Evidently's bins: single values if there are few, else equal widths."""
     import numpy as np
 
+    from mlops_assets.monitoring.profiles import distance_kernels as kernels
+
     if len(reference.values) <= _MOST_DISCRETE:
         every = np.union1d(reference.values, current.values)
         counts = []
@@ -160,7 +167,10 @@ def _binned(reference: Cells, current: Cells) -> "tuple[Array, Array]":
             counts.append(found)
         return counts[0], counts[1]
     edges = _equal_widths(reference, current)
-    return _histogram(reference, edges), _histogram(current, edges)
+    return (
+        kernels.histogram(reference.values, reference.counts, edges),
+        kernels.histogram(current.values, current.counts, edges),
+    )
 
 
 def _equal_widths(reference: Cells, current: Cells) -> "Array":
@@ -173,15 +183,6 @@ def _equal_widths(reference: Cells, current: Cells) -> "Array":
         low, high = low - 0.5, high + 0.5
     width = (high - low) / (np.log2(reference.total + current.total) + 1.0)
     return np.linspace(low, high, int(np.ceil((high - low) / width)) + 1)
-
-
-def _histogram(cells: Cells, edges: "Array") -> "Array":
-    import numpy as np
-
-    # The last bin holds its right edge, too.
-    below = cells.below(edges)
-    below[-1] = cells.below(edges[-1:], side="right")[0]
-    return np.diff(below).astype(float)
 
 
 def _counts_by_name(reference: Categories, current: Categories) -> "tuple[Array, Array]":
@@ -201,31 +202,17 @@ def _divergences(reference: "Array", current: "Array") -> tuple[Figure, Figure]:
     (1/n + 1/m), and eight times the divergence over the same (Yurdakul, "Statistical properties of population
     stability index", 2018; Lin, "Divergence measures based on the Shannon entropy", 1991).
     """
-    import numpy as np
-    from scipy.special import chdtrc, rel_entr
+    from scipy.special import chdtrc
 
-    n, m = reference.sum(), current.sum()
-    p, q = reference / n, current / m
-    freedom = int(((p + q) > 0).sum()) - 1
-    noise = 1 / n + 1 / m
-    filled_p, filled_q = _without_none(p), _without_none(q)
-    psi = float(((filled_p - filled_q) * np.log(filled_p / filled_q)).sum())
-    middle = (p + q) / 2
-    divergence = float((rel_entr(p, middle).sum() + rel_entr(q, middle).sum()) / 2)
-    divergence = max(divergence, 0.0)
-    found = [(psi, psi / noise), (divergence**0.5, 8 * divergence / noise)]
-    by_chance = chdtrc(freedom, [scaled for _, scaled in found]) if freedom else np.ones(2)
-    return (
-        Figure(found[0][0], float(by_chance[0])),
-        Figure(found[1][0], float(by_chance[1])),
-    )
+    from mlops_assets.monitoring.profiles import distance_kernels as kernels
 
+    psi, divergence, taken = kernels.divergences(reference, current, _NONE)
+    noise = 1 / reference.sum() + 1 / current.sum()
 
-def _without_none(shares: "Array") -> "Array":
-    import numpy as np
+    def figure(value: float, chi_square: float) -> Figure:
+        return Figure(value, float(chdtrc(taken - 1, chi_square)) if taken > 1 else 1.0)
 
-    least = shares[shares > 0].min()
-    return np.where(shares == 0, least / 10**6 if least <= _NONE else _NONE, shares)
+    return figure(psi, psi / noise), figure(divergence**0.5, 8 * divergence / noise)
 
 
 def _smirnov_p_value(distance: float, n: int, m: int) -> float:
@@ -241,25 +228,16 @@ def _wasserstein_p_value(area: float, reference: Cells, current: Cells) -> float
 
     By chance the area is the integral of a Brownian bridge's absolute value over the distribution (del
     Barrio, Giné and Matrán, "Central limit theorems for the Wasserstein distance between the empirical and
-    the true distributions", 1999). Its mean and variance are those of jointly normal values; a gamma
-    distribution with both stands for it. Of no use where tails are so heavy that there is no variance.
+    the true distributions", 1999). A gamma distribution with its mean and variance stands for it. Of no use
+    where tails are so heavy that there is no variance.
     """
-    import numpy as np
     from scipy.special import gammaincc
 
-    # Closer together where the distribution is thin: there its quantiles lie far apart.
-    shares = np.sin(np.linspace(0, np.pi / 2, _NODES + 1)) ** 2
-    at = np.unique(reference.quantiles(shares))
-    if len(at) < 2:
+    from mlops_assets.monitoring.profiles import distance_kernels as kernels
+
+    values = reference.values
+    if len(values) < 2:
         return 1.0 if area == 0 else 0.0
-    # Up to each node and not including the next, the distribution function is somewhere between the two.
-    below = (reference.below(at, side="right")[:-1] + reference.below(at)[1:]) / (2 * reference.total)
-    odds = np.sqrt(below / (1 - below))
-    correlation = np.minimum.outer(odds, odds) / np.maximum.outer(odds, odds)
-    together = np.sqrt(1 - correlation**2) + correlation * np.arcsin(correlation)
-    span = at[-1] - at[0]  # by which all is measured, so that nothing underflows
-    weights = np.diff(at) / span * np.sqrt(below * (1 - below))
-    mean = np.sqrt(2 / np.pi) * weights.sum()
-    variance = weights @ (2 / np.pi * (together - 1)) @ weights
-    scaled = area / span / np.sqrt(1 / reference.total + 1 / current.total)
+    mean, variance = kernels.bridge_area(values, reference.counts)
+    scaled = area / (values[-1] - values[0]) / (1 / reference.total + 1 / current.total) ** 0.5
     return float(gammaincc(mean**2 / variance, scaled * mean / variance))

@@ -3,18 +3,97 @@
 One small database for all models, so that the sensor of a thousand models asks one question a tick.
 """
 
+from collections.abc import Iterable
+from dataclasses import dataclass, fields
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 from mlops_assets.database import Database
-from mlops_assets.monitoring.assessment import Assessment
+from mlops_assets.monitoring.assessment.history import History, Lasting, Recent
+from mlops_assets.monitoring.assessment.record import Assessment
 from mlops_assets.monitoring.retraining import Decision
 
 if TYPE_CHECKING:
     import sqlalchemy as sa
 
 
-_ASSESSMENTS, _DECISIONS = "window_assessments", "retraining_decisions"
+_ASSESSMENTS, _DECISIONS, _HISTORY = "assessed_windows", "decisions_to_retrain", "window_history"
+# Of what lasts, the newest so many windows: three years of days.
+_MOST_WINDOWS = 1_000
+_NOTHING = (Recent(), Lasting())
+
+
+@dataclass(frozen=True)
+class AssessedWindow:
+    """A window that was looked at.
+
+    Attributes:
+        start: When it starts.
+        end: When it ends, exclusive.
+        as_of: As of when it was looked at last.
+        served: How many rows it had then.
+    """
+
+    start: datetime
+    end: datetime
+    as_of: datetime
+    served: int
+
+
+@dataclass(frozen=True)
+class WindowGlance:
+    """A window that was looked at, at a glance.
+
+    Attributes:
+        model: Model name.
+        owner: Who answers for it.
+        risk: Its risk.
+        metric: Its primary metric.
+        start: When the window starts.
+        end: When it ends, exclusive.
+        served: Rows answered.
+        measured: The metric on labels; None if it was not measured.
+        estimated: The metric before labels; None if it was not estimated.
+        drifted: How many columns drifted.
+        alarms: How many alarms there were.
+        harm: Whether the model did harm.
+        cost: Of 1,000 predictions; None if not known.
+    """
+
+    model: str
+    owner: str
+    risk: str
+    metric: str
+    start: datetime
+    end: datetime
+    served: int
+    measured: float | None
+    estimated: float | None
+    drifted: int
+    alarms: int
+    harm: bool
+    cost: float | None
+
+
+@dataclass(frozen=True)
+class FiledDecision:
+    """What was decided about a retraining.
+
+    Attributes:
+        model: Model name.
+        as_of: When.
+        trigger: What called for it; None if nothing did.
+        retrain: Whether it started.
+        reason: Why.
+    """
+
+    model: str
+    as_of: datetime
+    trigger: str | None
+    retrain: bool
+    reason: str
 
 
 class FleetState:
@@ -27,11 +106,19 @@ class FleetState:
     def __init__(self, url: str) -> None:
         self._database = Database(url, "fleet state", _declare)
 
-    def record_assessment(self, assessment: Assessment) -> int:
+    def record_assessment(
+        self, assessment: Assessment, kept: tuple[Recent, Lasting] = _NOTHING, *, told: bool = True
+    ) -> int:
         """File an assessment and return its id; it takes the place of an earlier one of its window.
 
         One that is equal to it is not filed twice.
+
+        Args:
+            assessment: What was found.
+            kept: What the windows after it need.
+            told: Whether nobody has to be told of its alarms any more; see :meth:`untold`.
         """
+        recent, lasting = (each.to_bytes() for each in kept)
         table = self._database.tables[_ASSESSMENTS]
         body = assessment.model_dump_json()
         same = (table.c.model == assessment.model) & (table.c.start == assessment.start)
@@ -40,12 +127,16 @@ class FleetState:
             if known is not None and known.body == body:
                 return int(known.id)
             connection.execute(table.delete().where(same))
+            self._keep(connection, assessment, recent, lasting)
             made = connection.execute(
                 table.insert().values(
                     model=assessment.model,
                     start=assessment.start,
                     as_of=assessment.as_of,
+                    end=assessment.end,
                     harm=assessment.harm,
+                    told=told,
+                    **_at_a_glance(assessment),
                     body=body,
                 )
             )
@@ -53,13 +144,82 @@ class FleetState:
             assert key is not None
             return int(key[0])
 
-    def assessed(self, since: datetime) -> dict[tuple[str, datetime], datetime]:
-        """Return by model and start of a window, from ``since`` on, as of when it was assessed last."""
-        table = self._database.tables[_ASSESSMENTS]
-        query = table.select().with_only_columns(table.c.model, table.c.start, table.c.as_of)
+    def history(self, model: str, version: str, before: datetime, recent: int) -> History:
+        """Return what is kept of a version's windows before a time.
+
+        Args:
+            model: Model name.
+            version: The version.
+            before: Start of the window that is looked at.
+            recent: How many of the last ones are needed with all that the next windows need.
+        """
+        table = self._database.tables[_HISTORY]
+        own = (table.c.model == model) & (table.c.version == version) & (table.c.start < before)
+        newest = table.select().where(own).order_by(table.c.start.desc())
         with self._database.begin() as connection:
-            rows = connection.execute(query.where(table.c.start >= since))
-            return {(row.model, row.start): row.as_of for row in rows}
+            near = connection.execute(newest.with_only_columns(table.c.recent).limit(recent)).all()
+            far = connection.execute(newest.with_only_columns(table.c.lasting).limit(_MOST_WINDOWS)).all()
+        return History(
+            [Recent.from_bytes(row.recent) for row in reversed(near)],
+            [Lasting.from_bytes(row.lasting) for row in reversed(far)],
+        )
+
+    def untold(self) -> list[tuple[int, Assessment]]:
+        """Return the assessments whose alarms nobody was told of yet, with their ids, oldest first."""
+        table = self._database.tables[_ASSESSMENTS]
+        query = table.select().where(~table.c.told).order_by(table.c.id)
+        with self._database.begin() as connection:
+            read = [(int(row.id), _read(row.body)) for row in connection.execute(query)]
+        return [(id_, assessment) for id_, assessment in read if assessment]
+
+    def mark_told(self, ids: Iterable[int]) -> None:
+        """Remember that the alarms of some assessments were taken in."""
+        table = self._database.tables[_ASSESSMENTS]
+        with self._database.begin() as connection:
+            for id_ in ids:
+                connection.execute(table.update().where(table.c.id == id_).values(told=True))
+
+    def judged_until(self) -> dict[str, datetime]:
+        """Return by model the end of its newest window that was looked at, in one query."""
+        import sqlalchemy as sa
+
+        table = self._database.tables[_ASSESSMENTS]
+        query = sa.select(table.c.model, sa.func.max(table.c.end).label("end")).group_by(table.c.model)
+        with self._database.begin() as connection:
+            return {row.model: row.end for row in connection.execute(query)}
+
+    def assessed(self, since: datetime) -> dict[str, dict[datetime, AssessedWindow]]:
+        """Return by model the windows from ``since`` on that were looked at, by their starts."""
+        table = self._database.tables[_ASSESSMENTS]
+        query = table.select().with_only_columns(
+            table.c.model, table.c.start, table.c.end, table.c.as_of, table.c.served
+        )
+        found: dict[str, dict[datetime, AssessedWindow]] = {}
+        with self._database.begin() as connection:
+            for row in connection.execute(query.where(table.c.start >= since)):
+                looked = AssessedWindow(row.start, row.end, row.as_of, row.served)
+                found.setdefault(row.model, {})[row.start] = looked
+        return found
+
+    def glances(self, since: datetime, until: datetime) -> list[WindowGlance]:
+        """Return all windows that end between two times, oldest first, without reading what was found."""
+        table = self._database.tables[_ASSESSMENTS]
+        names = [field.name for field in fields(WindowGlance)]
+        query = table.select().with_only_columns(*(table.c[name] for name in names))
+        within = (table.c.end > since) & (table.c.end <= until)
+        with self._database.begin() as connection:
+            found = connection.execute(query.where(within).order_by(table.c.start))
+            return [WindowGlance(*row) for row in found]
+
+    def decisions(self, since: datetime, until: datetime) -> list[FiledDecision]:
+        """Return what was decided about retraining between two times, oldest first."""
+        table = self._database.tables[_DECISIONS]
+        names = [field.name for field in fields(FiledDecision)]
+        query = table.select().with_only_columns(*(table.c[name] for name in names))
+        within = (table.c.as_of > since) & (table.c.as_of <= until)
+        with self._database.begin() as connection:
+            found = connection.execute(query.where(within).order_by(table.c.as_of))
+            return [FiledDecision(*row) for row in found]
 
     def assessments_after(self, cursor: int, limit: int = 500) -> list[tuple[int, Assessment | None]]:
         """Return assessments filed after ``cursor``, oldest first, with their ids; None if unreadable."""
@@ -82,6 +242,14 @@ class FleetState:
         with self._database.begin() as connection:
             read = [_read(row.body) for row in connection.execute(query)]
         return [assessment for assessment in read if assessment]
+
+    def latest(self, model: str, before: datetime) -> Assessment | None:
+        """Return the assessment of a model's newest window that starts before a time."""
+        table = self._database.tables[_ASSESSMENTS]
+        own = (table.c.model == model) & (table.c.start < before)
+        with self._database.begin() as connection:
+            row = connection.execute(table.select().where(own).order_by(table.c.start.desc())).first()
+        return None if row is None else _read(row.body)
 
     def latest_assessments(self) -> dict[str, Assessment]:
         """Return the assessment of each model's newest window, in one query."""
@@ -110,6 +278,7 @@ class FleetState:
                     trigger=decision.trigger,
                     retrain=decision.retrain,
                     reason=decision.reason,
+                    record=msgspec.json.encode(decision.as_record(), enc_hook=str).decode(),
                 )
             )
 
@@ -130,6 +299,19 @@ class FleetState:
                 found.setdefault(row.model, []).append(row.as_of)
         return found
 
+    def _keep(
+        self, connection: "sa.Connection", assessment: Assessment, recent: bytes, lasting: bytes
+    ) -> None:
+        table = self._database.tables[_HISTORY]
+        key = {"model": assessment.model, "version": assessment.version, "start": assessment.start}
+        same = (
+            (table.c.model == assessment.model)
+            & (table.c.version == assessment.version)
+            & (table.c.start == assessment.start)
+        )
+        connection.execute(table.delete().where(same))
+        connection.execute(table.insert().values(**key, recent=recent, lasting=lasting))
+
     def record_training(self, model: str, as_of: datetime) -> None:
         """Remember that a model was trained as of a time."""
         with self._database.begin() as connection:
@@ -145,6 +327,21 @@ class FleetState:
             return {r.model: r.as_of for r in connection.execute(query)}
 
 
+def _at_a_glance(found: Assessment) -> dict[str, Any]:
+    measured, estimated = found.metrics.get(found.metric), found.estimated.get(found.metric)
+    return {
+        "owner": found.owner,
+        "risk": found.risk,
+        "metric": found.metric,
+        "served": found.served,
+        "measured": measured and measured[0],
+        "estimated": estimated and estimated.value,
+        "drifted": len(found.drifted),
+        "alarms": len(found.alarms),
+        "cost": found.cost,
+    }
+
+
 def _declare(metadata: "sa.MetaData") -> None:
     import sqlalchemy as sa
 
@@ -155,11 +352,33 @@ def _declare(metadata: "sa.MetaData") -> None:
         sa.Column("id", number, primary_key=True, autoincrement=True),
         sa.Column("model", sa.String(64), nullable=False),
         sa.Column("start", sa.DateTime, nullable=False, index=True),
+        sa.Column("end", sa.DateTime, nullable=False),
         sa.Column("as_of", sa.DateTime, nullable=False),
         sa.Column("harm", sa.Boolean, nullable=False),
+        # At a glance, so that a page of a thousand models reads no bodies.
+        sa.Column("owner", sa.Text, nullable=False),
+        sa.Column("risk", sa.String(16), nullable=False),
+        sa.Column("metric", sa.String(32), nullable=False),
+        sa.Column("served", sa.BigInteger, nullable=False),
+        sa.Column("measured", sa.Float),
+        sa.Column("estimated", sa.Float),
+        sa.Column("drifted", sa.Integer, nullable=False),
+        sa.Column("alarms", sa.Integer, nullable=False),
+        sa.Column("cost", sa.Float),
+        sa.Column("told", sa.Boolean, nullable=False, index=True),
         sa.Column("body", sa.Text, nullable=False),
         sa.UniqueConstraint("model", "start"),
         sqlite_autoincrement=True,
+    )
+    # Apart from what is shown: blobs that only the next pass reads.
+    sa.Table(
+        _HISTORY,
+        metadata,
+        sa.Column("model", sa.String(64), primary_key=True),
+        sa.Column("version", sa.String(32), primary_key=True),
+        sa.Column("start", sa.DateTime, primary_key=True),
+        sa.Column("recent", sa.LargeBinary, nullable=False),
+        sa.Column("lasting", sa.LargeBinary, nullable=False),
     )
     sa.Table(
         _DECISIONS,
@@ -170,6 +389,7 @@ def _declare(metadata: "sa.MetaData") -> None:
         sa.Column("trigger", sa.String(16)),
         sa.Column("retrain", sa.Boolean, nullable=False),
         sa.Column("reason", sa.Text, nullable=False),
+        sa.Column("record", sa.Text, nullable=False),
     )
     sa.Table(
         "trainings",

@@ -125,6 +125,14 @@ class Catalogue:
         """Return for each model when the last row was written of that of its files where this is earliest."""
         return dict(self._read("SELECT model, MIN(last_written) FROM files GROUP BY model"))
 
+    def written(self, table: str, since: int) -> list[tuple[str, int, int, int]]:
+        """Return files with a row at or after a time: model, first and last time, and last written when."""
+        query = (
+            "SELECT model, first_time, last_time, last_written FROM files "
+            "WHERE in_table = ? AND last_time >= ?"
+        )
+        return [tuple(row) for row in self._read(query, [table, since])]
+
     def losses(self) -> list[Loss]:
         """Return what could not be read of segments that are consumed."""
         return [Loss(*row) for row in self._read("SELECT * FROM losses ORDER BY segment, start")]

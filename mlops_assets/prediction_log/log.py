@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,7 +12,7 @@ from mlops_assets.prediction_log.arms import rollout_answers
 from mlops_assets.prediction_log.catalogue import Catalogue
 from mlops_assets.prediction_log.compaction import forget, unchanged
 from mlops_assets.prediction_log.input_columns import OUTPUT, rows_of
-from mlops_assets.prediction_log.instants import microseconds
+from mlops_assets.prediction_log.instants import instant, microseconds
 from mlops_assets.prediction_log.joining import of_each
 from mlops_assets.prediction_log.prediction import Label, Prediction
 from mlops_assets.prediction_log.reading import Reading, seen
@@ -22,10 +23,26 @@ from mlops_assets.prediction_log.tables import FAILURES, PREDICTIONS, from_json
 from mlops_assets.prediction_log.typed_columns import plain
 
 if TYPE_CHECKING:
+    import numpy as np
     import pandas as pd
     import pyarrow as pa
 
 _EVER = datetime(9999, 12, 31)
+
+
+@dataclass(frozen=True)
+class Written:
+    """Some rows that were served.
+
+    Attributes:
+        first: Time of the first event, naive UTC.
+        last: Time of the last event.
+        at: When the last of them was written.
+    """
+
+    first: datetime
+    last: datetime
+    at: datetime
 
 
 class PredictionLog:
@@ -146,6 +163,43 @@ class PredictionLog:
     def refused(self, model: str, start: datetime, end: datetime) -> int:
         """Return how many requests to a model were themselves wrong, between two arrival times."""
         return sum(status not in MODEL_FAILED for status in self._statuses(model, start, end))
+
+    def written(self, since: datetime) -> dict[str, list[Written]]:
+        """Return by model when what was served for events since a time was written, in one query.
+
+        What no compaction has put into files yet is not in it.
+
+        Args:
+            since: Time of the first event, naive UTC.
+        """
+        found: dict[str, list[Written]] = {}
+        for model, *times in self._catalogue.written(PREDICTIONS.name, microseconds(since)):
+            found.setdefault(model, []).append(Written(*map(instant, times)))
+        return found
+
+    def rows(self, model: str, start: datetime, end: datetime) -> int:
+        """Return how many predictions callers were given for events in a window.
+
+        Raises:
+            StorageError: The log cannot be read.
+        """
+        with self.served(model, start, end) as window:
+            return window.rows
+
+    def failures(
+        self, model: str, start: datetime, end: datetime
+    ) -> "tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]":
+        """Return the requests to a model that were not answered, between two arrival times.
+
+        Returns:
+            When each arrived, datetime64[us]; and its status.
+
+        Raises:
+            StorageError: The log cannot be read.
+        """
+        with self._reading(model) as reading:
+            rows = reading.rows(FAILURES, since=microseconds(start), before=microseconds(end))
+        return rows["occurred_at"].to_numpy().astype("datetime64[us]"), rows["status"].to_numpy()
 
     def has_answered(self, model: str) -> bool:
         """Return whether a model ever answered, as far as the log goes back."""

@@ -41,8 +41,8 @@ class ServedWindow:
     byte for each, unless there are hundreds of versions.
 
     A chunk has the type that it is stored in, and those of one column may differ: ``bool``, ``int64``,
-    ``double``, ``null`` if it has no value in them, and ``dictionary<string>`` for text and for values of
-    several kinds, of which text is as it is and anything else is JSON. Outputs of several numbers are
+    ``double``, ``null`` if it has no value in them, ``dictionary<string>`` for text, and ``arrow.json`` for
+    values of several kinds, where text is told from a number that it spells. Outputs of several numbers are
     ``list<double>``.
 
     Args:

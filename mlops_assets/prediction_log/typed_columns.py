@@ -96,17 +96,9 @@ def plain(column: "pa.Array | pa.ChunkedArray") -> list[Any]:
 
 
 def readable(array: "pa.Array") -> "pa.Array":
-    """Return an array as whoever counts its values takes it: text in a dictionary.
-
-    Of JSON text, what is text is that text by itself, and anything else is JSON.
-    """
+    """Return an array as whoever counts its values takes it: text in a dictionary."""
     import pyarrow as pa
 
-    if isinstance(array.type, pa.JsonType):
-        distinct = array.storage.dictionary_encode()
-        texts = zip(distinct.dictionary.to_pylist(), _parsed(distinct.dictionary), strict=True)
-        shown = pa.array([value if isinstance(value, str) else text for text, value in texts], pa.string())
-        array = shown.take(distinct.indices)
     return array.dictionary_encode() if array.type == pa.string() else array
 
 

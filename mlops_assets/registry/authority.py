@@ -74,6 +74,14 @@ class Authority:
             return entered
         return carried
 
+    def releases(self) -> dict[str, Release]:
+        """Return the release of each model that holds, by what was entered: one query for all of them.
+
+        One that was made by a promotion that was killed before it was entered is not among them; see
+        :meth:`release`.
+        """
+        return {name: each.release for name, each in latest_releases(self.audit, self.verifier).items()}
+
     def champion(self, model: str) -> ModelVersion | None:
         """Return the version that serves by right, which need not be the one the alias names.
 

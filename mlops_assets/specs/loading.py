@@ -147,7 +147,15 @@ def _reference_problems(document: Document, folder: Path, import_code: bool) -> 
             yield wrong(path, f"{file} does not exist")
     if not import_code:
         return
-    for path in (("data", "source", "function"), ("data", "feature_function"), ("training", "function")):
+    for path in (
+        ("data", "source", "function"),
+        ("data", "feature_function"),
+        ("training", "function"),
+        *(
+            ("monitoring", "kpis", place, "function")
+            for place in range(_length(document, "monitoring", "kpis"))
+        ),
+    ):
         reference = _given(document, path)
         if reference and is_reference(reference) and (reason := _failure(load_function, reference)):
             yield wrong(path, reason)
@@ -158,10 +166,24 @@ def _reference_problems(document: Document, folder: Path, import_code: bool) -> 
 
 def _given(document: Document, path: KeyPath) -> str | None:
     """Return the text a file gives at a path below its attributes, if there is any."""
+    value = _value(document, path)
+    return value if isinstance(value, str) else None
+
+
+def _length(document: Document, *path: str) -> int:
+    """Return how many parts a list has that a file gives at a path below its attributes; 0 if it is none."""
+    value = _value(document, path)
+    return len(value) if isinstance(value, list) else 0
+
+
+def _value(document: Document, path: KeyPath) -> Any:
     value = document.value.get("attributes")
     for step in path:
-        value = value.get(step) if isinstance(value, dict) else None
-    return value if isinstance(value, str) else None
+        try:
+            value = value[step]
+        except (KeyError, IndexError, TypeError):
+            return None
+    return value
 
 
 def _failure(load: Any, reference: str) -> str | None:

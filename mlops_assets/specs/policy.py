@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 
 from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
 
+from mlops_assets.specs.alert_rules import Alerts
 from mlops_assets.specs.approver import Approvers
 from mlops_assets.specs.durations import Duration
 from mlops_assets.specs.gate_rules import Gates
@@ -35,12 +36,43 @@ class EvidenceRules(Part):
     lifetime: _Shorter = Field(description="Age at which its evidence no longer lets a version load.")
 
 
+Severity = Literal["warn", "error"]
+_Graver = Annotated[Severity, Stricter("later", order=("warn", "error"))]
+
+
+class CheckRules(Part):
+    """How grave the findings of each check of a window are."""
+
+    drift: _Graver = "warn"
+    quality: _Graver = "warn"
+    performance: _Graver = "error"
+    fairness: _Graver = "error"
+    service: _Graver = "warn"
+    cost: _Graver = "warn"
+
+
 class MonitoringRules(Part):
     """How closely an endpoint is watched, at the least."""
 
     window: Annotated[Duration, Stricter("lower")] = Field(description="Longest window between two looks.")
     max_tolerance: Annotated[float, Stricter("lower")] = Field(
         description="Loss of the primary metric that may count as no harm."
+    )
+    # Evidence that was signed before there were these has to be what it was, digest and all.
+    false_alarms: Annotated[float, Stricter("unchanged"), Field(gt=0)] = Field(
+        1.0,
+        description="False alarms that a team is promised at most, a quarter, by all of its models together.",
+        exclude_if=lambda promised: promised == 1.0,
+    )
+    least_effect: Annotated[float, Stricter("unchanged"), Field(ge=0)] = Field(
+        0.03,
+        description="What moved by less is no alarm, in standard deviations of a row.",
+        exclude_if=lambda least: least == 0.03,
+    )
+    checks: CheckRules = Field(
+        CheckRules(),
+        description="How grave the findings of each check of a window are.",
+        exclude_if=lambda checks: checks == CheckRules(),
     )
 
 
@@ -95,6 +127,7 @@ class Rules(Part):
 # The same with every value optional, for what is written over it. A type checker knows no made classes.
 if TYPE_CHECKING:
     PartialRules: TypeAlias = Part
+    PartialAlerts: TypeAlias = Part
     PartialGates: TypeAlias = Part
     PartialApprovalRules: TypeAlias = Part
     PartialRolloutRules: TypeAlias = Part
@@ -102,6 +135,7 @@ if TYPE_CHECKING:
     PartialRetentionRules: TypeAlias = Part
 else:
     PartialRules = partial(Rules)
+    PartialAlerts = partial(Alerts)
     PartialGates = partial(Gates)
     PartialApprovalRules = partial(ApprovalRules)
     PartialRolloutRules = partial(RolloutRules)
@@ -123,3 +157,4 @@ class PolicyFile(Part):
     all: PartialRules = PartialRules()
     tiers: Tiers = Tiers()
     approvers: Approvers = Field((), description="Who may approve a release.")
+    alerts: PartialAlerts = Field(PartialAlerts(), description="Who is told of incidents, and how often.")

@@ -11,6 +11,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from mlops_assets.errors import SpecError
+from mlops_assets.specs.alert_rules import Alerts
 from mlops_assets.specs.approver import Approver
 from mlops_assets.specs.part import Part
 from mlops_assets.specs.policy import RISKS, PolicyFile, Risk, Rules
@@ -42,12 +43,14 @@ class Policy:
         tiers: What is demanded, by risk.
         approvers: Who may approve a release.
         origins: Where each value was written, by risk and path.
+        alerts: Who is told of incidents, and how often.
     """
 
     file: Path
     tiers: Mapping[Risk, Rules]
     approvers: tuple[Approver, ...]
     origins: Mapping[Risk, Mapping[KeyPath, Origin]]
+    alerts: Alerts
 
 
 def load_policy(folder: Path | None = None) -> Policy:
@@ -89,6 +92,24 @@ def policy_problems(folder: Path) -> list[Problem]:
     return _layers(file)[2] if file.exists() else []
 
 
+def policy_warnings(folder: Path) -> list[Problem]:
+    """Return what the policy of a defs folder names and this machine does not have; another one may."""
+    file = folder / POLICY_FILE
+    if not file.exists() or _layers(file)[2]:
+        return []
+    document = read_document(file, shown_path(file))
+    assert isinstance(document, Document)
+    return [
+        Problem(
+            document.file,
+            document.line(("alerts", *path)),
+            f"the environment variable {name} is not set here",
+        )
+        for path, name in policy_of(file).alerts.variables
+        if not os.environ.get(name)
+    ]
+
+
 @dataclass(frozen=True)
 class _Layer:
     document: Document
@@ -101,6 +122,7 @@ def _read(file: Path, changed: int, size: int) -> Policy:
     """Read a policy once for as long as its file stays as it is: every model of a fleet asks for it."""
     layers: dict[Risk, list[_Layer]] = {risk: [] for risk in RISKS}
     approvers: tuple[Approver, ...] = ()
+    alerts: dict[str, Any] = {}
     for each in dict.fromkeys((DEFAULT_POLICY.resolve(), file)):
         found, written, problems = _layers(each)
         if problems or written is None:
@@ -108,12 +130,15 @@ def _read(file: Path, changed: int, size: int) -> Policy:
         for risk in RISKS:
             layers[risk] += found[risk]
         approvers = written.approvers or approvers
+        _overlay(alerts, written.alerts.model_dump(exclude_unset=True))
     tiers = {risk: _merged(layers[risk]) for risk in RISKS}
     origins = {
         risk: MappingProxyType({path: _origin(layers[risk], path) for path in leaves(tiers[risk])})
         for risk in RISKS
     }
-    return Policy(file, MappingProxyType(tiers), approvers, MappingProxyType(origins))
+    return Policy(
+        file, MappingProxyType(tiers), approvers, MappingProxyType(origins), Alerts.model_validate(alerts)
+    )
 
 
 def _layers(file: Path) -> tuple[dict[Risk, list[_Layer]], PolicyFile | None, list[Problem]]:

@@ -5,34 +5,29 @@ run and one step however many models there are, and any window of the past can b
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from datetime import date, datetime
-from pathlib import Path
 from typing import Any
 
 import dagster as dg
 from pydantic import Field
 
 from mlops_assets import digests
-from mlops_assets.data.sources import Window, read_window
 from mlops_assets.errors import DataError, MlopsError
-from mlops_assets.monitoring.assessment import Assessment, assess
+from mlops_assets.monitoring.assessment.subject import Span
+from mlops_assets.monitoring.incidents.alarm import Alarm
 from mlops_assets.monitoring.windows import Period
-from mlops_assets.registry.port import ModelVersion
-from mlops_assets.registry.proof import read_evidence
-from mlops_assets.registry.training_run import TrainingRun, log_monitoring
 from mlops_assets.resources import Platform
 from mlops_assets.specs.durations import format_duration, naive_utc
-from mlops_assets.specs.model_spec import ModelSpec
-from mlops_assets.specs.policy import Rules
-from mlops_assets.stages import plots
+from mlops_assets.stages.alarm_intake import is_news, not_looked_at, take_in
+from mlops_assets.stages.drift_report import ReportMaker
+from mlops_assets.stages.fleet_look import FleetLook, WatchedModel
+from mlops_assets.stages.monitoring_checks import changed_checks
+from mlops_assets.stages.monitoring_metadata import metadata_of
 from mlops_assets.stages.stage import (
     MONITORING,
     Result,
     asked_time,
-    markdown_table,
     readable_errors,
-    rounded,
     stage_key,
     stage_spec,
 )
@@ -41,6 +36,8 @@ from mlops_assets.stages.stage import (
 OF_MODELS = "models"
 # Under this name an asset's metadata tells how long what was served is kept.
 KEEPS_PREDICTIONS = "keeps_predictions"
+# A picture takes as long to draw as ten models to look at: of many models those with alarms have some.
+_FEW_MODELS = 20
 # Long enough ago for the flights of the demo; Dagster lists a partition for every window since.
 FIRST_WINDOW = date(2013, 1, 1)
 _PARTITIONS: dict[Period, Callable[[date], dg.TimeWindowPartitionsDefinition]] = {
@@ -55,31 +52,21 @@ class MonitoringConfig(dg.Config):
     """What a run may say about the window it looks at."""
 
     as_of: str = Field("", description="Look as if it were this time (ISO 8601, UTC); now if empty.")
-
-
-@dataclass(frozen=True)
-class WatchedModel:
-    """A model that is watched.
-
-    Attributes:
-        spec: Its spec.
-        folder: Folder to which the spec's relative paths refer.
-        rules: All that is demanded of it.
-    """
-
-    spec: ModelSpec
-    folder: Path
-    rules: Rules
+    report: bool = Field(False, description="Make Evidently's report of each model, alarm or not.")
 
 
 def monitoring_reports(
-    models: Sequence[WatchedModel], period: Period, since: date = FIRST_WINDOW
+    models: Sequence[WatchedModel],
+    period: Period,
+    fleet: Sequence[WatchedModel] = (),
+    since: date = FIRST_WINDOW,
 ) -> dg.AssetsDefinition:
     """Return the reports of all models that are watched by windows of one length, made in one pass.
 
     Args:
         models: These models.
         period: Length of their windows.
+        fleet: All models; those of the pass if not given.
         since: Day of the first window there can be.
     """
     watched = {model.spec.name: model for model in models}
@@ -95,21 +82,10 @@ def monitoring_reports(
     ) -> Iterator[Result]:
         with readable_errors():
             as_of = asked_time(config.as_of)
-            window = _window(context, as_of)
-        failures: dict[str, str] = {}
-        for key in sorted(context.selected_asset_keys):
-            name = key.path[0]
-            try:
-                yield _report(watched[name], window, as_of, platform, context.log)
-            except MlopsError as error:
-                failures[name] = str(error)
-            except Exception as error:
-                # One model's surprise must not keep the others from being watched.
-                context.log.exception("%s", name)
-                failures[name] = f"{error!r} (unexpected; the log of this run has the traceback)"
-        if failures:
-            lines = (f"{name} {MONITORING}: {' '.join(why.split())}" for name, why in failures.items())
-            raise dg.Failure("\n".join(lines), metadata={"kind": OF_MODELS}, allow_retries=False)
+            span = _span(context, as_of)
+        chosen = [watched[key.path[0]] for key in sorted(context.selected_asset_keys)]
+        found = _Pass(FleetLook(platform, fleet or models), platform, span, period, config.report)
+        yield from found.over(chosen, context)
 
     return look
 
@@ -124,14 +100,87 @@ def pass_job(period: Period) -> str:
     return f"monitor_{period}"
 
 
-def pass_config(period: Period, as_of: datetime) -> dict[str, Any]:
+def pass_config(period: Period, as_of: datetime, *, report: bool = False) -> dict[str, Any]:
     """Return the run config of a pass as of a time."""
-    return {"ops": {pass_name(period): {"config": {"as_of": as_of.isoformat()}}}}
+    config: dict[str, Any] = {"as_of": as_of.isoformat(), **({"report": True} if report else {})}
+    return {"ops": {pass_name(period): {"config": config}}}
 
 
 def partition_of(start: datetime, period: Period) -> str:
     """Return the partition that is the window that starts at a time."""
     return start.strftime("%Y-%m-%d-%H:%M" if period == "hour" else "%Y-%m-%d")
+
+
+class _Pass:
+    """One pass over some models: what one of them fails on stops no other."""
+
+    def __init__(self, look: FleetLook, platform: Platform, span: Span, period: Period, report: bool) -> None:
+        self._look, self._platform, self._span, self._period = look, platform, span, period
+        self._reports = ReportMaker(platform, always=report)
+        self._few = True
+        self._failures: dict[str, str] = {}
+        self._alarms: dict[str, Alarm] = {}
+
+    def over(self, models: Sequence[WatchedModel], context: dg.AssetExecutionContext) -> Iterator[Result]:
+        self._few = len(models) <= _FEW_MODELS
+        for model in models:
+            name = model.spec.name
+            try:
+                yield self._one(model, context)
+            except MlopsError as error:
+                self._failed(model, str(error))
+            except Exception as error:
+                # One model's surprise must not keep the others from being watched.
+                context.log.exception("%s", name)
+                self._failed(model, f"{error!r} (unexpected; the log of this run has the traceback)")
+        self._tell(context)
+        if self._failures:
+            lines = (f"{name} {MONITORING}: {' '.join(why.split())}" for name, why in self._failures.items())
+            raise dg.Failure("\n".join(lines), metadata={"kind": OF_MODELS}, allow_retries=False)
+
+    def _one(self, model: WatchedModel, context: dg.AssetExecutionContext) -> Result:
+        spec, state = model.spec, self._platform.state
+        looked = self._look.at(model, self._span)
+        report = self._reports.report_of(spec, looked.assessment)
+        assessment = looked.assessment.model_copy(update={"report": str(report.path) if report else None})
+        before = state.latest(spec.name, before=self._span.start)
+        told = not is_news(assessment, self._period)
+        filed_as = state.record_assessment(assessment, (looked.recent, looked.lasting), told=told)
+        for check in changed_checks(model, assessment, before, context):
+            context.log_event(check)
+        content = digests.of_bytes(assessment.model_dump_json(exclude={"report"}).encode())
+        if assessment.alarms or assessment.harm or before is None:
+            context.log.info("%s: %s", spec.name, assessment.reason)
+        return dg.MaterializeResult(
+            asset_key=stage_key(spec, MONITORING),
+            data_version=dg.DataVersion(content),
+            metadata={
+                **metadata_of(
+                    spec,
+                    assessment,
+                    filed_as,
+                    self._platform,
+                    pictures=self._few or bool(assessment.alarms),
+                ),
+                **(report.metadata if report else {}),
+            },
+        )
+
+    def _failed(self, model: WatchedModel, why: str) -> None:
+        span = self._span
+        self._failures[model.spec.name] = why
+        self._alarms[model.spec.name] = not_looked_at(model, why, span.start, span.end, span.as_of)
+
+    def _tell(self, context: dg.AssetExecutionContext) -> None:
+        try:
+            taken = take_in(self._look, self._platform, self._alarms, self._span.as_of)
+        except MlopsError as error:
+            # The alarms are kept: the next pass takes them in.
+            context.log.warning("incidents could not be kept: %s", error)
+            return
+        for number in (*taken.opened, *taken.reopened):
+            incident = self._platform.incidents.incident(number)
+            context.log.warning("incident %s (%s): %s", number, incident.severity, incident.title)
 
 
 def _asset(model: WatchedModel) -> dg.AssetSpec:
@@ -150,126 +199,8 @@ def _asset(model: WatchedModel) -> dg.AssetSpec:
     )
 
 
-def _window(context: dg.AssetExecutionContext, as_of: datetime) -> tuple[datetime, datetime]:
+def _span(context: dg.AssetExecutionContext, as_of: datetime) -> Span:
     start, end = (naive_utc(edge) for edge in context.partition_time_window)
     if end > as_of:
         raise DataError(f"the window {context.partition_key} is not over; it ends at {end:%Y-%m-%d %H:%M}")
-    return start, end
-
-
-def _report(
-    model: WatchedModel,
-    window: tuple[datetime, datetime],
-    as_of: datetime,
-    platform: Platform,
-    log: dg.DagsterLogManager,
-) -> Result:
-    spec = model.spec
-    champion = platform.champion(spec.name)
-    if champion is None:
-        raise DataError("no champion to watch; run its lifecycle first")
-    found = _assess(model, champion, window, as_of, platform)
-    assessment = found.model_copy(update={"budget": model.rules.retraining.budget})
-    filed_as = platform.state.record_assessment(assessment)
-    content = digests.of_bytes(assessment.model_dump_json(exclude={"report"}).encode())
-    run = _log(spec, assessment, content, platform)
-    history = platform.state.assessments(spec.name)
-    log.info("%s: %s", spec.name, assessment.reason)
-    metadata = _metadata(assessment, filed_as, platform, run)
-    metric = spec.evaluation.primary_metric
-    if any(metric in each.metrics for each in history):
-        metadata["history"] = plots.history(history, metric)
-    key = stage_key(spec, MONITORING)
-    return dg.MaterializeResult(asset_key=key, data_version=dg.DataVersion(content), metadata=metadata)
-
-
-def _assess(
-    model: WatchedModel,
-    champion: ModelVersion,
-    window: tuple[datetime, datetime],
-    as_of: datetime,
-    platform: Platform,
-) -> Assessment:
-    spec, (start, end) = model.spec, window
-    rows = platform.prediction_log.window(spec.name, start, end, known_by=as_of)
-    package = platform.package(champion.run_id, champion.candidate)
-    return assess(
-        spec,
-        package,
-        champion.version,
-        rows,
-        as_of=as_of,
-        window=window,
-        errors=platform.prediction_log.errors(spec.name, start, end),
-        refused=platform.prediction_log.refused(spec.name, start, end),
-        unseen_rows=_unseen_rows(spec, model.folder, champion, as_of, platform),
-        report=platform.home.report(spec.name, f"{start:%Y-%m-%d}_{end:%Y-%m-%d}_v{champion.version}"),
-    )
-
-
-def _unseen_rows(
-    spec: ModelSpec, folder: Path, champion: ModelVersion, as_of: datetime, platform: Platform
-) -> int | None:
-    """Return how many rows the source has beyond the champion's window; asked only if a rule needs it."""
-    if spec.retraining.on_new_rows is None:
-        return None
-    evidence = read_evidence(platform.registry, champion, platform.verifier)
-    seen = datetime.fromisoformat(evidence.facts["window"].split("/")[1])
-    until = as_of - spec.data.label_delay
-    if until <= seen:
-        return 0
-    try:
-        return len(read_window(spec.data, Window(seen, until), folder))
-    except DataError:
-        return 0
-
-
-def _log(spec: ModelSpec, assessment: Assessment, content: str, platform: Platform) -> TrainingRun:
-    figures = {k: float(v) for k, v in _figures(assessment).items()}
-    name = f"{spec.name} {assessment.start:%Y-%m-%d} to {assessment.end:%Y-%m-%d}"
-    report = Path(assessment.report) if assessment.report else None
-    return log_monitoring(platform.registry, spec.name, content, name=name, metrics=figures, report=report)
-
-
-def _figures(assessment: Assessment) -> dict[str, float | int]:
-    """Return the numbers the UI plots over time."""
-    drift = assessment.prediction_drift
-    return {
-        "served": assessment.served,
-        "labelled": assessment.labelled,
-        "drifted_features": len(assessment.drifted),
-        "quality_findings": len(assessment.quality),
-        "errors": assessment.errors,
-        **({} if assessment.refused is None else {"refused": assessment.refused}),
-        "harm": int(assessment.harm),
-        **({"prediction_drift": float(drift["score"])} if drift else {}),
-        **{name: value for name, (value, _, _) in assessment.metrics.items()},
-        **{f"latency_ms_{name}": value for name, value in assessment.latency_ms.items()},
-    }
-
-
-def _metadata(assessment: Assessment, filed_as: int, platform: Platform, run: TrainingRun) -> dict[str, Any]:
-    shown: dict[str, Any] = {
-        **{k: rounded(v) if isinstance(v, float) else v for k, v in _figures(assessment).items()},
-        "champion": int(assessment.version),
-        "assessment": filed_as,
-        "window": f"{assessment.start} to {assessment.end}",
-        "verdict": assessment.reason,
-        "quality": markdown_table(assessment.quality),
-        "performance": markdown_table(
-            [
-                {"metric": n, "value": v, "low": lo, "high": hi}
-                for n, (v, lo, hi) in assessment.metrics.items()
-            ]
-        ),
-    }
-    if assessment.drift:
-        shown["drift"] = markdown_table(assessment.drift)
-        shown["drift_plot"] = plots.drift(assessment.drift)
-    if assessment.report:
-        shown["report"] = dg.MetadataValue.path(assessment.report)
-        name = Path(assessment.report).name
-        shown["report_in_mlflow"] = dg.MetadataValue.url(
-            f"{platform.run_link(run.experiment, run.run_id)}/artifacts/{name}"
-        )
-    return shown
+    return Span(start, end, as_of)

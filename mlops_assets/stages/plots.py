@@ -2,7 +2,8 @@
 
 import base64
 import io
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from mlops_assets.evaluation.slices import Slice
-    from mlops_assets.monitoring.assessment import Assessment
+    from mlops_assets.monitoring.assessment.record import Assessment, ColumnDrift
 
 
 _WINDOWS = 24
@@ -90,14 +91,14 @@ def slices(found: "list[Slice]", overall: float, metric: str) -> dg.MarkdownMeta
     return _picture(figure, "slices")
 
 
-def drift(columns: list[dict[str, Any]]) -> dg.MarkdownMetadataValue:
-    """Plot each column's drift score relative to its threshold."""
-    shown = sorted(columns, key=lambda c: c["score"] / c["threshold"])
+def drift(columns: "Sequence[ColumnDrift]") -> dg.MarkdownMetadataValue:
+    """Plot how improbable each column's movement is while nothing is wrong; alarms are red."""
+    shown = sorted(columns, key=lambda each: -each.score)
     figure, axes = _figure(4.5, 0.6 + 0.22 * len(shown))
-    colours = ["C3" if c["drifted"] else "C0" for c in shown]
-    axes.barh([c["column"] for c in shown], [c["score"] / c["threshold"] for c in shown], color=colours)
-    axes.axvline(1.0, color="grey", linestyle=":")
-    axes.set_xlabel("drift score / threshold")
+    colours = ["C3" if each.drifted else "C0" for each in shown]
+    surprise = [-math.log10(max(each.score, 1e-16)) for each in shown]
+    axes.barh([each.column for each in shown], surprise, color=colours)
+    axes.set_xlabel("-log10 of the probability of as much by itself")
     axes.tick_params(labelsize=7)
     return _picture(figure, "drift")
 

@@ -9,7 +9,10 @@ from mlops_assets import digests
 from mlops_assets.data.features import FeatureView, types_of
 from mlops_assets.data.snapshots import read_snapshot
 from mlops_assets.errors import PackageError
+from mlops_assets.evaluation.fairness import group_columns
 from mlops_assets.governance.environment import Environment
+from mlops_assets.monitoring.performance.standard import FILE as STANDARD
+from mlops_assets.monitoring.performance.standard import standard_of
 from mlops_assets.monitoring.reference import FILE as REFERENCE
 from mlops_assets.monitoring.reference import reference_of
 from mlops_assets.registry.training_run import find_finished, log_training
@@ -207,4 +210,13 @@ class _Candidate:
         data, window = self._spec.data, self._spec.monitoring.window
         times, unseen = self._raw[data.time_column], ~self.older
         reference = reference_of(self._raw, times, unseen, draft.predict, draft.manifest, window)
-        return {REFERENCE: reference.to_bytes()}
+        standard = standard_of(
+            self._raw[unseen],
+            times[unseen],
+            draft.predict,
+            draft.manifest,
+            self._spec.evaluation.primary_metric,
+            group_columns(self._spec),
+            window,
+        )
+        return {REFERENCE: reference.to_bytes(), STANDARD: standard.to_bytes()}

@@ -10,7 +10,7 @@ import dagster as dg
 import pytest
 
 from mlops_assets.home import Home
-from mlops_assets.monitoring.assessment import Assessment
+from mlops_assets.monitoring.assessment.record import Assessment
 from mlops_assets.monitoring.fleet_state import FleetState
 from mlops_assets.registry.mlflow_registry import MlflowRegistry
 from mlops_assets.resources import RESOURCES
@@ -38,9 +38,9 @@ class Fleet:
             Assessment.model_validate({"model": model, "version": "1", "served": 500, **week, **said})
         )
 
-    def file(self, model: str, start: datetime, as_of: datetime) -> None:
+    def file(self, model: str, start: datetime, as_of: datetime, served: int = 1) -> None:
         """File what a pass found in a day as of a time."""
-        said = {"model": model, "version": "1", "served": 1, "as_of": as_of.replace(tzinfo=None)}
+        said = {"model": model, "version": "1", "served": served, "as_of": as_of.replace(tzinfo=None)}
         window = {"start": start, "end": start + timedelta(days=1)}
         self.state.record_assessment(Assessment.model_validate({**said, **window}))
 

@@ -5,10 +5,14 @@ from typing import Any
 
 import dagster as dg
 
+from mlops_assets.home import Home
+from mlops_assets.prediction_log.compaction import compact
+from mlops_assets.prediction_log.prediction import Prediction
 from mlops_assets.registry.port import CHAMPION
 from mlops_assets_tests.automation.conftest import Fleet, MakeFleet
 from mlops_assets_tests.conftest import MakeSpec
 from mlops_assets_tests.whole_fleets import whole_fleet
+from mlops_assets_tests.written_log import WrittenLog
 
 AT = datetime(2024, 6, 3, 6, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -72,12 +76,56 @@ def test_a_window_is_looked_at_when_it_is_over_and_again_when_its_labels_are_due
     enthrone(fleet, "a")
     report, first, second = ["a/monitoring_report"], datetime(2024, 5, 31), datetime(2024, 6, 2)
     assert windows(fleet.scheduled(AT)) == {"2024-05-31": report, "2024-06-02": report}
-    for start in (first, second):
+    for start in (first, first + DAY, second):
         fleet.file("a", start, AT)
     assert not fleet.scheduled(AT).run_requests
-    assert windows(fleet.scheduled(AT + 2 * DAY)) == {"2024-06-02": report, "2024-06-04": report}
-    fleet.file("a", second, AT + 2 * DAY)
+    later = fleet.scheduled(AT + 2 * DAY)
+    assert windows(later) == dict.fromkeys(["2024-06-01", "2024-06-02", "2024-06-03", "2024-06-04"], report)
+    for start in (first + DAY, second, second + DAY):
+        fleet.file("a", start, AT + 2 * DAY)
     assert windows(fleet.scheduled(AT + 2 * DAY)) == {"2024-06-04": report}
+
+
+def test_windows_that_a_killed_pass_or_a_daemon_that_stood_still_left_out_are_made_up_for(
+    make_fleet: MakeFleet,
+) -> None:
+    fleet = make_fleet("a", "b")
+    enthrone(fleet, "a", "b")
+    for model, day in (("a", 0), ("a", 1), ("a", 2), ("b", 0), ("b", 2)):
+        fleet.file(model, datetime(2024, 5, 31) + day * DAY, AT)
+    assert windows(fleet.scheduled(AT)) == {"2024-06-01": ["b/monitoring_report"]}
+    assert windows(fleet.scheduled(AT + 2 * DAY)) == {
+        "2024-06-01": ["b/monitoring_report"],
+        "2024-06-03": ["a/monitoring_report", "b/monitoring_report"],
+        "2024-06-04": ["a/monitoring_report", "b/monitoring_report"],
+    }
+
+
+def test_rows_that_come_late_open_their_window_again_once(make_fleet: MakeFleet) -> None:
+    fleet = make_fleet("a", "b")
+    enthrone(fleet, "a", "b")
+    start = datetime(2024, 6, 2)
+    folder = Home.from_environment().prediction_log
+
+    def serve(written: datetime, **ids: str) -> None:
+        log, at = WrittenLog(folder), written.replace(tzinfo=None)
+        log.append(
+            [
+                Prediction(id_, model, "1", start + DAY / 2, at, {"a": 1}, 0.5, 2.0)
+                for model, id_ in ids.items()
+            ]
+        )
+        log.close()
+        compact(folder)
+
+    serve(start + DAY / 2, a="first", b="other")
+    for model in ("a", "b"):
+        fleet.file(model, start, AT)
+    assert not fleet.scheduled(AT + timedelta(hours=1)).run_requests
+    serve(AT + timedelta(hours=2), a="late")
+    assert windows(fleet.scheduled(AT + timedelta(hours=3))) == {"2024-06-02": ["a/monitoring_report"]}
+    fleet.file("a", start, AT + timedelta(hours=3), served=2)
+    assert not fleet.scheduled(AT + timedelta(hours=4)).run_requests
 
 
 def test_a_fleet_that_serves_nothing_yet_has_nothing_to_watch(fleet: Fleet) -> None:

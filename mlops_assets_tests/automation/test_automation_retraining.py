@@ -8,7 +8,12 @@ import dagster as dg
 import pytest
 
 from mlops_assets.home import Home
+from mlops_assets.monitoring.incidents.alarm import Alarm, Kind
+from mlops_assets.monitoring.incidents.life import resolved
+from mlops_assets.monitoring.incidents.upstream import WatchedModel
+from mlops_assets.resources import Platform
 from mlops_assets.specs.gate_rules import Gates
+from mlops_assets.specs.policy_file import current_policy
 from mlops_assets.stages.stage import LIFECYCLE
 from mlops_assets_tests.automation.conftest import NOW, Fleet, MakeFleet
 
@@ -149,7 +154,7 @@ def test_an_assessment_that_cannot_be_read_does_not_stop_the_others(fleet: Fleet
     last = fleet.assess("b", harm=True)
     with sqlite3.connect(Home.from_environment().root / "fleet.db") as database:
         other = '{"of": "another version"}'
-        database.execute("UPDATE window_assessments SET body = ? WHERE model = 'b'", [other])
+        database.execute("UPDATE assessed_windows SET body = ? WHERE model = 'b'", [other])
     tick = fleet.tick()
     assert only(tick).tags["mlops/model"] == "a"
     assert tick.cursor == str(last)
@@ -189,3 +194,36 @@ def test_a_fleet_of_which_all_models_left_has_nothing_to_retrain(fleet: Fleet) -
     tick = fleet.tick()
     assert not tick.run_requests
     assert tick.skip_message == "0 assessed, none to retrain."
+
+
+@pytest.mark.parametrize(
+    ("kind", "starts"),
+    [("label_shift", False), ("data_quality", False), ("data_drift", True), ("performance", True)],
+)
+def test_nothing_is_learnt_from_data_that_are_at_fault_until_that_is_over(
+    fleet: Fleet, kind: Kind, starts: bool
+) -> None:
+    platform = Platform()
+    alarm = Alarm(
+        model="b", owner="team:tests", risk="minimal", version="1", kind=kind, subject="y",
+        start=NOW - timedelta(days=7), end=NOW, observed_at=NOW, says="y jumps from .35 to 1.00",
+    )  # fmt: skip
+    models = [WatchedModel(model="b", owner="team:tests", risk="minimal")]
+    platform.incidents.take_in([alarm], models, current_policy().alerts, NOW)
+    fleet.assess("b", harm=True)
+    tick = fleet.tick()
+    if starts:
+        assert only(tick).tags["mlops/model"] == "b"
+        return
+    assert not tick.run_requests
+    assert "not before people have looked at incident 1" in tick.skip_message
+    platform.incidents.change(1, lambda each: resolved(each, "me", "the feed is mended", NOW))
+    fleet.assess("b", day=7, harm=True)
+    assert only(fleet.tick(tick.cursor)).tags["mlops/model"] == "b"
+
+
+def test_harm_that_a_trusted_estimator_tells_starts_a_retraining_before_labels_do(fleet: Fleet) -> None:
+    fleet.assess("b", harm_shown="estimated", reason="roc_auc is estimated at 0.6")
+    request = only(fleet.tick())
+    assert request.tags["mlops/trigger"] == "estimated_harm"
+    assert request.tags["mlops/reason"] == "roc_auc is estimated at 0.6"

@@ -18,6 +18,7 @@ from mlops_assets.monitoring.distances import (
     distances,
     scipy_smirnov_p_value,
 )
+from mlops_assets.monitoring.profiles.cells import MOST, Cells
 from mlops_assets.monitoring.profiles.column import (
     CategoricalProfile,
     NumericProfile,
@@ -160,6 +161,36 @@ def test_the_whole_report_of_evidently_says_the_same_with_gaps_and_infinities() 
         assert found.jensen_shannon.value == pytest.approx(theirs[column].score, rel=CLOSE)
 
 
+@pytest.mark.parametrize("kind", ["normal", "exponential", "uniform", "lognormal", "heavy tails"])
+def test_beside_a_kept_reference_distances_are_nearly_those_of_the_values(kind: str) -> None:
+    random = np.random.default_rng(23)
+    draw = {**FAIR, "heavy tails": lambda random, n: random.standard_t(3, n)}[kind]
+    reference, window = draw(random, 100_000), draw(random, 100_000) + 0.02
+    kept, exact = (
+        dict(distances(profile(reference, most_kept), profile(window, most)) or ())
+        for most_kept, most in ((4096, MOST), (2**18, 2**18))
+    )
+    allowed = {"psi": 3e-4, "jensen_shannon": 4e-4, "wasserstein": 2e-5, "kolmogorov_smirnov": 2e-4}
+    for figure, bound in allowed.items():
+        assert kept[figure].value == pytest.approx(exact[figure].value, abs=bound), figure
+
+
+def profile(values: np.ndarray, cells: int) -> NumericProfile:
+    made = of_numbers(values)
+    kept = made.cells.at_most(cells) if cells < MOST else Cells.of(values, cells)
+    return NumericProfile(made.rows, kept, made.low, made.high)
+
+
+def test_distances_are_the_same_in_any_unit() -> None:
+    """Also of numbers of which neither the span nor the square is one."""
+    random = np.random.default_rng(19)
+    old, new = random.normal(size=400), random.normal(0.2, 1, 300)
+    greatest = 2.0**1023 / np.abs([*old, *new]).max()
+    told = [distances(of_numbers(old * unit), of_numbers(new * unit)) for unit in (1.0, greatest)]
+    for (name, one), (_, other) in zip(*map(list, told), strict=True):  # type: ignore[arg-type]
+        assert (other.value, other.p_value) == pytest.approx((one.value, one.p_value), rel=1e-9), name
+
+
 def test_exact_p_values_are_those_of_scipy() -> None:
     from scipy.stats import ks_2samp
 
@@ -177,8 +208,25 @@ FAIR = {
     "normal": lambda random, n: random.normal(size=n),
     "exponential": lambda random, n: random.exponential(size=n),
     "uniform": lambda random, n: random.uniform(size=n),
+    "lognormal": lambda random, n: random.lognormal(size=n),
     "counts": lambda random, n: random.poisson(3, n).astype(float),
 }
+
+
+@pytest.mark.parametrize("kind", FAIR)
+def test_the_area_that_chance_makes_has_the_mean_and_variance_of_jointly_normal_gaps(kind: str) -> None:
+    """Summed up pair by pair: mean of |X|, and covariance of |X| and |Y| by their correlation."""
+    from mlops_assets.monitoring.profiles.distance_kernels import bridge_area
+
+    values, counts = np.unique(FAIR[kind](np.random.default_rng(17), 700), return_counts=True)
+    below = counts.cumsum()[:-1] / counts.sum()
+    weights = np.diff(values) / (values[-1] - values[0]) * np.sqrt(below * (1 - below))
+    odds = np.sqrt(below / (1 - below))
+    r = np.minimum.outer(odds, odds) / np.maximum.outer(odds, odds)
+    covariance = 2 / np.pi * (np.sqrt(1 - r**2) + r * np.arcsin(r) - 1)
+    mean, variance = bridge_area(values, counts)
+    assert mean == pytest.approx(np.sqrt(2 / np.pi) * weights.sum(), rel=1e-12)
+    assert variance == pytest.approx(weights @ covariance @ weights, rel=0.01)
 
 
 @pytest.mark.parametrize("kind", FAIR)

@@ -10,7 +10,7 @@ import pytest
 import sqlalchemy as sa
 
 from mlops_assets.errors import StorageError
-from mlops_assets.monitoring.assessment import Assessment
+from mlops_assets.monitoring.assessment.record import Assessment
 from mlops_assets.monitoring.fleet_state import FleetState
 from mlops_assets.monitoring.retraining import Decision
 from mlops_assets_tests.together import together
@@ -33,7 +33,7 @@ def state(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[FleetState
     url = os.environ.get("MLOPS_TEST_POSTGRES_URL")
     if not url:
         pytest.skip("MLOPS_TEST_POSTGRES_URL names no database")
-    tables = ("window_assessments", "retraining_decisions", "trainings")
+    tables = ("assessed_windows", "window_history", "decisions_to_retrain", "trainings")
     drop = "; ".join(f"DROP TABLE IF EXISTS {table}" for table in tables)
     with sa.create_engine(url).begin() as connection:
         connection.execute(sa.text(drop))

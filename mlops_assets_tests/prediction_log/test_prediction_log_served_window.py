@@ -19,7 +19,7 @@ from mlops_assets.prediction_log.instants import instant
 from mlops_assets.prediction_log.log import PredictionLog
 from mlops_assets.prediction_log.records import LABEL, RATING, SHADOW
 from mlops_assets.prediction_log.served_window import ServedWindow
-from mlops_assets.prediction_log.tables import from_json
+from mlops_assets.prediction_log.typed_columns import plain
 from mlops_assets_tests.prediction_log.histories import FOREVER, History, hour
 from mlops_assets_tests.prediction_log.json_values import told
 from mlops_assets_tests.prediction_log.random_histories import STEPS, perform
@@ -40,13 +40,7 @@ def require_same(chunks: Iterable[pa.Array], expected: list[Any]) -> None:
     """Require what the chunks of one column hold, each of whatever type it is."""
     done = 0
     for array in chunks:
-        part, values = expected[done : done + len(array)], array.to_pylist()
-        if isinstance(array.type, pa.DictionaryType):
-            values = [
-                from_json(value) if value is not None and not isinstance(other, str) else value
-                for value, other in zip(values, part, strict=True)
-            ]
-        assert told(values) == told(part)
+        assert told(plain(array)) == told(expected[done : done + len(array)])
         done += len(array)
     assert done == len(expected)
 

@@ -45,6 +45,9 @@ def test_a_right_spec_has_no_problem(tmp_path: Path) -> None:
     assert [c.type for c in loaded.spec.data.features] == ["number", "string"]
 
 
+_METRIC = "primary_metric: roc_auc"
+
+
 @pytest.mark.parametrize(
     ("before", "after", "expected"),
     [
@@ -81,6 +84,32 @@ def test_a_right_spec_has_no_problem(tmp_path: Path) -> None:
         ("risk: minimal", "risk: 2013-13-45", ["5: is not valid YAML: month must be in 1..12"]),
         ("  owner", "\towner", ["4: is not valid YAML: while scanning for the next token found character '\\t' that cannot start any token"]),
         ("mlops_assets.ModelLifecycle", "mlops_assets.ModelLifecyle", ["1: type must be mlops_assets.ModelLifecycle, not 'mlops_assets.ModelLifecyle'"]),
+        (_METRIC, _METRIC + """
+  monitoring:
+    kpis:
+      - {name: sales, goal: up, target: 1}
+      - {name: sales, goal: higher, targt: 1}
+      - {name: refunds, goal: lower, target: 1, sql: {url_env: SHOP, table: t}}
+      - {name: both, goal: lower, target: 1, function: "a:b", sql: {url_env: SHOP, query: q}}""", [
+            "21: monitoring.kpis.0.goal: 'up' is not one of higher, lower",
+            "22: monitoring.kpis.1.target is required",
+            "22: unknown key 'monitoring.kpis.1.targt' (did you mean 'target'?)",
+            "23: monitoring.kpis.2.sql.table: figures need a query: SELECT prediction_id and value, or value alone",
+            "24: monitoring.kpis.3: give function or sql, or neither if values are sent as feedback",
+        ]),
+        (_METRIC, _METRIC + """
+  monitoring:
+    kpis: [{name: sales, goal: lower, target: 1}, {name: sales, goal: higher, target: 1}]
+    costs:
+      - {name: bureau, per_1000: 2.5}
+      - {name: bureau, per_1000: 3}""", [
+            "20: monitoring.kpis.1.name: 'sales' is there twice",
+            "23: monitoring.costs.1.name: 'bureau' is there twice",
+        ]),
+        (_METRIC, _METRIC + "\n  monitoring: {costs: [{name: processor, per_1000: -1}, {name: processor, per_1000: 1}]}", [
+            "19: monitoring.costs.0.per_1000: Input should be greater than or equal to 0, not -1",
+            "19: monitoring.costs.1.name: the processor's cost is measured; give another name",
+        ]),
         ("- x", "- &a [*a]", ["13: data.features.0: must be a mapping of keys to values, not [[...]]"]),
     ],
 )  # fmt: skip
@@ -165,6 +194,11 @@ def test_the_code_a_spec_names_is_imported_only_when_asked(
         "LogisticRegression", "LogisticRegresion"
     )
     text = text.replace("target: y", "target: y\n    feature_function: loading_broken:compute")
+    text += """  monitoring:
+    kpis:
+      - {name: sales, goal: higher, target: 1, function: "loading_source:load"}
+      - {name: refunds, goal: lower, target: 1, function: "loading_source:refunds"}
+"""
     assert problems(tmp_path, text) == []
     assert problems(tmp_path, text, import_code=True) == [
         "9: data.source.function: loading_source has no function 'lod' (did you mean 'load'?)",
@@ -172,6 +206,7 @@ def test_the_code_a_spec_names_is_imported_only_when_asked(
         "ZeroDivisionError: division by zero",
         "17: training.estimator: sklearn.linear_model has no class 'LogisticRegresion' "
         "(did you mean 'LogisticRegression'?)",
+        "23: monitoring.kpis.1.function: loading_source has no function 'refunds'",
     ]
 
 

@@ -109,3 +109,14 @@ def test_a_spec_that_says_nothing_of_the_log_has_the_digest_it_had_before_it_cou
     assert "log" not in dumped["features"][0]
     column = Column(name="c", log="drop").model_dump(mode="json")
     assert Column.model_validate(column).log == column["log"] == "drop"
+
+
+def test_a_spec_without_business_figures_has_the_digest_it_had_before_there_were_any(
+    make_spec: MakeSpec,
+) -> None:
+    dumped = make_spec().model_dump(mode="json")["monitoring"]
+    assert not dumped.keys() & {"kpis", "costs"}
+    figure = {"name": "sales", "goal": "higher", "target": 2.0}
+    spec = make_spec(monitoring={"kpis": [figure], "costs": [{"name": "bureau", "per_1000": 2.5}]})
+    assert ModelSpec.model_validate(spec.model_dump(mode="json")) == spec
+    assert spec.digest != make_spec().digest

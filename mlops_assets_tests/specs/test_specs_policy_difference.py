@@ -1,5 +1,6 @@
 """What two policies demand differently is told value by value: the line of each, and which is stricter."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -116,7 +117,7 @@ def _with_shortfall(value: float) -> Policy:
         slices = rules.gates.slices.model_copy(update={"max_shortfall": value})
         gates = rules.gates.model_copy(update={"slices": slices})
         tiers[risk] = rules.model_copy(update={"gates": gates})
-    return Policy(base.file, tiers, base.approvers, base.origins)
+    return replace(base, tiers=tiers)
 
 
 def test_approvers_who_come_go_or_change_are_named(tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ FIGURES = {
     "evaluation": {"roc_auc", "brier", "log_loss", "accuracy", "rows", "champion", "mlflow_run"},
     "registered_version": {"version", "candidate", "mlflow_version"},
     "deployed_endpoint": {"champion", "previous_champion", "moved", "gateway_followed_after_seconds"},
-    "monitoring_report": {"served", "labelled", "roc_auc", "harm", "verdict", "report", "report_in_mlflow"},
+    "monitoring_report": {"served", "labelled", "roc_auc", "harm", "verdict", "alarms"},
 }
 ALL = tuple(FIGURES)
 TABLES = {

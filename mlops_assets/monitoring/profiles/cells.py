@@ -40,7 +40,9 @@ class Survey:
         negative: How many are finite and negative.
         lowest: Bits of the least magnitude of the others.
         highest: Bits of the greatest.
-        subnormal: Whether there is a subnormal number or a negative zero.
+        subnormal: How many are subnormal.
+        low: The least finite number.
+        high: The greatest.
     """
 
     size: int
@@ -52,6 +54,8 @@ class Survey:
     lowest: int
     highest: int
     subnormal: int
+    low: float
+    high: float
 
     @classmethod
     def of(cls, numbers: "Array") -> "Survey":
@@ -123,8 +127,10 @@ class Cells:
 
         if self.most != other.most:
             raise ValueError(f"cells of at most {self.most} and of at most {other.most} do not merge")
+        if not (len(self.floors) and len(other.floors)):
+            return self if len(self.floors) else other
         level = max(self.level, other.level)
-        left, right = self._at(level), other._at(level)
+        left, right = self.at_level(level), other.at_level(level)
         floors, counts = kernels.merged(left.floors, left.counts, right.floors, right.counts)
         return Cells(floors, counts, level, self.most)._fitted()
 
@@ -132,20 +138,26 @@ class Cells:
         """Return the same in fewer cells, :data:`FEWEST` at least; as if made so at once."""
         return Cells(self.floors, self.counts, self.level, min(most, self.most))._fitted()
 
+    def at_level(self, level: int) -> "Cells":
+        """Return the same with so many bits of the mantissa lost, as many as now at least."""
+        from mlops_assets.monitoring.profiles import kernels
+
+        if level == self.level:
+            return self
+        floors, counts = kernels.coarsened(self.floors, self.counts, level)
+        return Cells(floors, counts, level, self.most)
+
     @cached_property
     def total(self) -> int:
         """Number of values."""
         return int(self.counts.sum())
 
-    @cached_property
+    @property
     def values(self) -> "Array":
         """What stands for the values of each cell: they themselves, or the middle of the cell."""
-        import numpy as np
+        from mlops_assets.monitoring.profiles import kernels
 
-        if self.level == 0:
-            return self.floors
-        middle = self.floors.view(np.int64) | (1 << (self.level - 1))
-        return np.where(self.floors == 0, 0.0, middle.view(np.float64))
+        return self.floors if self.level == 0 else kernels.middles(self.floors, self.level)
 
     def below(self, edges: "Array", *, side: Literal["left", "right"] = "left") -> "Array":
         """Return how many values lie below each edge; with ``side="right"``, below or on it."""
@@ -177,7 +189,7 @@ class Cells:
 
         if not self.total:
             return float("nan")
-        return float(np.sqrt((self.counts * (self.values - self.mean) ** 2).sum() / self.total))
+        return float(np.sqrt(self.counts @ (self.values - self.mean) ** 2 / self.total))
 
     @cached_property
     def _cumulative(self) -> "Array":
@@ -185,27 +197,13 @@ class Cells:
 
         return np.concatenate([[0], np.cumsum(self.counts)])
 
-    def _at(self, level: int) -> "Cells":
-        from mlops_assets.monitoring.profiles import kernels
-
-        if level == self.level:
-            return self
-        floors, counts = kernels.coarsened(self.floors, self.counts, level)
-        return Cells(floors, counts, level, self.most)
-
     def _fitted(self) -> "Cells":
         """Return the cells at the lowest level at which there are not too many of them."""
-        import numpy as np
-
         from mlops_assets.monitoring.profiles import kernels
 
         if len(self.floors) <= self.most:
             return self
-        # Of so many bits or fewer may be dropped, so many cells would remain.
-        parting = kernels.parting_bits(self.floors)
-        remaining = 1 + parting.sum() - np.cumsum(parting)
-        fitting = np.flatnonzero(remaining <= self.most)
-        return self._at(int(fitting[0]))
+        return self.at_level(kernels.level_fitting(self.floors, self.level, self.most))
 
 
 def _counted(numbers: "Array", survey: Survey, most: int) -> "tuple[Array, Array, int]":
@@ -219,18 +217,27 @@ def _counted(numbers: "Array", survey: Survey, most: int) -> "tuple[Array, Array
     if survey.zeros == survey.finite:
         return np.zeros(1), np.array([survey.zeros]), 0
     # Which way is taken changes the time that it takes and nothing else.
-    distinct = len(np.unique(numbers[:_SAMPLE]))
+    distinct = len(kernels.counted(numbers[:_SAMPLE], _SAMPLE)[0])
     if len(numbers) <= most and distinct > _SAMPLE // 2:
-        return *kernels.runs(np.sort(survey.cleaned(numbers))), 0
+        return *kernels.runs(_sorted(numbers, survey)), 0
     if distinct < _SAMPLE:
-        known = survey.cleaned(numbers)
-        found, counts, all_of_them = kernels.counted(known, min(most, len(known)))
+        found, counts, all_of_them = kernels.counted(numbers, min(most, survey.finite))
         if all_of_them:
             order = np.argsort(found)
             return found[order], counts[order], 0
+    aside = survey.size - survey.finite + survey.zeros
     floors, counts, level = kernels.tabled(
-        numbers, survey.zeros, survey.negative, survey.lowest, survey.highest, _SLOTS
+        numbers, aside, survey.zeros, survey.negative, survey.lowest, survey.highest, _SLOTS, most
     )
-    if level == 0 or len(floors) > most:
-        return floors, counts, level
-    return *kernels.runs(np.sort(survey.cleaned(numbers))), 0
+    return (floors, counts, level) if level >= 0 else (*kernels.runs(_sorted(numbers, survey)), 0)
+
+
+def _sorted(numbers: "Array", survey: Survey) -> "Array":
+    """Return the finite ones of numbers in order, zero for subnormal ones."""
+    import numpy as np
+
+    from mlops_assets.monitoring.profiles import kernels
+
+    slots = min(2 * survey.finite, _SLOTS)
+    found, are_sorted = kernels.ordered(numbers, survey.finite, survey.lowest, survey.highest, slots)
+    return found if are_sorted else np.sort(survey.cleaned(numbers))

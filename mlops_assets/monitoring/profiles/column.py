@@ -1,11 +1,13 @@
 """The profile of one column: how many values, missing or of the wrong type, and their distribution."""
 
 import heapq
+from collections import Counter
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from mlops_assets.monitoring.profiles.categories import Categories
 from mlops_assets.monitoring.profiles.cells import Cells, Survey
+from mlops_assets.prediction_log.typed_columns import from_texts
 from mlops_assets.specs.model_spec import ColumnType
 
 if TYPE_CHECKING:
@@ -127,23 +129,23 @@ def profiled(values: "pa.Array", kind: ColumnType) -> ColumnProfile:
     :func:`mlops_assets.data.columns.convert`.
 
     Args:
-        values: As the prediction log or a Parquet file holds them.
+        values: As the prediction log or a Parquet file holds them; of Arrow's JSON type, each is what its
+            text says.
         kind: Declared type.
     """
     import pyarrow as pa
 
     types = pa.types
-    if kind == "string":
-        if types.is_string(values.type) or types.is_large_string(values.type) or _is_coded(values):
-            return _of_texts(values)
-        return _of_anything(values, kind)
     plain = {
         "number": types.is_floating(values.type) or types.is_integer(values.type),
         "integer": types.is_integer(values.type),
         "boolean": types.is_boolean(values.type),
         "datetime": types.is_timestamp(values.type),
+        "string": types.is_string(values.type) or types.is_large_string(values.type) or _is_coded(values),
     }
-    return _of_numbers(values) if plain[kind] else _of_anything(values, kind)
+    if not plain[kind]:
+        return _of_anything(values, kind)
+    return _of_texts(values) if kind == "string" else _of_numbers(values)
 
 
 def of_numbers(numbers: "np.ndarray[Any, Any]") -> NumericProfile:
@@ -158,8 +160,7 @@ def of_numbers(numbers: "np.ndarray[Any, Any]") -> NumericProfile:
     cells = Cells.surveyed(numbers, survey)
     if not survey.finite:
         return NumericProfile(rows, cells, float("nan"), float("nan"))
-    known = numbers if survey.finite == survey.size else numbers[np.isfinite(numbers)]
-    return NumericProfile(rows, cells, float(known.min()), float(known.max()))
+    return NumericProfile(rows, cells, survey.low, survey.high)
 
 
 def _of_numbers(values: "pa.Array") -> NumericProfile:
@@ -167,7 +168,9 @@ def _of_numbers(values: "pa.Array") -> NumericProfile:
 
     if pa.types.is_timestamp(values.type):
         values = values.cast(pa.timestamp("us")).cast(pa.int64())
-    return of_numbers(values.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False))
+    if values.type != pa.float64():
+        values = values.cast(pa.float64(), safe=False)
+    return of_numbers(values.to_numpy(zero_copy_only=False))
 
 
 def _of_texts(values: "pa.Array") -> CategoricalProfile:
@@ -198,21 +201,31 @@ def _of_anything(values: "pa.Array", kind: ColumnType) -> ColumnProfile:
     """Profile values of another type than the declared one, or of several, one distinct value at a time."""
     import numpy as np
     import pandas as pd
+    import pyarrow as pa
 
     from mlops_assets.data.columns import convert
 
-    counted = values.value_counts()
-    distinct, counts = counted.field(0).to_pylist(), counted.field(1).to_numpy()
+    are_json = isinstance(values.type, pa.JsonType)
+    counted = (values.storage if are_json else values).value_counts()
+    distinct = from_texts(counted.field(0)) if are_json else counted.field(0).to_pylist()
+    counts = counted.field(1).to_numpy()
     converted, bad = convert(pd.Series(distinct, dtype="object"), kind)
     refused = bad.to_numpy(dtype=bool)
     missing = converted.isna().to_numpy() & ~refused
-    examples = heapq.nsmallest(_EXAMPLES, {str(distinct[i]) for i in np.flatnonzero(refused)})
+    examples = heapq.nsmallest(_EXAMPLES, {_shown(distinct[i]) for i in np.flatnonzero(refused)})
     rows = Rows(len(values), int(counts[missing].sum()), int(counts[refused].sum()), tuple(examples))
     known = ~refused & ~missing
     if kind == "string":
-        texts = converted[known].tolist()
-        return CategoricalProfile(rows, Categories.of(dict(zip(texts, counts[known].tolist(), strict=True))))
+        of_each: Counter[str] = Counter()
+        for text, count in zip(converted[known].tolist(), counts[known].tolist(), strict=True):
+            of_each[text] += count
+        return CategoricalProfile(rows, Categories.of(of_each))
     if kind == "datetime":
         converted = converted.astype("int64")
     found = of_numbers(np.repeat(converted[known].to_numpy(dtype="float64"), counts[known]))
     return replace(found, rows=rows)
+
+
+def _shown(value: Any) -> str:
+    """Return a value as text. 1.0 is 1, which it may have been before others came into its column."""
+    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)

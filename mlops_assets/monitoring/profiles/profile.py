@@ -1,6 +1,8 @@
 """The profile of some rows: that of each column, in one file of deterministic bytes."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections import deque
+from collections.abc import Iterable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +23,10 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 _FORMAT = 1
+# To hand something to a thread takes as long as to profile some ten thousand values.
+_AT_ONCE = 2**17
+# As often there may be so many values that are read and not profiled yet.
+_AHEAD = 2
 
 
 @dataclass(frozen=True)
@@ -90,12 +96,43 @@ def profile_of(batches: Iterable[Mapping[str, "pa.Array"]], kinds: Mapping[str, 
     return Profile(found)
 
 
-def column_profile(arrays: "Iterator[pa.Array]", kind: ColumnType) -> ColumnProfile:
+def column_profile(arrays: "Iterable[pa.Array]", kind: ColumnType) -> ColumnProfile:
     """Return the profile of one column whose values come in pieces."""
     found = columns.nothing(kind)
     for values in arrays:
         found = columns.merged(found, columns.profiled(values, kind))
     return found
+
+
+def profile_while_reading(read: "Iterable[tuple[str, ColumnType, Iterable[pa.Array]]]") -> Profile:
+    """Return the profile of columns, of which some pieces are profiled while the next ones are read.
+
+    Args:
+        read: Name, declared type and values of each column. It and the pieces are iterated over in this
+            thread, and profiled in another.
+    """
+    found: dict[str, ColumnProfile] = {}
+
+    def add(pieces: "list[tuple[str, ColumnType, pa.Array]]") -> None:
+        for name, kind, values in pieces:
+            found[name] = columns.merged(found[name], columns.profiled(values, kind))
+
+    ready: list[tuple[str, ColumnType, pa.Array]] = []
+    underway: deque[Future[None]] = deque()
+    with ThreadPoolExecutor(1) as other:
+        for name, kind, arrays in read:
+            found[name] = columns.nothing(kind)
+            for values in arrays:
+                ready.append((name, kind, values))
+                if sum(len(piece) for _, _, piece in ready) >= _AT_ONCE:
+                    underway.append(other.submit(add, ready))
+                    ready = []
+                if len(underway) > _AHEAD:
+                    underway.popleft().result()
+        underway.append(other.submit(add, ready))
+        for each in underway:
+            each.result()
+    return Profile(found)
 
 
 def _written(profile: ColumnProfile) -> dict[str, Any]:

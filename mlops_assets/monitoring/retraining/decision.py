@@ -13,7 +13,7 @@ from mlops_assets.monitoring.retraining.gain import ExpectedGain
 from mlops_assets.specs.durations import format_duration
 
 if TYPE_CHECKING:
-    from mlops_assets.monitoring.assessment import Assessment
+    from mlops_assets.monitoring.assessment.record import Assessment
 
 # "harm" is measured on labels; "estimated_harm" is told by an estimator whose intervals have held.
 Trigger = Literal["harm", "estimated_harm", "cadence", "new_data"]

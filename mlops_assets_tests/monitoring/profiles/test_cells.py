@@ -23,6 +23,7 @@ def many(name: str, n: int = 60_000) -> np.ndarray:
         "negative": -random.lognormal(0, 2, n),
         "half zeros": np.where(random.random(n) < 0.5, 0.0, random.normal(size=n)),
         "few": random.poisson(30, n).astype(float),
+        "crowded, and one far away": np.append(1 + random.uniform(0, 1e-9, n - 1), 1e300),
         "few at first": np.sort(np.round(random.normal(size=n) * 1e4)),
     }[name]
 
@@ -35,6 +36,7 @@ KINDS = (
     "negative",
     "half zeros",
     "few",
+    "crowded, and one far away",
     "few at first",
 )
 
@@ -53,6 +55,16 @@ def test_few_values_are_kept_as_they_are(values: np.ndarray) -> None:
     cells = Cells.of(values)
     normal = np.where(np.abs(values) < 2.0**-1022, 0.0, values)
     distinct, counts = np.unique(normal, return_counts=True)
+    assert cells.level == 0
+    assert cells.values.tolist() == distinct.tolist()
+    assert cells.counts.tolist() == counts.tolist()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_numbers_that_fit_are_kept_as_they_are(kind: str) -> None:
+    values = many(kind, 9000)
+    cells = Cells.of(np.concatenate([values, [np.nan, np.inf, 5e-324]]))
+    distinct, counts = np.unique(np.append(values, 0.0), return_counts=True)
     assert cells.level == 0
     assert cells.values.tolist() == distinct.tolist()
     assert cells.counts.tolist() == counts.tolist()

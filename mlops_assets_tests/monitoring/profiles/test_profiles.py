@@ -1,6 +1,7 @@
 """Profiles of columns and windows: what they count, that they merge to the same bytes, and read back."""
 
 import json
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,12 @@ from mlops_assets.monitoring.profiles.column import (
     of_numbers,
     profiled,
 )
-from mlops_assets.monitoring.profiles.profile import Profile, column_profile, profile_of
+from mlops_assets.monitoring.profiles.profile import (
+    Profile,
+    column_profile,
+    profile_of,
+    profile_while_reading,
+)
 
 KINDS = {"n": "number", "i": "integer", "b": "boolean", "s": "string", "t": "datetime"}
 
@@ -52,6 +58,28 @@ def test_a_column_tells_rows_gaps_and_what_is_no_number() -> None:
     assert numbers.rows.examples == ("-inf", "inf")
     assert (numbers.low, numbers.high) == (1.0, 2.0)
     assert numbers.cells.counts.tolist() == [1, 2]
+
+
+def test_zeros_of_either_sign_are_the_same_bytes_in_any_order() -> None:
+    one, other = (Profile({"a": of_numbers(np.array(zeros))}) for zeros in ([0.0, -0.0], [-0.0, 0.0]))
+    assert one.to_bytes() == other.to_bytes()
+
+
+def test_columns_are_profiled_while_they_are_read_and_what_is_wrong_with_reading_is_told() -> None:
+    random = np.random.default_rng(2)
+    batches = [batch(random, 500) for _ in range(5)]
+    whole = profile_of(batches, KINDS)  # type: ignore[arg-type]
+    read = ((name, kind, (each[name] for each in batches)) for name, kind in KINDS.items())
+    assert profile_while_reading(read).to_bytes() == whole.to_bytes()  # type: ignore[arg-type]
+
+    def broken() -> Iterator[pa.Array]:
+        yield pa.array([1.0])
+        raise OSError("gone")
+
+    with pytest.raises(OSError, match="gone"):
+        profile_while_reading([("n", "number", broken())])
+    with pytest.raises(pa.ArrowNotImplementedError):  # in the other thread
+        profile_while_reading([("n", "number", [pa.array([[1.0]])])])
 
 
 MIXED = st.one_of(

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from mlops_assets.monitoring.assessment import Assessment
+from mlops_assets.monitoring.assessment.record import Assessment
 from mlops_assets.monitoring.retraining import decide
 from mlops_assets.specs.model_spec import Retraining
 

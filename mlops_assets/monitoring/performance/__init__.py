@@ -1,0 +1,1 @@
+"""How a model does on rows whose labels are known, with what the figures rest on, and told from chance."""

@@ -1,0 +1,1 @@
+"""How the endpoint serves, and what that costs."""
