@@ -65,9 +65,9 @@ class MonitoringRules(Part):
         exclude_if=lambda promised: promised == 1.0,
     )
     least_effect: Annotated[float, Stricter("unchanged"), Field(ge=0)] = Field(
-        0.03,
-        description="What moved by less is no alarm, in standard deviations of a row.",
-        exclude_if=lambda least: least == 0.03,
+        0.1,
+        description="What did not surely move by more is no alarm, in standard deviations of a row.",
+        exclude_if=lambda least: least == 0.1,
     )
     checks: CheckRules = Field(
         CheckRules(),
