@@ -1,6 +1,7 @@
 """What other processes do with a home's event log: see ``test_event_log.py``."""
 
 import os
+import signal
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -50,10 +51,12 @@ def say_from_threads(run: str, who: str, threads: int, events: int) -> None:
                 say(instance, run, f"{who} {thread} {n}")
                 make(instance, f"{who}_{thread}_{n}")
 
-        # Before there are threads: a lock that one of them held would never be released in the child.
-        if (child := os.fork()) == 0:
-            write("child")
-            os._exit(0)
+        with instance.event_log_storage.index_connection():
+            # As when another thread writes at that moment: in the child nobody ends what it began.
+            if (child := os.fork()) == 0:
+                signal.alarm(60)
+                write("child")
+                os._exit(0)
         with ThreadPoolExecutor(threads) as pool:
             list(pool.map(write, range(threads)))
         assert os.waitpid(child, 0)[1] == 0
