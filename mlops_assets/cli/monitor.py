@@ -99,4 +99,4 @@ def add_to(app: typer.Typer) -> None:
 
 
 def _named(alarm: "Alarm") -> str:
-    return alarm.subject if alarm.kind == "data_drift" else alarm.kind.replace("_", " ")
+    return alarm.subject if alarm.change is not None else alarm.kind.replace("_", " ")

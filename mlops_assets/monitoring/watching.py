@@ -1,17 +1,18 @@
 """What one window says of a model's columns: how they looked, how far from the reference, what moved."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from mlops_assets.monitoring.alarms.baseline import Figures
+from mlops_assets.monitoring.alarms.baseline import Baseline, Figures
 from mlops_assets.monitoring.alarms.decision import Movement, movements
 from mlops_assets.monitoring.distances import Distances, distances
-from mlops_assets.monitoring.profiles.column import ColumnProfile, profiled
+from mlops_assets.monitoring.profiles.column import ColumnProfile, merged, profiled
 from mlops_assets.monitoring.profiles.profile import Profile, profile_while_reading
 from mlops_assets.monitoring.reference import PREDICTION, Reference, kinds_of, predictions
-from mlops_assets.monitoring.windows import Period
+from mlops_assets.monitoring.windows import Period, starts_of
+from mlops_assets.prediction_log.input_columns import OUTPUT, field_of
 from mlops_assets.prediction_log.served_window import ServedWindow
 from mlops_assets.prediction_log.typed_columns import plain
 from mlops_assets.training.package import Manifest
@@ -19,6 +20,8 @@ from mlops_assets.training.package import Manifest
 if TYPE_CHECKING:
     import numpy as np
     import pyarrow as pa
+
+_TIME = "event_time"
 
 
 @dataclass(frozen=True)
@@ -57,10 +60,71 @@ def profile_of_window(served: ServedWindow, manifest: Manifest, version: str) ->
     return Profile({**inputs.columns, **said.columns})
 
 
+def figures_of_parts(
+    served: ServedWindow, manifest: Manifest, version: str, baseline: Baseline, start: datetime
+) -> Figures:
+    """Return the figures of a window that is longer than those of the history, by its parts of that length.
+
+    A month is spread wider than its days and of another shape, though nothing is wrong. So what is followed
+    of it is the mean of what is followed of its days.
+
+    Args:
+        served: The window of the prediction log.
+        manifest: The version's.
+        version: Its number.
+        baseline: The version's.
+        start: When the window starts.
+    """
+    parts: dict[datetime, dict[str, ColumnProfile]] = {}
+    for name, kind in kinds_of(manifest.inputs).items():
+        for at, values in _by_part(served.batches([name], (_TIME,)), field_of(name), baseline.period):
+            _add(parts.setdefault(at, {}), {name: profiled(values, kind)})
+    for at, said in _by_part(served.batches((), (_TIME, OUTPUT), version=version), OUTPUT, baseline.period):
+        _add(parts.setdefault(at, {}), _said(said, manifest))
+    return mean_figures(start, [baseline.figures(at, Profile(part)) for at, part in sorted(parts.items())])
+
+
+def mean_figures(start: datetime, parts: Sequence[Figures]) -> Figures:
+    """Return the figures of windows together, each by how many rows it is a mean of.
+
+    Args:
+        start: When the first of them starts.
+        parts: One at least.
+    """
+    import numpy as np
+
+    means, rows = (np.stack([getattr(each, name) for each in parts]) for name in ("means", "rows"))
+    counted = np.where(np.isnan(means), 0, rows)
+    every = counted.sum(axis=0)
+    sums = (np.nan_to_num(means) * counted).sum(axis=0)
+    return Figures(start, np.where(every > 0, sums / np.maximum(every, 1), np.nan), every)
+
+
+def _by_part(
+    batches: "Iterator[pa.Table]", column: str, period: Period
+) -> "Iterator[tuple[datetime, pa.Array]]":
+    """Yield values by the start of the calendar window that their events lie in."""
+    import numpy as np
+    import pyarrow as pa
+
+    for batch in batches:
+        values = batch[column].combine_chunks()
+        starts = starts_of(batch[_TIME].to_numpy(), period)
+        for start in np.unique(starts):
+            at = start.astype("datetime64[us]").item()
+            own = starts == start
+            yield at, values if own.all() else values.filter(pa.array(own))
+
+
+def _add(known: dict[str, ColumnProfile], more: Mapping[str, ColumnProfile]) -> None:
+    for name, profile in more.items():
+        known[name] = merged(known[name], profile) if name in known else profile
+
+
 def watch(
     profile: Profile,
     reference: Reference,
-    start: datetime,
+    figures: Figures | None,
     period: Period,
     recent: Sequence[Figures],
     *,
@@ -72,8 +136,8 @@ def watch(
     Args:
         profile: The window's, see :func:`profile_of_window`.
         reference: The version's.
-        start: When the window starts.
-        period: Its length.
+        figures: What is followed of it; None without a baseline.
+        period: Its length; the baseline's or longer.
         recent: The figures of the windows before it, in order of time, without a gap.
         alpha: Probability of an alarm while nothing is wrong.
         least_effect: What moved by less, in standard deviations of a row, is no alarm.
@@ -84,9 +148,8 @@ def watch(
         if name in reference.profile.columns
         and (found := distances(reference.profile.columns[name], column)) is not None
     }
-    if reference.baseline is None:
+    if reference.baseline is None or figures is None:
         return Watched(profile, apart, None, ())
-    figures = reference.baseline.figures(start, profile)
     moved = movements(reference.baseline, period, [*recent, figures], alpha, least_effect=least_effect)
     return Watched(profile, apart, figures, moved)
 

@@ -1,7 +1,10 @@
 """Calendar windows: the last hour, day, week or month that is over, and where it stands in a pattern."""
 
 from datetime import datetime, timedelta
-from typing import Literal
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    import numpy as np
 
 Period = Literal["hour", "day", "week", "month"]
 
@@ -72,6 +75,21 @@ def floor(time: datetime, period: Period) -> datetime:
             return midnight - timedelta(days=midnight.weekday())
         case "month":
             return midnight.replace(day=1)
+
+
+def starts_of(times: "np.ndarray[Any, Any]", period: Period) -> "np.ndarray[Any, Any]":
+    """Return the start of the window that holds each time; see :func:`floor`.
+
+    Args:
+        times: datetime64, naive UTC; shape (n,).
+        period: Length of the windows.
+    """
+    units = {"hour": "h", "day": "D", "month": "M"}
+    if period in units:
+        return np.asarray(times.astype(f"datetime64[{units[period]}]").astype("datetime64[us]"))
+    days = times.astype("datetime64[D]").astype("int64")
+    # 1970 began on a Thursday.
+    return np.asarray((days - (days + 3) % 7).astype("datetime64[D]").astype("datetime64[us]"))
 
 
 def phases(period: Period, windows: int) -> int:

@@ -151,10 +151,20 @@ class Tiers(Part):
     high: PartialRules = PartialRules()
 
 
+class FleetRules(Part):
+    """What all models share."""
+
+    retrainings: Annotated[int | None, Field(ge=0)] = Field(
+        None,
+        description="Retrainings that may start by themselves in a day; null for any number.",
+    )
+
+
 class PolicyFile(Part):
     """A policy as it is written; what it leaves out is as in the policy that comes with the platform."""
 
     all: PartialRules = PartialRules()
     tiers: Tiers = Tiers()
     approvers: Approvers = Field((), description="Who may approve a release.")
+    fleet: FleetRules = Field(FleetRules(), description="What all models share.")
     alerts: PartialAlerts = Field(PartialAlerts(), description="Who is told of incidents, and how often.")

@@ -57,7 +57,7 @@ class ReportMaker:
 
     def report_of(self, spec: ModelSpec, assessment: Assessment) -> DriftReport | None:
         """Return a window's report, made if it is worth it; None if there is none."""
-        worth_it = assessment.harm or any(alarm.kind == "data_drift" for alarm in assessment.alarms)
+        worth_it = assessment.harm or any(alarm.change is not None for alarm in assessment.alarms)
         if not assessment.served or not (self._always or (worth_it and self._made < _MOST_REPORTS)):
             return None
         self._made += 1

@@ -14,8 +14,6 @@ from mlops_assets.home import write_atomically
 from mlops_assets.monitoring.assessment.assess import Looked, assess
 from mlops_assets.monitoring.assessment.budget import Budget
 from mlops_assets.monitoring.assessment.holdout import HoldoutRows
-from mlops_assets.monitoring.assessment.kpis import kpis_of
-from mlops_assets.monitoring.assessment.service import Failures
 from mlops_assets.monitoring.assessment.subject import Span, Subject
 from mlops_assets.monitoring.incidents.upstream import WatchedModel as Upstream
 from mlops_assets.monitoring.service.cost import ProcessorTime
@@ -75,18 +73,14 @@ class FleetLook:
         history = platform.state.history(
             spec.name, release.version, span.start, _RECENT[spec.monitoring.window]
         )
-        log = platform.prediction_log
-        with log.served(spec.name, span.start, span.end) as served:
-            return assess(
-                subject,
-                served,
-                Failures(*log.failures(spec.name, span.start, span.end)),
-                span,
-                history,
-                self.upstream(spec.name),
-                unseen_rows=self._unseen_rows(model, release, span.as_of),
-                kpis=lambda _, before: kpis_of(spec, log, span, before),
-            )
+        return assess(
+            subject,
+            platform.prediction_log,
+            span,
+            history,
+            self.upstream(spec.name),
+            unseen_rows=self._unseen_rows(model, release, span.as_of),
+        )
 
     def upstream(self, name: str, judged_until: datetime | None = None) -> Upstream:
         """Return what a model hangs on."""

@@ -15,7 +15,6 @@ from mlops_assets.monitoring.assessment.budget import Budget
 from mlops_assets.monitoring.assessment.history import History
 from mlops_assets.monitoring.assessment.holdout import HoldoutRows
 from mlops_assets.monitoring.assessment.record import Assessment, ColumnDrift
-from mlops_assets.monitoring.assessment.service import Failures
 from mlops_assets.monitoring.assessment.subject import Span, Subject
 from mlops_assets.monitoring.incidents.upstream import WatchedModel as Upstream
 from mlops_assets.prediction_log.prediction import Label, Prediction
@@ -71,17 +70,14 @@ class Watched:
             holdout=lambda: HoldoutRows(self.package.reference(), self.package.manifest),
             budget=Budget.of(rules.monitoring.false_alarms, 1, self.spec.monitoring.window),
         )
-        failures = Failures(*self.log.failures("small", START, END))
-        with self.log.served("small", START, END) as served:
-            return assess(
-                subject,
-                served,
-                failures,
-                Span(START, END, AS_OF),
-                history or History(),
-                Upstream.of(self.spec, Path(), Path()),
-                **more,
-            )
+        return assess(
+            subject,
+            self.log,
+            Span(START, END, AS_OF),
+            history or History(),
+            Upstream.of(self.spec, Path(), Path()),
+            **more,
+        )
 
     def assess(self, version: str = "1", **more: Any) -> Assessment:
         found = self.look(version, **more).assessment

@@ -18,6 +18,7 @@ from mlops_assets.monitoring.distances import (
     distances,
     scipy_smirnov_p_value,
 )
+from mlops_assets.monitoring.profiles.cells import MOST, Cells
 from mlops_assets.monitoring.profiles.column import (
     CategoricalProfile,
     NumericProfile,
@@ -158,6 +159,26 @@ def test_the_whole_report_of_evidently_says_the_same_with_gaps_and_infinities() 
         assert found is not None
         assert theirs[column].method == "Jensen-Shannon distance"
         assert found.jensen_shannon.value == pytest.approx(theirs[column].score, rel=CLOSE)
+
+
+@pytest.mark.parametrize("kind", ["normal", "exponential", "uniform", "lognormal", "heavy tails"])
+def test_beside_a_kept_reference_distances_are_nearly_those_of_the_values(kind: str) -> None:
+    random = np.random.default_rng(23)
+    draw = {**FAIR, "heavy tails": lambda random, n: random.standard_t(3, n)}[kind]
+    reference, window = draw(random, 100_000), draw(random, 100_000) + 0.02
+    kept, exact = (
+        dict(distances(profile(reference, most_kept), profile(window, most)) or ())
+        for most_kept, most in ((4096, MOST), (2**18, 2**18))
+    )
+    allowed = {"psi": 3e-4, "jensen_shannon": 4e-4, "wasserstein": 2e-5, "kolmogorov_smirnov": 2e-4}
+    for figure, bound in allowed.items():
+        assert kept[figure].value == pytest.approx(exact[figure].value, abs=bound), figure
+
+
+def profile(values: np.ndarray, cells: int) -> NumericProfile:
+    made = of_numbers(values)
+    kept = made.cells.at_most(cells) if cells < MOST else Cells.of(values, cells)
+    return NumericProfile(made.rows, kept, made.low, made.high)
 
 
 def test_distances_are_the_same_in_any_unit() -> None:

@@ -33,7 +33,7 @@ def state(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[FleetState
     url = os.environ.get("MLOPS_TEST_POSTGRES_URL")
     if not url:
         pytest.skip("MLOPS_TEST_POSTGRES_URL names no database")
-    tables = ("window_assessments", "retraining_decisions", "trainings")
+    tables = ("assessed_windows", "window_history", "decisions_to_retrain", "trainings")
     drop = "; ".join(f"DROP TABLE IF EXISTS {table}" for table in tables)
     with sa.create_engine(url).begin() as connection:
         connection.execute(sa.text(drop))

@@ -2,9 +2,10 @@
 
 Each figure of a window, and of the last few windows together, has a p-value against chance and natural
 variation. Those of one column are combined by Cauchy's distribution, which holds however they depend on each
-other (Liu and Xie, "Cauchy combination test", 2020). Columns are told apart by Benjamini and Hochberg
-("Controlling the false discovery rate", 1995): while nothing is wrong, the probability of any alarm of a
-window is at most alpha, and if something is, at most so much of what is named is named wrongly.
+other (Liu and Xie, "Cauchy combination test", 2020). Then two things are asked. Is anything wrong? While
+nothing is, the answer is yes with a probability of alpha at most (Simes, "An improved Bonferroni procedure",
+1986). If so, which columns? Of those that are named, a twentieth is named wrongly at most, or alpha if that
+is more (Benjamini and Hochberg, "Controlling the false discovery rate", 1995).
 
 Alpha is spent by the time that passes (Lan and DeMets, "Discrete sequential boundaries for clinical trials",
 1983): a window gets the share of the budget that its length is of a quarter. So the windows with an alarm
@@ -37,7 +38,9 @@ _SPANS: dict[Period, dict[int, float]] = {
 }
 _SUDDEN = 0.2
 _BEFORE: dict[Period, int] = {"hour": 24, "day": 7, "week": 4, "month": 3}
-# How much of what is named may be named wrongly, however much of the budget a long window could spend.
+# Which share of the columns that are named may be named wrongly.
+_NAMED_WRONGLY = 0.05
+# However much of the budget a long window could spend.
 _MOST_ALPHA = 0.1
 # What is said of a figure that does not count: it speaks neither for nor against.
 _NEUTRAL = 0.5
@@ -72,9 +75,9 @@ class Movement:
 def alpha_of(budget: float, period: Period, models: int) -> float:
     """Return the probability of a false alarm that a window of one model may have.
 
-    Not more than .1, though a budget for few models and long windows allows it: it is also the share of the
-    named columns that are named wrongly, and a list of which a third is wrong is not read twice. What such a
-    team does not spend, it does not get: the budget is a bound.
+    Not more than .1, though a budget for few models and long windows allows it: beyond .05 it is also the
+    share of the named columns that are named wrongly, and a list of which a third is wrong is not read twice.
+    The budget holds all the same, since it is a bound: what is capped is not spent.
 
     Args:
         budget: False alarms a quarter that are promised to a team.
@@ -98,7 +101,7 @@ def movements(
         baseline: The model's.
         period: Length of the windows that are looked at; the baseline's or longer.
         recent: The figures of the last windows, in order of time; the last one is what is judged.
-        alpha: Probability of naming any column while nothing is wrong.
+        alpha: Probability of naming any column while nothing is wrong; see :func:`alpha_of`.
         least_effect: What moved by less is not named, however sure it is that it did.
     """
     import numpy as np
@@ -115,7 +118,7 @@ def movements(
     p_values = np.where(
         of_column > 1e6, 1 / (np.maximum(of_column, 1) * np.pi), 0.5 - np.arctan(of_column) / np.pi
     )
-    named = _discoveries(np.where(known, p_values, 1.0), alpha)
+    named = _named(np.where(known, p_values, 1.0), alpha)
     strength = parts / attention
     found = []
     for number, (name, components) in enumerate(baseline.components.items()):
@@ -183,12 +186,21 @@ def _windows(baseline: Baseline, figures: Sequence[Figures], length: int) -> Win
     return Windows(means, noise, baseline.phases_of(starts))
 
 
-def _discoveries(p_values: "Array", alpha: float) -> "Array":
-    """Return which hypotheses Benjamini and Hochberg reject."""
+def _named(p_values: "Array", alpha: float) -> "Array":
+    """Return which columns are named: none, unless it is sure enough that any is wrong."""
+    import numpy as np
+
+    if not _rejected(p_values, alpha).any():
+        return np.zeros(len(p_values), dtype=bool)
+    return _rejected(p_values, max(alpha, _NAMED_WRONGLY))
+
+
+def _rejected(p_values: "Array", level: float) -> "Array":
+    """Return which hypotheses Benjamini and Hochberg reject: some if Simes rejects all together."""
     import numpy as np
 
     order = np.argsort(p_values)
-    within = p_values[order] <= alpha * np.arange(1, len(order) + 1) / len(order)
+    within = p_values[order] <= level * np.arange(1, len(order) + 1) / len(order)
     rejected = np.zeros(len(order), dtype=bool)
     if within.any():
         rejected[order[: np.flatnonzero(within)[-1] + 1]] = True

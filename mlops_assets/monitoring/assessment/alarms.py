@@ -23,7 +23,10 @@ def alarms_of(found: Assessment, subject: Subject, upstream: WatchedModel) -> li
         upstream: Where its columns come from.
     """
     make = _Maker(found, subject, upstream)
-    return [*make.of_columns(), *make.of_quality(), *make.of_outcomes(), *make.of_the_rest()]
+    every = [*make.of_columns(), *make.of_quality(), *make.of_outcomes(), *make.of_the_rest()]
+    # What is told in two ways, such as missing values, is one alarm: the first, which tells more.
+    by_stream = {alarm.stream: alarm for alarm in reversed(every)}
+    return [alarm for alarm in every if by_stream[alarm.stream] is alarm]
 
 
 class _Maker:
@@ -34,7 +37,9 @@ class _Maker:
     def of_columns(self) -> Iterator[Alarm]:
         for each in self._found.drift:
             if each.drifted:
-                yield self._of_column(each, "data_drift")
+                # What the world does not do by itself is no drift.
+                is_fault = each.change is not None and each.change.is_a_fault
+                yield self._of_column(each, "data_quality" if is_fault else "data_drift")
         said = self._found.prediction_drift
         if said is not None and said.drifted:
             yield self._of_column(said, "prediction_drift")
@@ -87,7 +92,7 @@ class _Maker:
             effect=each.expected,
             effect_size=each.expected_change,
             figures={"p_value": each.score, "effect": each.effect, **each.distances},
-            upstream=self._upstream.upstream_of(each.column) if kind == "data_drift" else (),
+            upstream=self._upstream.upstream_of(each.column) if kind != "prediction_drift" else (),
             p_value=each.score,
         )
 

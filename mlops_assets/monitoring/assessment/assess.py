@@ -12,14 +12,16 @@ from mlops_assets.monitoring.assessment.answers import Answers, answers_of
 from mlops_assets.monitoring.assessment.columns import PREDICTIONS, drift_of
 from mlops_assets.monitoring.assessment.estimates import Estimates, estimated_harm, estimates_of
 from mlops_assets.monitoring.assessment.history import History, Lasting, Recent
-from mlops_assets.monitoring.assessment.kpis import WINDOW
+from mlops_assets.monitoring.assessment.kpis import WINDOW, kpis_of
 from mlops_assets.monitoring.assessment.outcomes import Outcomes, fairness_of, outcomes_of
 from mlops_assets.monitoring.assessment.quality import finding, quality_of
 from mlops_assets.monitoring.assessment.record import Assessment, ColumnDrift, Told
 from mlops_assets.monitoring.assessment.service import Failures, service_of
 from mlops_assets.monitoring.assessment.subject import Span, Subject
 from mlops_assets.monitoring.incidents.upstream import WatchedModel
-from mlops_assets.monitoring.watching import Watched, profile_of_window, watch
+from mlops_assets.monitoring.watching import Watched, figures_of_parts, profile_of_window, watch
+from mlops_assets.monitoring.windows import LENGTH
+from mlops_assets.prediction_log.log import PredictionLog
 from mlops_assets.prediction_log.served_window import ServedWindow
 
 if TYPE_CHECKING:
@@ -46,14 +48,12 @@ class Looked:
 
 def assess(
     subject: Subject,
-    served: ServedWindow,
-    failures: Failures,
+    log: PredictionLog,
     span: Span,
     history: History,
     upstream: WatchedModel,
     *,
     unseen_rows: int | None = None,
-    kpis: "Callable[[ServedWindow, History], Sequence[Told]]" = lambda served, history: (),
 ) -> Looked:
     """Return what one window says about one model.
 
@@ -61,30 +61,29 @@ def assess(
 
     Args:
         subject: The model and its version.
-        served: The window of the prediction log.
-        failures: Requests that were not answered in it.
+        log: The prediction log.
         span: The window.
         history: The windows before it.
         upstream: Where the model's columns come from.
         unseen_rows: Rows in the source that the champion has not seen.
-        kpis: Returns the business figures.
+
+    Raises:
+        StorageError: The log cannot be read.
     """
-    look = _Look(subject, served, span, history)
-    return look.at(failures, upstream, unseen_rows, kpis)
+    failures = Failures(*log.failures(subject.spec.name, span.start, span.end))
+    with log.served(subject.spec.name, span.start, span.end) as served:
+        return _Look(subject, log, served, span, history).at(failures, upstream, unseen_rows)
 
 
 class _Look:
-    def __init__(self, subject: Subject, served: ServedWindow, span: Span, history: History) -> None:
-        self._subject, self._served, self._span, self._history = subject, served, span, history
+    def __init__(
+        self, subject: Subject, log: PredictionLog, served: ServedWindow, span: Span, history: History
+    ) -> None:
+        self._subject, self._log, self._served = subject, log, served
+        self._span, self._history = span, history
         self._untold: dict[str, str] = {}
 
-    def at(
-        self,
-        failures: Failures,
-        upstream: WatchedModel,
-        unseen_rows: int | None,
-        kpis: "Callable[[ServedWindow, History], Sequence[Told]]",
-    ) -> Looked:
+    def at(self, failures: Failures, upstream: WatchedModel, unseen_rows: int | None) -> Looked:
         subject, served, span, history = self._subject, self._served, self._span, self._history
         spec = subject.spec
         watched = self._try("drift", self._watched)
@@ -97,12 +96,15 @@ class _Look:
             moved = [each.column for each in drift if each.drifted and each.column not in PREDICTIONS]
             outcomes = self._try("performance", lambda: outcomes_of(answers, subject, span, history, moved))
             fairness = self._try("fairness", lambda: fairness_of(served, answers, subject))
-        figures = self._try("kpis", lambda: kpis(served, history)) or ()
+        figures = self._try("kpis", lambda: kpis_of(spec, self._log, span, history)) or ()
         columns = [each for each in drift if each.column not in PREDICTIONS]
         said = [each for each in drift if each.column in PREDICTIONS]
         estimated = estimated_harm(estimates, subject) if estimates.told else ""
         assessment = Assessment(
             model=spec.name,
+            owner=spec.owner,
+            risk=spec.risk,
+            metric=spec.evaluation.primary_metric,
             version=subject.version,
             as_of=span.as_of,
             start=span.start,
@@ -152,12 +154,24 @@ class _Look:
         profile = profile_of_window(self._served, subject.manifest, subject.version)
         if subject.reference is None:
             return Watched(profile, {}, None, ())
+        baseline, period, recent = subject.reference.baseline, spec.monitoring.window, self._history.figures
+        figures = None
+        if baseline is not None and LENGTH[period] < LENGTH[baseline.period]:
+            # Of so few rows a window that the history had to be told by longer ones.
+            since = span.end - LENGTH[baseline.period]
+            with self._log.served(spec.name, since, span.end) as served:
+                longer = profile_of_window(served, subject.manifest, subject.version)
+            figures, period, recent = baseline.figures(span.start, longer), baseline.period, []
+        elif baseline is not None and LENGTH[period] > LENGTH[baseline.period]:
+            figures = figures_of_parts(self._served, subject.manifest, subject.version, baseline, span.start)
+        elif baseline is not None:
+            figures = baseline.figures(span.start, profile)
         return watch(
             profile,
             subject.reference,
-            span.start,
-            spec.monitoring.window,
-            _of_this_baseline(self._history.figures, subject),
+            figures,
+            period,
+            _of_this_baseline(recent, subject),
             alpha=subject.budget.columns,
             least_effect=subject.rules.monitoring.least_effect,
         )

@@ -99,6 +99,9 @@ class Assessment(_Part):
 
     Attributes:
         model: Model name.
+        owner: Who answers for it.
+        risk: Its risk.
+        metric: Its primary metric.
         version: Champion when the pass ran.
         as_of: When the pass ran; labels known later are not in it. Naive UTC.
         start: First event time of the window.
@@ -136,6 +139,9 @@ class Assessment(_Part):
     """
 
     model: str
+    owner: str = ""
+    risk: str = ""
+    metric: str = ""
     version: str
     as_of: datetime
     start: datetime
