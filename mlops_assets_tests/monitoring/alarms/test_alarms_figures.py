@@ -112,15 +112,12 @@ def test_each_window_is_held_against_texts_that_windows_apart_from_it_had(
 def test_each_window_is_held_against_the_range_of_windows_apart_from_it(
     windows: list[list[float] | None],
 ) -> None:
-    apart = len(windows) // 8 + 1
     profiles = [None if each is None else of_numbers(np.array(each)) for each in windows]
-    for number, seen in enumerate(by_others(profiles)):
-        others = [
-            value
-            for other, each in enumerate(windows)
-            if each is not None and abs(other - number) >= apart
-            for value in each
-        ]
+    told = [seen for seen, each in zip(by_others(profiles), windows, strict=True) if each is not None]
+    known = [each for each in windows if each is not None]
+    apart = len(known) // 8 + 1
+    for number, seen in enumerate(told):
+        others = [value for other, each in enumerate(known) if abs(other - number) >= apart for value in each]
         assert (seen.low, seen.high) == (min(others, default=np.inf), max(others, default=-np.inf))
 
 
@@ -138,3 +135,12 @@ def test_what_lies_more_than_half_the_range_beyond_it_is_out_of_range(
     assert isinstance(profile, NumericProfile)
     expected = sum(not low - margin <= value <= high + margin for value in window)
     assert Seen.of(of_numbers(np.array(known))).unseen(profile) == expected
+
+
+def test_what_a_column_saw_is_told_by_the_windows_that_have_it() -> None:
+    generator = np.random.default_rng(0)
+    known = [of_numbers(generator.normal(size=500)) for _ in range(14)]
+    every = by_others([*([None] * 167), *known])
+    assert every[-14:] == by_others(known)
+    shares = [each.unseen(profile) / 500 for each, profile in zip(every[-14:], known, strict=True)]
+    assert max(shares) < 0.05
