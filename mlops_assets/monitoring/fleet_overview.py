@@ -73,7 +73,7 @@ class ModelOverview:
 
 
 def overview(
-    connection: "sa.Connection", table: "sa.Table", since: datetime, windows: int
+    connection: "sa.Connection", table: "sa.Table", since: datetime, windows: int, model: str | None = None
 ) -> dict[str, ModelOverview]:
     """Return each model's newest window, and its last ones for a sparkline.
 
@@ -85,11 +85,14 @@ def overview(
         table: The table of assessed windows.
         since: Models whose newest window starts before are left out.
         windows: How many windows of each model, at most.
+        model: Of this model only.
     """
     import sqlalchemy as sa
 
     last = sa.select(table.c.model, sa.func.max(table.c.start).label("start")).group_by(table.c.model)
     last = last.having(sa.func.max(table.c.start) >= since)
+    if model is not None:
+        last = last.where(table.c.model == model)
     newest = last.subquery()
     shown = [column for column in table.c if column.name not in ("body", "told")]
     is_newest = (table.c.model == newest.c.model) & (table.c.start == newest.c.start)

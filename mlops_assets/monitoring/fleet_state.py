@@ -197,15 +197,18 @@ class FleetState:
             read = {row.model: _read(row.body) for row in connection.execute(query)}
         return {model: assessment for model, assessment in read.items() if assessment}
 
-    def overview(self, since: datetime, windows: int = 30) -> dict[str, ModelOverview]:
+    def overview(
+        self, since: datetime, windows: int = 30, model: str | None = None
+    ) -> dict[str, ModelOverview]:
         """Return by model its newest window and the last ones at a glance, without reading a body.
 
         Args:
             since: Models whose newest window starts before are left out.
             windows: How many windows of each model, at most.
+            model: Of this model only.
         """
         with self._database.begin() as connection:
-            return overview(connection, self._database.tables[_ASSESSMENTS], since, windows)
+            return overview(connection, self._database.tables[_ASSESSMENTS], since, windows, model)
 
     def record_decision(self, assessment_id: int, assessment: Assessment, decision: Decision) -> None:
         """File what was decided after an assessment; a second decision takes the first's place."""

@@ -15,6 +15,7 @@ from starlette.responses import Response
 from starlette.routing import Route as HttpRoute
 
 from mlops_assets.errors import StorageError
+from mlops_assets.home import Home
 from mlops_assets.prediction_log.instants import microseconds
 from mlops_assets.prediction_log.recorder import Recorder
 from mlops_assets.prediction_log.records import Failure
@@ -23,11 +24,11 @@ from mlops_assets.serving.arms import Arms
 from mlops_assets.serving.binary_tensors import HEADER
 from mlops_assets.serving.bodies import Answered, Intake, Sent, json_response
 from mlops_assets.serving.callers import FEEDBACK, PREDICT, PROBE, Caller
-from mlops_assets.serving.counts import Counts
+from mlops_assets.serving.counts import Counts, Everyone
 from mlops_assets.serving.discretion import ENTITY_HEADER, message_logged
 from mlops_assets.serving.feedback import take_feedback
 from mlops_assets.serving.front import REFUSED, Front
-from mlops_assets.serving.information import Everyone, Information
+from mlops_assets.serving.information import Information
 from mlops_assets.serving.lines import Lines
 from mlops_assets.serving.meters import DENIED, Meters
 from mlops_assets.serving.permission import permitted
@@ -57,6 +58,7 @@ class Gateway:
         serve_unlogged: Whether answers leave though the prediction log fails.
         everyone: Tells what this and all other workers have counted; there are no others if None.
         residency: Has versions in memory that were not when they are asked for.
+        home: Where the platform keeps what the fleet pages show; they show only what is known here if None.
     """
 
     def __init__(
@@ -71,6 +73,7 @@ class Gateway:
         serve_unlogged: bool = False,
         everyone: Everyone | None = None,
         residency: Residency | None = None,
+        home: Home | None = None,
     ) -> None:
         self._router, self._recorder, self._meters = router, recorder, meters
         self._most_requests, self._requests = most_requests, 0
@@ -82,7 +85,7 @@ class Gateway:
         self._residency = residency or Residency()
         self._log_problem: Problem | None = None
         self._access = access or Access.embedded()
-        self._information = Information(router, meters, everyone or self._alone, self._access)
+        self._information = Information(router, meters, everyone or self._alone, self._access, home)
         if serve_unlogged:
             recorder.unlogged = self._left_unlogged
 

@@ -1,7 +1,7 @@
 """What a gateway's worker processes have counted: in a form that is handed about, and added up."""
 
 from collections import defaultdict, deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from datetime import datetime
 
 import msgspec
@@ -117,6 +117,10 @@ class Counts(msgspec.Struct):
         """Return the counters, with what some meters show as it is now, in Prometheus' text form."""
         now = [metric for metric in meters.metrics() if not _adds_up(metric)]
         return generate_latest(_Shown([*(family.metric() for family in self.families), *now]))
+
+
+Everyone = Callable[[bool], Awaitable[Counts]]
+"""Tells what all workers of a gateway have counted: all of it, or only what is wrong."""
 
 
 def _adds_up(metric: Metric) -> bool:
