@@ -130,7 +130,7 @@ class _Page(HTMLParser):
         assert self._open.pop() == tag
 
     def handle_data(self, data: str) -> None:
-        if self._open and self._open[-1] in ("td", "th"):
+        if {"td", "th"} & {*self._open}:
             self.rows[-1][-1] += data
 
     def all(self, tag: str) -> list[dict[str, str | None]]:

@@ -103,8 +103,8 @@ def chart(metric: str, points: Sequence[Point]) -> str:
 
 def in_words(metric: str, points: Sequence[Point]) -> str:
     """Return a metric's course in words."""
-    measured = [p.measured for p in points if p.measured is not None]
-    estimated = [p.estimated for p in points if p.estimated is not None]
+    measured = [p.measured for p in points if p.measured is not None and math.isfinite(p.measured)]
+    estimated = [p.estimated for p in points if p.estimated is not None and math.isfinite(p.estimated)]
     harmed = sum(p.harm for p in points)
     windows = f"{len(points)} windows" if len(points) > 1 else "1 window"
     told = [f"{metric} over {windows} to {points[-1].end:%Y-%m-%d}"]

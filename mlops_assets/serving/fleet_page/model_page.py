@@ -132,10 +132,14 @@ def _point(window: "Assessment") -> Point:
         window.end,
         measured[0] if measured else None,
         estimated.value if estimated else None,
-        (measured[1], measured[2]) if measured else None,
-        (estimated.low, estimated.high) if estimated else None,
+        _interval(measured[1], measured[2]) if measured else None,
+        _interval(estimated.low, estimated.high) if estimated else None,
         window.harm,
     )
+
+
+def _interval(low: float, high: float) -> tuple[float, float] | None:
+    return (low, high) if low <= high else None  # what is not a number bounds nothing
 
 
 def _window(view: ModelView, window: "Assessment") -> str:
