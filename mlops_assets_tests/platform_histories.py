@@ -35,10 +35,11 @@ class WatchedCourse:
         risk: Its risk.
         metric: Its primary metric.
         level: What that is where nothing is wrong.
-        fell: By how much it is worse in the last windows with labels, which then show harm.
+        fell: By how much it is less in the last windows with labels, which then show harm.
         drifted: Columns that drifted in the newest window.
         cost: Of 1,000 predictions.
         columns: How many columns it reads.
+        version: Which version served.
     """
 
     model: str
@@ -50,6 +51,7 @@ class WatchedCourse:
     drifted: tuple[str, ...] = ()
     cost: float | None = 0.031
     columns: int = 8
+    version: str = "1"
 
 
 @dataclass
@@ -65,6 +67,8 @@ class PlatformHistory:
     until: datetime = field(
         default_factory=lambda: utc_now().replace(hour=0, minute=0, second=0, microsecond=0)
     )
+
+    _watched: dict[str, WatchedModel] = field(default_factory=dict, init=False)
 
     @cached_property
     def state(self) -> FleetState:
@@ -85,19 +89,21 @@ class PlatformHistory:
         for n in range(count):
             start = self.until - (count - n) * DAY
             fell = course.fell if count - LABEL_DELAY - 4 <= n < count - LABEL_DELAY else 0.0
-            value = course.level - fell + random.normal(0, 0.008)
-            guess = course.level - 0.8 * fell + random.normal(0, 0.006)
+            value = course.level - fell + course.level * random.normal(0, 0.01)
+            guess = course.level - 0.8 * fell + course.level * random.normal(0, 0.007)
+            half = 0.03 * course.level
             known = n < count - LABEL_DELAY
             drifted = course.drifted if n == count - 1 else ()
             found: dict[str, Any] = {
-                "metrics": {course.metric: (value, value - 0.02, value + 0.02)} if known else {},
+                "metrics": {course.metric: (value, value - half, value + half)} if known else {},
                 "estimated": {
                     course.metric: EstimatedMetric(
-                        value=guess, low=guess - 0.025, high=guess + 0.025, trust="trusted", why="it has held"
+                        value=guess, low=guess - half, high=guess + half, trust="trusted", why="it has held"
                     )
                 },
-                "harm": known and fell > 0,
-                "harm_shown": ("measured" if fell > 0 else "not_shown") if known else "cannot_tell",
+                "labelled": 900 if known else 0,
+                "harm": known and fell != 0,
+                "harm_shown": ("measured" if fell else "not_shown") if known else "cannot_tell",
                 "drift": [
                     ColumnDrift(column=name, drifted=name in drifted, distances={"psi": 0.02, "ks": 0.04})
                     for name in {f"column_{c}" for c in range(course.columns)}.union(drifted)
@@ -113,12 +119,11 @@ class PlatformHistory:
                 "owner": course.owner,
                 "risk": course.risk,
                 "metric": course.metric,
-                "version": "1",
+                "version": course.version,
                 "as_of": start + DAY,
                 "start": start,
                 "end": start + DAY,
                 "served": 1_200,
-                "labelled": 900,
                 "cost": course.cost,
                 **found,
             }
@@ -135,11 +140,13 @@ class PlatformHistory:
 
     def incident(self, course: WatchedCourse, kind: Kind, subject: str = "", **more: Any) -> Incident:
         """Have an alarm of the newest window become an incident; return it."""
-        watched = WatchedModel(
+        # Those of before too: an incident whose models are gone is over.
+        self._watched[course.model] = WatchedModel(
             model=course.model, owner=course.owner, risk=course.risk, version="1", judged_until=self.until
         )
         alarm = self.alarm(course, kind, subject, **more)
-        taken = self.incidents.take_in([alarm], [watched], load_policy().alerts, self.until)
+        watched = self._watched.values()
+        taken = self.incidents.take_in([alarm], watched, load_policy().alerts, self.until)
         [number] = taken.opened
         return self.incidents.incident(number)
 

@@ -154,14 +154,17 @@ def _dot(kind: str, scale: _Scale, index: int, value: float | None, radius: floa
 
 def _estimated_band(scale: _Scale, points: Sequence[Point]) -> str:
     """Return what is estimated lies between, a rectangle a window."""
-    half = scale.width / max(scale.count - 1, 1) / 2
-    return "".join(
-        f'<rect class="eband" x="{scale.x(i) - half:.1f}" y="{scale.y(p.estimated_within[1]):.1f}" '
-        f'width="{2 * half:.1f}" '
-        f'height="{scale.y(p.estimated_within[0]) - scale.y(p.estimated_within[1]):.1f}"/>'
-        for i, p in enumerate(points)
-        if p.estimated_within
-    )
+    half, drawn = scale.width / max(scale.count - 1, 1) / 2, []
+    for index, point in enumerate(points):
+        if point.estimated_within:
+            bottom, top = map(scale.y, point.estimated_within)
+            left = max(scale.x(index) - half, scale.left)
+            right = min(scale.x(index) + half, scale.left + scale.width)
+            drawn.append(
+                f'<rect class="eband" x="{left:.1f}" y="{top:.1f}" width="{right - left:.1f}" '
+                f'height="{bottom - top:.1f}"/>'
+            )
+    return "".join(drawn)
 
 
 def _axes(scale: _Scale, points: Sequence[Point]) -> str:

@@ -35,9 +35,10 @@ th, td { text-align: left; padding: .3rem .6rem; border-bottom: 1px solid var(--
   white-space: nowrap; }
 thead th { color: var(--quiet); white-space: normal; vertical-align: bottom; }
 .n { text-align: right; font-variant-numeric: tabular-nums; }
-.text { white-space: normal; min-width: 16rem; }
+.text { white-space: normal; min-width: 10rem; }
 .good { color: var(--good); } .bad { color: var(--bad); font-weight: 600; }
 form, .row { display: flex; flex-wrap: wrap; gap: .6rem 1rem; align-items: end; margin: 1rem 0; }
+ul.row { padding: 0; list-style: none; }
 label { display: grid; color: var(--quiet); font-size: .87em; }
 input, select, button { font: inherit; color: var(--ink); background: var(--ground); padding: .25rem .5rem;
   border: 1px solid var(--quiet); border-radius: .25rem; }

@@ -34,6 +34,11 @@ _VERDICTS = {
     "not_shown": "no harm shown",
     "cannot_tell": "cannot be told yet",
 }
+_MEASURED = " measured"
+_NUMBERS = (
+    *("rows", "labelled", "estimated", "rows served", "errors", "refused", "turned away"),
+    *("p50 ms", "p99 ms", "MB"),
+)
 _FIGURES = ("rows", "errors", "refused", "turned_away", "p50_ms", "p99_ms", "memory_mb")
 
 
@@ -115,7 +120,7 @@ def _performance(view: ModelView) -> str:
     drawn = chart(metric, [_point(each) for each in windows])
     heads = (
         *("window", "version", "rows", "labelled"),
-        *(f"{text(metric)} measured", "estimated", "verdict", "drifted", "alarms", "report"),
+        *(f"{text(metric)}{_MEASURED}", "estimated", "verdict", "drifted", "alarms", "report"),
     )
     body = "".join(_window(view, each) for each in reversed(windows))
     return (
@@ -149,7 +154,7 @@ def _window(view: ModelView, window: "Assessment") -> str:
     address = view.links.report(view.record["model"], window.report)
     report = f'<a href="{escape(address)}">Evidently</a>' if address else text(window.report)
     return (
-        f'<tr><th scope="row">{minute(window.start.isoformat())} – {minute(window.end.isoformat())}</th>'
+        f'<tr><th scope="row">{_span(window)}</th>'
         f'<td>{text(window.version)}</td><td class="n">{window.served:,}</td>'
         f'<td class="n">{window.labelled:,}</td>'
         f'<td class="n">{_within(point.measured, point.measured_within)}</td>'
@@ -157,6 +162,13 @@ def _window(view: ModelView, window: "Assessment") -> str:
         f"<td{kind}>{verdict}</td><td>{text(', '.join(window.drifted))}</td>"
         f'<td class="text">{_alarms(window)}</td><td>{report}</td></tr>\n'
     )
+
+
+def _span(window: "Assessment") -> str:
+    """Return a window's span, by days if it is one of whole days."""
+    whole = all(each.hour == each.minute == 0 for each in (window.start, window.end))
+    start, end = (day(each) if whole else minute(each) for each in (window.start, window.end))
+    return f"{start} – {end}"
 
 
 def _within(value: float | None, bounds: tuple[float, float] | None) -> str:
@@ -243,7 +255,8 @@ def _happening(each: Happening) -> str:
 
 def _table(label: str, caption: str, heads: tuple[str, ...], body: str) -> str:
     """Return a table that scrolls by itself if it is wider than the screen; ``heads`` are HTML."""
-    cells = "".join(f'<th scope="col">{head}</th>' for head in heads)
+    kinds = {head: ' class="n"' if head in _NUMBERS or head.endswith(_MEASURED) else "" for head in heads}
+    cells = "".join(f'<th scope="col"{kind}>{head}</th>' for head, kind in kinds.items())
     return (
         f'<div class="wide" role="region" aria-label="{label}" tabindex="0"><table>'
         f"<caption>{caption}</caption><thead><tr>{cells}</tr></thead><tbody>{body}</tbody></table></div>"

@@ -187,13 +187,15 @@ def _performance(watched: dict[str, Any] | None, seen: "ModelOverview | None") -
     if watched is None or seen is None:
         return NONE
     value, change = watched["measured"], watched["change"]
-    told = number(value) if value is not None else NONE
-    if value is None and watched["estimated"] is not None:
-        told = f"{number(watched['estimated'])} <small>estimated</small>"
+    kind = ""
+    if value is None and (value := watched["estimated"]) is not None:
+        kind = ", estimated"
     harm = ' <b class="bad">harm</b>' if watched["harm"] else ""
-    by = f" <small>{change:+.1%}</small>" if change is not None else ""
+    # Not to the last bit, so that nothing is told as -0.0 %.
+    by = f", {round(change, 3) + 0.0:+.1%}" if change is not None else ""
     points = [Point(each.end, each.measured, each.estimated, harm=each.harm) for each in seen.windows]
-    return f"{sparkline(seen.metric, points)} {told}{by}{harm}"
+    figure = f"{number(value)} <small>{text(seen.metric)}{kind}{by}</small>"
+    return f"{sparkline(seen.metric, points)} {figure}{harm}"
 
 
 def _incidents(incidents: list[dict[str, Any]]) -> str:
