@@ -3,14 +3,13 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     import sqlalchemy as sa
 
 
-@dataclass(frozen=True, slots=True)
-class Glance:
+class Glance(NamedTuple):
     """One window at a glance.
 
     Attributes:
@@ -134,5 +133,5 @@ def _read(
     c = table.c
     query = sa.select(c.model, c.start, c.end, c.measured, c.estimated, c.harm)
     query = query.where(c.start.between(*span)).order_by(c.start)
-    for model, *found in connection.execute(query.where(c.model.in_(models))):
-        seen.setdefault(model, []).append(Glance(*found))
+    for row in connection.execute(query.where(c.model.in_(models))):
+        seen.setdefault(row[0], []).append(Glance._make(row[1:]))

@@ -24,7 +24,7 @@ from mlops_assets.serving.arms import Arms
 from mlops_assets.serving.binary_tensors import HEADER
 from mlops_assets.serving.bodies import Answered, Intake, Sent, json_response
 from mlops_assets.serving.callers import FEEDBACK, PREDICT, PROBE, Caller
-from mlops_assets.serving.counts import Counts, Everyone
+from mlops_assets.serving.counts import Counts, Everyone, Extent
 from mlops_assets.serving.discretion import ENTITY_HEADER, message_logged
 from mlops_assets.serving.feedback import take_feedback
 from mlops_assets.serving.front import REFUSED, Front
@@ -209,7 +209,7 @@ class Gateway:
         if not self._has_room():
             raise Refusal(503, f"{self._most_requests} requests are being answered; try again in a second")
 
-    def counts(self, figures: bool) -> Counts:
+    def counts(self, extent: Extent) -> Counts:
         """Return what was counted here; see :meth:`Counts.of`. To be called from the event loop."""
         self._look_at_log()
         of_log = [self._log_problem] if self._log_problem else []
@@ -223,11 +223,11 @@ class Gateway:
             key: resident.memory for key, resident in loaded.items() if resident.memory is not None
         }
         return Counts.of(
-            self._meters, [*of_log, *self._access.problems, *self._residency.problems], figures=figures
+            self._meters, [*of_log, *self._access.problems, *self._residency.problems], extent=extent
         )
 
-    async def _alone(self, figures: bool) -> Counts:
-        return self.counts(figures)
+    async def _alone(self, extent: Extent) -> Counts:
+        return self.counts(extent)
 
     def _count(self, request: Request, status: int) -> None:
         name = request.path_params["model"]

@@ -34,7 +34,7 @@ class Information:
     Args:
         router: Tells which versions there are.
         meters: What shows how it is now.
-        everyone: Tells what was counted, by all workers, with figures or only what is wrong.
+        everyone: Tells what was counted, by all workers.
         access: Tells who may see what.
         home: Where the platform keeps what the fleet pages show; they show only what is known here if None.
     """
@@ -93,7 +93,7 @@ class Information:
         table, caller = self._router.table, self._access.known(request.scope["headers"])
         body: dict[str, Any] = {"ready": table.ready}
         if caller is not None and caller.may(SEE):
-            body |= self._details(caller, await self._everyone(False))
+            body |= self._details(caller, await self._everyone("problems"))
         return json_response(body, 200 if table.ready else 503)
 
     def _details(self, caller: Caller, counts: Counts) -> dict[str, Any]:
@@ -170,7 +170,7 @@ class Information:
 
     async def metrics(self, _: Request) -> Response:
         """Answer with the counters."""
-        counts, table = await self._everyone(True), self._router.table
+        counts, table = await self._everyone("all"), self._router.table
         self._meters.show(
             {name: len(route.loaded) for name, route in table.routes.items()},
             [(problem.kind, problem.model) for problem in (*table.problems, *counts.problems)],

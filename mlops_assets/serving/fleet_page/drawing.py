@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from html import escape
+from typing import NamedTuple
 
 from mlops_assets.serving.fleet_page.layout import number
 
@@ -18,8 +19,7 @@ _TICKS = 4
 Interval = tuple[float, float]
 
 
-@dataclass(frozen=True)
-class Point:
+class Point(NamedTuple):
     """One window as it is drawn.
 
     Attributes:
@@ -132,16 +132,21 @@ def _scale(
 
 
 def _line(kind: str, scale: _Scale, values: Sequence[float | None]) -> str:
-    """Return a line through the values there are, broken where there is none."""
+    """Return a line through the values there are, broken where there is none.
+
+    Written out, and in whole pixels: a page has two thousand of these.
+    """
+    across = scale.width / (scale.count - 1) if scale.count > 1 else 0.0
+    left = scale.left if across else scale.x(0)
+    bottom, down = scale.top + scale.height, scale.height / (scale.high - scale.low)
     path, joined = [], False
     for index, value in enumerate(values):
         if value is None or not math.isfinite(value):
             joined = False
             continue
+        x, y = int(left + across * index + 0.5), int(bottom - down * (value - scale.low) + 0.5)
         # A point that stands alone is a short stroke, or nobody would see it.
-        path.append(
-            f"{'L' if joined else 'M'}{scale.x(index):.0f} {scale.y(value):.0f}" + "h1" * (not joined)
-        )
+        path.append(f"L{x} {y}" if joined else f"M{x} {y}h1")
         joined = True
     return f'<path class="{kind}" d="{"".join(path)}"/>' if path else ""
 

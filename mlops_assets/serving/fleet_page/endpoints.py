@@ -60,7 +60,7 @@ class FleetPages:
     async def fleet(self, request: Request) -> Response:
         """Answer with the page of all models, or their records as JSON."""
         choice = Choice.of(request.query_params)
-        counts, table = await self._everyone(True), self._router.table
+        counts, table = await self._everyone("traffic"), self._router.table
         known = KnownFleet() if self._reading is None else await self._reading.fleet()
         as_json = "application/json" in request.headers.get("accept", "")
 
@@ -85,7 +85,7 @@ class FleetPages:
             if refusal.status != _MISSING or "text/html" not in request.headers.get("accept", ""):
                 raise
             return HTMLResponse(model_page.unknown(name, str(refusal)), _MISSING, headers=HEADERS)
-        counts = await self._everyone(True)
+        counts = await self._everyone("traffic")
         known = KnownModel() if self._reading is None else await self._reading.model(name)
 
         def answer() -> Response:
