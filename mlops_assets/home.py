@@ -32,7 +32,7 @@ _LIBRARIES = {
 
 _FULL_DISK = "the disk is full; free some space or set MLOPS_HOME to a larger one"
 
-_DAGSTER_YAML = """\
+_FORMER_DAGSTER_YAML = """\
 # Written by mlops-assets for the embedded default; deploy/dagster.yaml is the one for production.
 telemetry:
   enabled: false
@@ -50,6 +50,13 @@ concurrency:
         limit: 1
         value:
           applyLimitPerUniqueValue: true
+"""
+_DAGSTER_YAML = f"""\
+{_FORMER_DAGSTER_YAML}
+# Dagster's own storage, with connections kept open.
+instance_class:
+  module: mlops_assets.event_log
+  class: EmbeddedInstance
 """
 
 
@@ -151,7 +158,9 @@ class Home:
         self.create()
         with storage_errors(self.root):
             self.dagster.mkdir(exist_ok=True)
-            if not (config := self.dagster / "dagster.yaml").exists():
+            config = self.dagster / "dagster.yaml"
+            # Whoever changed the file keeps theirs.
+            if not config.exists() or config.read_bytes() == _FORMER_DAGSTER_YAML.encode():
                 write_atomically(config, _DAGSTER_YAML.encode())
         return self
 

@@ -103,3 +103,18 @@ def test_the_embedded_default_phones_nobody(tmp_path: Path, monkeypatch: pytest.
     (home.dagster / "dagster.yaml").write_text("mine")
     home.prepare()
     assert (home.dagster / "dagster.yaml").read_text() == "mine"
+
+
+def test_a_home_of_before_gets_the_event_log_of_today_unless_its_owner_changed_it(tmp_path: Path) -> None:
+    home = Home(tmp_path / "home").prepare()
+    file = home.dagster / "dagster.yaml"
+    today = file.read_text()
+    before, found, _ = today.partition("\n# Dagster's own storage")
+    assert found
+    file.write_text(before)
+    home.prepare()
+    assert file.read_text() == today
+    changed = before.replace("max_concurrent_runs: 2", "max_concurrent_runs: 3")
+    file.write_text(changed)
+    home.prepare()
+    assert file.read_text() == changed

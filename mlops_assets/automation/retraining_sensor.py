@@ -1,6 +1,7 @@
 """One sensor decides for every model: harm, age or new data start a lifecycle, drift alone never."""
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from datetime import datetime, timedelta
 from typing import Any, TypeAlias
 
 import dagster as dg
@@ -8,7 +9,11 @@ import dagster as dg
 from mlops_assets.monitoring.assessment.record import Assessment
 from mlops_assets.monitoring.incidents.incident import Incident
 from mlops_assets.monitoring.retraining import BUDGET_SPAN, Decision, decide
+from mlops_assets.monitoring.retraining.fleet_choice import choose
+from mlops_assets.monitoring.retraining.gain import fleet_of
+from mlops_assets.monitoring.retraining.live import expected_gain
 from mlops_assets.resources import Platform
+from mlops_assets.specs.policy_file import current_policy
 from mlops_assets.stages.stage import LIFECYCLE, models_with, stage_config
 
 Decided: TypeAlias = tuple[int, Assessment, Decision]
@@ -20,6 +25,7 @@ _UNFINISHED = [
     dg.DagsterRunStatus.STARTED,
 ]
 _WRONG_DATA = ("label_shift", "data_quality", "missing_data")
+_LAST_COSTS, _DAY = 5, timedelta(days=1)
 _REASONS = 5  # more of them nobody reads in the list of ticks
 
 
@@ -72,27 +78,52 @@ def _decide_all(
     newest: Collection[tuple[int, Assessment]], platform: Platform, instance: dg.DagsterInstance
 ) -> Iterator[Decided]:
     """Decide on each model's newest assessment; older ones are overtaken by it."""
-    last_trainings = platform.state.last_trainings()
-    running = _running(instance)
+    state = platform.state
+    last_trainings, running = state.last_trainings(), _running(instance)
+    candidates, outcomes = state.candidates(), state.outcomes()
+    learned = fleet_of(outcomes)
     incidents = platform.incidents.by_model()
     oldest = min((assessment.as_of for _, assessment in newest), default=None)
-    started = platform.state.retrainings(oldest - BUDGET_SPAN) if oldest else {}
+    started = state.retrainings(oldest - BUDGET_SPAN) if oldest else {}
+    decided: dict[str, Decision] = {}
     for id_, assessment in newest:
         # What was decided once stays decided: a tick that is repeated asks for the same run again, and
         # its run key lets Dagster see that it is the same.
-        decision = platform.state.decision(id_)
-        if decision is None:
-            model = assessment.model
-            decision = decide(
+        model = assessment.model
+        decision = state.decision(id_)
+        if decision is not None:
+            yield id_, assessment, decision
+        else:
+            own = candidates.get(model, [])
+            decided[model] = decide(
                 assessment,
                 last_trainings.get(model),
                 running=model in running,
                 started=started.get(model, ()),
                 estimated_harm=assessment.reason if assessment.harm_shown == "estimated" else None,
                 incident=_in_the_way(incidents.get(model, ())),
+                expected=expected_gain(assessment, own, learned, outcomes.get(model, ())),
+                cost=sum(each.seconds for each in own[-_LAST_COSTS:]) / len(own[-_LAST_COSTS:])
+                if own
+                else None,
             )
-            platform.state.record_decision(id_, assessment, decision)
-        yield id_, assessment, decision
+    chosen = choose(decided, _allowed(started, newest))
+    for id_, assessment in newest:
+        if assessment.model in chosen:
+            state.record_decision(id_, assessment, chosen[assessment.model])
+            yield id_, assessment, chosen[assessment.model]
+
+
+def _allowed(
+    started: Mapping[str, Sequence[datetime]], newest: Collection[tuple[int, Assessment]]
+) -> int | None:
+    """Return how many retrainings the fleet's budget leaves for now; None for any number."""
+    budget = current_policy().fleet.retrainings
+    if budget is None or not newest:
+        return None
+    now = max(assessment.as_of for _, assessment in newest)
+    today = sum(now - _DAY < at <= now for times in started.values() for at in times)
+    return max(budget - today, 0)
 
 
 def _in_the_way(incidents: Iterable[Incident]) -> str | None:

@@ -60,6 +60,19 @@ def markdown_page(template: str, **values: Any) -> str:
     return re.sub(r"\n{3,}", "\n\n", _markdown().get_template(template).render(values))
 
 
+def page(template: str, **values: Any) -> Document:
+    """Return a page of two templates of ours in both forms; whatever values say stays text.
+
+    Args:
+        template: Name of the templates, without their endings.
+        **values: What they tell.
+    """
+    return Document(
+        markdown=markdown_page(f"{template}.md.j2", **values),
+        html=_html().get_template(f"{template}.html.j2").render(values),
+    )
+
+
 def _document(name: str, facts: CardFacts) -> Document:
     values = {
         "card": facts,
@@ -72,10 +85,7 @@ def _document(name: str, facts: CardFacts) -> Document:
         "meanings": {name: _MEANINGS[name] for name in _MEANINGS if name in scales},
         "sources": SOURCES,
     }
-    return Document(
-        markdown=markdown_page(f"{name}.md.j2", **values),
-        html=_html().get_template(f"{name}.html.j2").render(values),
-    )
+    return page(name, **values)
 
 
 class _Group(NamedTuple):

@@ -4,7 +4,7 @@ One small database for all models, so that the sensor of a thousand models asks 
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, fields
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -15,12 +15,14 @@ from mlops_assets.monitoring.assessment.history import History, Lasting, Recent
 from mlops_assets.monitoring.assessment.record import Assessment
 from mlops_assets.monitoring.fleet_overview import ModelOverview, overview
 from mlops_assets.monitoring.retraining import Decision
+from mlops_assets.monitoring.retraining.gain import Outcome
 
 if TYPE_CHECKING:
     import sqlalchemy as sa
 
 
 _ASSESSMENTS, _DECISIONS, _HISTORY = "assessed_windows", "decisions_to_retrain", "window_history"
+_CANDIDATES, _OUTCOMES = "trained_candidates", "retraining_outcomes"
 # Of what lasts, the newest so many windows: three years of days.
 _MOST_WINDOWS = 1_000
 _NOTHING = (Recent(), Lasting())
@@ -41,6 +43,75 @@ class AssessedWindow:
     end: datetime
     as_of: datetime
     served: int
+
+
+@dataclass(frozen=True)
+class Learned:
+    """What a candidate learned from.
+
+    Attributes:
+        candidate: Digest of its package.
+        rows: How many rows.
+        seconds: Processor time of its training.
+    """
+
+    candidate: str
+    rows: int
+    seconds: float
+
+
+@dataclass(frozen=True)
+class WindowGlance:
+    """A window that was looked at, at a glance.
+
+    Attributes:
+        model: Model name.
+        owner: Who answers for it.
+        risk: Its risk.
+        metric: Its primary metric.
+        start: When the window starts.
+        end: When it ends, exclusive.
+        served: Rows answered.
+        measured: The metric on labels; None if it was not measured.
+        estimated: The metric before labels; None if it was not estimated.
+        drifted: How many columns drifted.
+        alarms: How many alarms there were.
+        harm: Whether the model did harm.
+        cost: Of 1,000 predictions; None if not known.
+    """
+
+    model: str
+    owner: str
+    risk: str
+    metric: str
+    start: datetime
+    end: datetime
+    served: int
+    measured: float | None
+    estimated: float | None
+    drifted: int
+    alarms: int
+    harm: bool
+    cost: float | None
+
+
+@dataclass(frozen=True)
+class FiledDecision:
+    """What was decided about a retraining.
+
+    Attributes:
+        model: Model name.
+        as_of: When.
+        trigger: What called for it; None if nothing did.
+        retrain: Whether it started.
+        reason: Why.
+    """
+
+    model: str
+    as_of: datetime
+    trigger: str | None
+    retrain: bool
+    reason: str
 
 
 class FleetState:
@@ -148,6 +219,26 @@ class FleetState:
                 found.setdefault(row.model, {})[row.start] = looked
         return found
 
+    def glances(self, since: datetime, until: datetime) -> list[WindowGlance]:
+        """Return all windows that end between two times, oldest first, without reading what was found."""
+        table = self._database.tables[_ASSESSMENTS]
+        names = [field.name for field in fields(WindowGlance)]
+        query = table.select().with_only_columns(*(table.c[name] for name in names))
+        within = (table.c.end > since) & (table.c.end <= until)
+        with self._database.begin() as connection:
+            found = connection.execute(query.where(within).order_by(table.c.start))
+            return [WindowGlance(*row) for row in found]
+
+    def decisions(self, since: datetime, until: datetime) -> list[FiledDecision]:
+        """Return what was decided about retraining between two times, oldest first."""
+        table = self._database.tables[_DECISIONS]
+        names = [field.name for field in fields(FiledDecision)]
+        query = table.select().with_only_columns(*(table.c[name] for name in names))
+        within = (table.c.as_of > since) & (table.c.as_of <= until)
+        with self._database.begin() as connection:
+            found = connection.execute(query.where(within).order_by(table.c.as_of))
+            return [FiledDecision(*row) for row in found]
+
     def assessments_after(self, cursor: int, limit: int = 500) -> list[tuple[int, Assessment | None]]:
         """Return assessments filed after ``cursor``, oldest first, with their ids; None if unreadable."""
         table = self._database.tables[_ASSESSMENTS]
@@ -234,13 +325,13 @@ class FleetState:
             row = connection.execute(table.select().where(table.c.assessment_id == assessment_id)).first()
         return None if row is None else Decision(row.trigger, row.retrain, row.reason)
 
-    def decisions(self, model: str, last: int) -> list[tuple[datetime, Decision]]:
-        """Return what was decided about a model, and as of when: at most so many, the newest first."""
+    def decisions_about(self, model: str, last: int) -> list[FiledDecision]:
+        """Return what was decided about retraining a model, the newest first, at most so much."""
         table = self._database.tables[_DECISIONS]
-        query = table.select().where(table.c.model == model).order_by(table.c.as_of.desc()).limit(last)
+        query = table.select().with_only_columns(*(table.c[field.name] for field in fields(FiledDecision)))
+        query = query.where(table.c.model == model).order_by(table.c.as_of.desc()).limit(last)
         with self._database.begin() as connection:
-            rows = connection.execute(query).all()
-        return [(row.as_of, Decision(row.trigger, row.retrain, row.reason)) for row in rows]
+            return [FiledDecision(*row) for row in connection.execute(query)]
 
     def retrainings(self, since: datetime) -> dict[str, list[datetime]]:
         """Return by model the as-of times, from ``since`` on, of assessments that started a retraining."""
@@ -269,6 +360,59 @@ class FleetState:
         """Remember that a model was trained as of a time."""
         with self._database.begin() as connection:
             connection.execute(self._database.tables["trainings"].insert().values(model=model, as_of=as_of))
+
+    def record_candidate(self, model: str, candidate: str, rows: int, seconds: float) -> None:
+        """Remember what a candidate learned from, and what its training took.
+
+        Args:
+            model: Model name.
+            candidate: Digest of its package.
+            rows: How many rows it learned from.
+            seconds: Processor time.
+        """
+        values = {"model": model, "rows": rows, "seconds": seconds}
+        self._replace(_CANDIDATES, {"candidate": candidate}, values)
+
+    def candidates(self) -> dict[str, list[Learned]]:
+        """Return by model what its candidates learned from, oldest first."""
+        table = self._database.tables[_CANDIDATES]
+        found: dict[str, list[Learned]] = {}
+        with self._database.begin() as connection:
+            for row in connection.execute(table.select().order_by(table.c.id)):
+                found.setdefault(row.model, []).append(Learned(row.candidate, row.rows, row.seconds))
+        return found
+
+    def record_outcome(self, model: str, candidate: str, against: str, outcome: Outcome) -> None:
+        """Remember what a retraining gained over what served.
+
+        Args:
+            model: Model name.
+            candidate: Digest of the package of the one.
+            against: The other's.
+            outcome: What it gained.
+        """
+        self._replace(
+            _OUTCOMES, {"candidate": candidate, "against": against}, {"model": model, **asdict(outcome)}
+        )
+
+    def outcomes(self) -> dict[str, list[Outcome]]:
+        """Return by model what its retrainings gained, oldest first."""
+        table = self._database.tables[_OUTCOMES]
+        found: dict[str, list[Outcome]] = {}
+        with self._database.begin() as connection:
+            for row in connection.execute(table.select().order_by(table.c.id)):
+                told = Outcome(row.growth, row.excess, row.gain, row.error)
+                found.setdefault(row.model, []).append(told)
+        return found
+
+    def _replace(self, name: str, key: dict[str, Any], values: dict[str, Any]) -> None:
+        table = self._database.tables[name]
+        with self._database.begin() as connection:
+            query = table.delete()
+            for column, value in key.items():
+                query = query.where(table.c[column] == value)
+            connection.execute(query)
+            connection.execute(table.insert().values(**key, **values))
 
     def last_trainings(self) -> dict[str, datetime]:
         """Return the as-of time of each model's newest training."""
@@ -343,6 +487,25 @@ def _declare(metadata: "sa.MetaData") -> None:
         sa.Column("retrain", sa.Boolean, nullable=False),
         sa.Column("reason", sa.Text, nullable=False),
         sa.Column("record", sa.Text, nullable=False),
+    )
+    sa.Table(
+        _CANDIDATES,
+        metadata,
+        sa.Column("id", number, primary_key=True, autoincrement=True),
+        sa.Column("candidate", sa.String(64), unique=True, nullable=False),
+        sa.Column("model", sa.String(64), nullable=False),
+        sa.Column("rows", sa.BigInteger, nullable=False),
+        sa.Column("seconds", sa.Float, nullable=False),
+    )
+    sa.Table(
+        _OUTCOMES,
+        metadata,
+        sa.Column("id", number, primary_key=True, autoincrement=True),
+        sa.Column("candidate", sa.String(64), nullable=False),
+        sa.Column("against", sa.String(64), nullable=False),
+        sa.Column("model", sa.String(64), nullable=False),
+        *(sa.Column(field.name, sa.Float, nullable=False) for field in fields(Outcome)),
+        sa.UniqueConstraint("candidate", "against"),
     )
     sa.Table(
         "trainings",

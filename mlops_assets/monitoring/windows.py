@@ -84,6 +84,8 @@ def starts_of(times: "np.ndarray[Any, Any]", period: Period) -> "np.ndarray[Any,
         times: datetime64, naive UTC; shape (n,).
         period: Length of the windows.
     """
+    import numpy as np
+
     units = {"hour": "h", "day": "D", "month": "M"}
     if period in units:
         return np.asarray(times.astype(f"datetime64[{units[period]}]").astype("datetime64[us]"))

@@ -65,9 +65,9 @@ class MonitoringRules(Part):
         exclude_if=lambda promised: promised == 1.0,
     )
     least_effect: Annotated[float, Stricter("unchanged"), Field(ge=0)] = Field(
-        0.03,
-        description="What moved by less is no alarm, in standard deviations of a row.",
-        exclude_if=lambda least: least == 0.03,
+        0.1,
+        description="What did not surely move by more is no alarm, in standard deviations of a row.",
+        exclude_if=lambda least: least == 0.1,
     )
     checks: CheckRules = Field(
         CheckRules(),
@@ -151,10 +151,20 @@ class Tiers(Part):
     high: PartialRules = PartialRules()
 
 
+class FleetRules(Part):
+    """What all models share."""
+
+    retrainings: Annotated[int | None, Field(ge=0)] = Field(
+        None,
+        description="Retrainings that may start by themselves in a day; null for any number.",
+    )
+
+
 class PolicyFile(Part):
     """A policy as it is written; what it leaves out is as in the policy that comes with the platform."""
 
     all: PartialRules = PartialRules()
     tiers: Tiers = Tiers()
     approvers: Approvers = Field((), description="Who may approve a release.")
+    fleet: FleetRules = Field(FleetRules(), description="What all models share.")
     alerts: PartialAlerts = Field(PartialAlerts(), description="Who is told of incidents, and how often.")

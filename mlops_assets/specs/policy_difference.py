@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from mlops_assets.specs.approver import Approver
+from mlops_assets.specs.part import Part
 from mlops_assets.specs.policy import RISKS, Risk, Rules
 from mlops_assets.specs.policy_file import Origin, Policy, leaves, value_at
 from mlops_assets.specs.resolution import told
@@ -46,7 +47,27 @@ def policy_changes(old: Policy, new: Policy) -> list[Change]:
     for risk in RISKS:
         for change in _changes(old, new, risk):
             risks.setdefault(change, []).append(risk)
-    return [Change(**{**vars(change), "risks": tuple(found)}) for change, found in risks.items()]
+    found = [Change(**{**vars(change), "risks": tuple(found)}) for change, found in risks.items()]
+    return [
+        *found,
+        *_of_the_fleet("alerts", old.alerts, new.alerts),
+        *_of_the_fleet("fleet", old.fleet, new.fleet),
+    ]
+
+
+def _of_the_fleet(part: str, old: Part, new: Part) -> Iterator[Change]:
+    """Yield what changes of a part that is the same for all risks: who is told, and what all models share."""
+    for path in leaves(new):
+        was, will_be = value_at(old, path), value_at(new, path)
+        if was != will_be:
+            yield Change((part, *map(str, path)), RISKS, _said(was), _said(will_be), "other", None, None)
+
+
+def _said(value: Any) -> str | None:
+    """Return a value of such a part; a route by whom it is of and the variable it names."""
+    if isinstance(value, tuple):
+        return ", ".join(" ".join(map(str, each.model_dump().values())) for each in value) or None
+    return None if value is None else _in_full(value)
 
 
 def _changes(old: Policy, new: Policy, risk: Risk) -> Iterator[Change]:

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from types import MappingProxyType
@@ -14,7 +14,7 @@ from mlops_assets.errors import SpecError
 from mlops_assets.specs.alert_rules import Alerts
 from mlops_assets.specs.approver import Approver
 from mlops_assets.specs.part import Part
-from mlops_assets.specs.policy import RISKS, PolicyFile, Risk, Rules
+from mlops_assets.specs.policy import RISKS, FleetRules, PolicyFile, Risk, Rules
 from mlops_assets.specs.problems import judge_document, shown_path
 from mlops_assets.specs.project_folder import ProjectFolder
 from mlops_assets.specs.yaml_positions import Document, KeyPath, Problem, read_document
@@ -44,6 +44,7 @@ class Policy:
         approvers: Who may approve a release.
         origins: Where each value was written, by risk and path.
         alerts: Who is told of incidents, and how often.
+        fleet: What all models share.
     """
 
     file: Path
@@ -51,6 +52,7 @@ class Policy:
     approvers: tuple[Approver, ...]
     origins: Mapping[Risk, Mapping[KeyPath, Origin]]
     alerts: Alerts
+    fleet: FleetRules = field(default_factory=FleetRules)
 
 
 def load_policy(folder: Path | None = None) -> Policy:
@@ -123,6 +125,7 @@ def _read(file: Path, changed: int, size: int) -> Policy:
     layers: dict[Risk, list[_Layer]] = {risk: [] for risk in RISKS}
     approvers: tuple[Approver, ...] = ()
     alerts: dict[str, Any] = {}
+    fleet: dict[str, Any] = {}
     for each in dict.fromkeys((DEFAULT_POLICY.resolve(), file)):
         found, written, problems = _layers(each)
         if problems or written is None:
@@ -131,13 +134,19 @@ def _read(file: Path, changed: int, size: int) -> Policy:
             layers[risk] += found[risk]
         approvers = written.approvers or approvers
         _overlay(alerts, written.alerts.model_dump(exclude_unset=True))
+        _overlay(fleet, written.fleet.model_dump(exclude_unset=True))
     tiers = {risk: _merged(layers[risk]) for risk in RISKS}
     origins = {
         risk: MappingProxyType({path: _origin(layers[risk], path) for path in leaves(tiers[risk])})
         for risk in RISKS
     }
     return Policy(
-        file, MappingProxyType(tiers), approvers, MappingProxyType(origins), Alerts.model_validate(alerts)
+        file,
+        MappingProxyType(tiers),
+        approvers,
+        MappingProxyType(origins),
+        Alerts.model_validate(alerts),
+        FleetRules.model_validate(fleet),
     )
 
 

@@ -21,6 +21,7 @@ from mlops_assets.specs.model_spec import ModelSpec
 from mlops_assets.specs.policy import Rules
 from mlops_assets.stages import plots
 from mlops_assets.stages.holdout_uses import holdout_uses
+from mlops_assets.stages.outcome import outcome_of
 from mlops_assets.stages.records import Comparison, Evaluated, Figure, TrainedModel
 from mlops_assets.stages.stage import (
     Result,
@@ -151,6 +152,16 @@ def _compare(
             return Comparison(champion=champion.version, problem=problem)
     found = compare_with_champion(spec, holdout, predicted, challenger.manifest.classes, package, rules)
     difference = found.difference
+    outcome = outcome_of(
+        spec,
+        trained,
+        package,
+        found.champion_value,
+        difference,
+        platform.state.candidates().get(spec.name, ()),
+    )
+    if outcome is not None:
+        platform.state.record_outcome(spec.name, challenger.digest, package.digest, outcome)
     return Comparison(
         champion=champion.version,
         rows=found.rows,

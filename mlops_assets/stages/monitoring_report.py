@@ -31,6 +31,7 @@ from mlops_assets.stages.stage import (
     stage_key,
     stage_spec,
 )
+from mlops_assets.stages.step_outputs import settle_outputs
 
 # The kind of a failure that has a line for each model that could not be looked at.
 OF_MODELS = "models"
@@ -83,6 +84,7 @@ def monitoring_reports(
         with readable_errors():
             as_of = asked_time(config.as_of)
             span = _span(context, as_of)
+        settle_outputs(context)
         chosen = [watched[key.path[0]] for key in sorted(context.selected_asset_keys)]
         found = _Pass(FleetLook(platform, fleet or models), platform, span, period, config.report)
         yield from found.over(chosen, context)

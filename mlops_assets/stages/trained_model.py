@@ -1,5 +1,6 @@
 """Stage 3: a candidate, trained on all but the newest rows, packaged, signed and logged."""
 
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -56,6 +57,7 @@ def trained_model(spec: ModelSpec, folder: Path) -> dg.AssetsDefinition:
                 platform.registry, spec.name, recipe, is_it=lambda run: _has_lineage(run, lineage, platform)
             )
             if run is None:
+                began = time.process_time()
                 table = read_snapshot(platform.home.features(spec.name, features.digest), features.digest)
                 context.log.info(
                     "Training on %s rows", f"{int((raw[spec.data.time_column] < start).sum()):,}"
@@ -79,6 +81,12 @@ def trained_model(spec: ModelSpec, folder: Path) -> dg.AssetsDefinition:
                     | {"mlops.dagster_run": context.run_id},
                     example=raw.loc[candidate.older, [c.name for c in spec.data.features]].head(5),
                     write=lambda folder: candidate.write(folder, platform),
+                )
+                platform.state.record_candidate(
+                    spec.name,
+                    platform.package_of(run.run_id).digest,
+                    int(candidate.older.sum()),
+                    time.process_time() - began,
                 )
             else:
                 context.log.info("This recipe was trained before: MLflow run %s", run.run_id)

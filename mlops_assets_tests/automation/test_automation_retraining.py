@@ -1,7 +1,9 @@
 """One sensor decides for all models: harm, age and new data start a lifecycle, drift alone never."""
 
+import json
 import sqlite3
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
@@ -11,6 +13,7 @@ from mlops_assets.home import Home
 from mlops_assets.monitoring.incidents.alarm import Alarm, Kind
 from mlops_assets.monitoring.incidents.life import resolved
 from mlops_assets.monitoring.incidents.upstream import WatchedModel
+from mlops_assets.monitoring.retraining.gain import Outcome
 from mlops_assets.resources import Platform
 from mlops_assets.specs.gate_rules import Gates
 from mlops_assets.specs.policy_file import current_policy
@@ -227,3 +230,37 @@ def test_harm_that_a_trusted_estimator_tells_starts_a_retraining_before_labels_d
     request = only(fleet.tick())
     assert request.tags["mlops/trigger"] == "estimated_harm"
     assert request.tags["mlops/reason"] == "roc_auc is estimated at 0.6"
+
+
+def test_the_fleets_budget_goes_to_those_that_promise_most(
+    make_fleet: MakeFleet, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    policy = tmp_path / "policy.yaml"
+    policy.write_text("fleet: {retrainings: 1}\n")
+    monkeypatch.setenv("MLOPS_POLICY", str(policy))
+    fleet = make_fleet("a", "b", "c")
+    for model, unseen in (("a", 10), ("b", 5_000), ("c", 100)):
+        fleet.state.record_candidate(model, f"{model}1", rows=1_000, seconds=2.0)
+        found = {"metrics": {"roc_auc": (0.8, 0.7, 0.9)}, "rules": {"on_new_rows": 1}}
+        fleet.assess(model, metric="roc_auc", unseen_rows=unseen, **found)
+    tick = fleet.tick()
+    assert only(tick).tags["mlops/model"] == "b"
+    decisions = fleet.state.decisions(NOW - timedelta(days=1), NOW)
+    told = {each.model: each.reason for each in decisions}
+    assert "the fleet's budget allows 1 now" in told["a"]
+
+
+def test_what_a_retraining_is_expected_to_gain_is_recorded_with_the_decision(fleet: Fleet) -> None:
+    fleet.state.record_candidate("b", "b1", rows=1_000, seconds=2.0)
+    for number in range(4):
+        gained = Outcome(growth=0.5, excess=0.0, gain=0.2, error=0.01)
+        fleet.state.record_outcome("b", f"b{number + 2}", f"b{number + 1}", gained)
+    filed = fleet.assess("b", metric="roc_auc", unseen_rows=1_000, rules={"on_new_rows": 500})
+    only(fleet.tick())
+    with sqlite3.connect(Home.from_environment().root / "fleet.db") as database:
+        (record,) = database.execute(
+            "SELECT record FROM decisions_to_retrain WHERE assessment_id = ?", [filed]
+        ).fetchone()
+    expected = json.loads(record)["expected"]
+    assert 0.1 < expected["share"] < 0.3  # .28 by its own trainings, drawn towards what is usual
+    assert "4" in expected["basis"]

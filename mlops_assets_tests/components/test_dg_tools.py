@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from mlops_assets.monitoring.assessment.record import CHECKS
 from mlops_assets.specs.gate_rules import Gates
 
 ROOT = Path(__file__).parents[2]
@@ -54,7 +55,7 @@ def test_dg_lists_the_fleet_with_its_owners_and_gates(environment: dict[str, str
     # What all models share is nobody's model.
     assert {key for key, asset in assets.items() if not asset["owners"]} == {("fleet", "prediction_log")}
     gates = {c["key"].partition(":")[2] for c in listed["asset_checks"]}
-    assert gates == {*Gates.model_fields, "approvals", "nothing_lost"}
+    assert gates == {*Gates.model_fields, "approvals", "nothing_lost", *CHECKS}
     jobs = {"lifecycle", "monitor_month", "decide", "compact_prediction_log", "drill"}
     assert {j["name"] for j in listed["jobs"]} == jobs
 

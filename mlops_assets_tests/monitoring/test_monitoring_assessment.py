@@ -10,9 +10,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from mlops_assets.errors import PackageError
 from mlops_assets.monitoring.assessment.assess import Looked, assess
 from mlops_assets.monitoring.assessment.budget import Budget
-from mlops_assets.monitoring.assessment.history import History
+from mlops_assets.monitoring.assessment.history import History, Lasting, Recent
 from mlops_assets.monitoring.assessment.holdout import HoldoutRows
 from mlops_assets.monitoring.assessment.record import Assessment, ColumnDrift
 from mlops_assets.monitoring.assessment.subject import Span, Subject
@@ -58,20 +59,23 @@ class Watched:
     def __init__(self, spec: ModelSpec, package: PackagedModel, log: WrittenLog) -> None:
         self.spec, self.package, self.log = spec, package, log
 
-    def look(self, version: str = "1", history: History | None = None, **more: Any) -> Looked:
+    def subject(self, **changes: Any) -> Subject:
         rules = load_policy().tiers[self.spec.risk]
         files = self.package.manifest.files
-        subject = Subject(
-            spec=self.spec,
-            rules=rules,
-            version=version,
-            manifest=self.package.manifest,
-            content=lambda name: self.package.content(name) if name in files else None,
-            holdout=lambda: HoldoutRows(self.package.reference(), self.package.manifest),
-            budget=Budget.of(rules.monitoring.false_alarms, 1, self.spec.monitoring.window),
-        )
+        given: dict[str, Any] = {
+            "spec": self.spec,
+            "rules": rules,
+            "version": "1",
+            "manifest": self.package.manifest,
+            "content": lambda name: self.package.content(name) if name in files else None,
+            "holdout": lambda: HoldoutRows(self.package.reference(), self.package.manifest),
+            "budget": Budget.of(rules.monitoring.false_alarms, 1, self.spec.monitoring.window),
+        }
+        return Subject(**{**given, **changes})
+
+    def look(self, version: str = "1", history: History | None = None, **more: Any) -> Looked:
         return assess(
-            subject,
+            self.subject(version=version),
             self.log,
             Span(START, END, AS_OF),
             history or History(),
@@ -279,3 +283,48 @@ def test_columns_that_the_log_does_not_keep_are_not_looked_at(
     assert [each.column for each in found.drift] == ["a"]
     assert found.quality == []
     assert (found.served, found.labelled) == (340, 300)
+
+
+def test_what_another_release_of_the_platform_wrote_is_told_with_what_to_do(
+    watched: Callable[..., Watched],
+) -> None:
+    model = watched()
+    content = {"reference.msgpack": b"\x93\x00\xc0\xc0"}
+    subject = model.subject(content=lambda name: content.get(name))
+    with pytest.raises(PackageError, match=r"reference.msgpack of version 1: .*; run its lifecycle again"):
+        subject.require_standards()
+
+
+def test_labels_that_are_known_are_audited_and_kept_for_the_windows_after(
+    watched: Callable[..., Watched], make_rows: MakeRows
+) -> None:
+    model = watched()
+    rows = make_rows(700, seed=SEED, start="2024-03-01")
+    serve(model.log, model.package, rows, python_values(rows["y"]))
+    looked = model.look()
+    kept = Lasting.from_bytes(looked.lasting.to_bytes())
+    assert kept.stable
+    assert kept.blocks is not None
+    assert len(kept.blocks) == 30
+    assert kept.metrics["roc_auc"] == looked.lasting.metrics["roc_auc"]
+    history = History([Recent.from_bytes(looked.recent.to_bytes())], [kept])
+    (audited,) = history.audited("roc_auc")
+    assert audited.covered
+    again = model.look(history=history).assessment
+    assert again.estimated["roc_auc"].trust == "not enough windows"
+    assert "1 of 1 intervals held" in again.estimated["roc_auc"].why
+
+
+def test_a_part_that_fails_is_told_and_the_others_are_there(
+    watched: Callable[..., Watched], make_rows: MakeRows
+) -> None:
+    kpi = {"name": "profit", "goal": "higher", "target": 1.0, "function": "mlops_assets_tests.nowhere:kpi"}
+    model = watched(monitoring={"kpis": [kpi]})
+    rows = make_rows(300, seed=SEED, start="2024-03-01")
+    serve(model.log, model.package, rows, python_values(rows["y"]))
+    found = model.look().assessment
+    assert found.metrics
+    assert found.drift
+    (told,) = found.kpis
+    assert "mlops_assets_tests.nowhere" in told.says
+    assert not told.alarm

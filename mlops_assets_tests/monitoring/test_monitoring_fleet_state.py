@@ -160,9 +160,9 @@ def test_the_last_windows_and_decisions_of_a_model(state: FleetState) -> None:
         id_ = state.record_assessment(assessment("m", n))
         state.record_decision(id_, assessment("m", n), Decision("harm", n % 2 == 0, f"because {n}"))
     assert [each.as_of.day for each in state.assessments("m", last=2)] == [4, 5]
-    told = state.decisions("m", last=2)
-    assert [(at.day, decision.retrain, decision.reason) for at, decision in told] == [
+    told = state.decisions_about("m", last=2)
+    assert [(decision.as_of.day, decision.retrain, decision.reason) for decision in told] == [
         (5, True, "because 4"),
         (4, False, "because 3"),
     ]
-    assert state.decisions("other", last=2) == []
+    assert state.decisions_about("other", last=2) == []

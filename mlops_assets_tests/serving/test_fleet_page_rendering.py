@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from mlops_assets.governance.audit_entry import Entry
 from mlops_assets.home import Home
 from mlops_assets.monitoring.fleet_overview import Glance, ModelOverview
-from mlops_assets.monitoring.retraining import Decision
+from mlops_assets.monitoring.fleet_state import FiledDecision
 from mlops_assets.serving.fleet_page.choice import ONLY, SORTS, Choice
 from mlops_assets.serving.fleet_page.drawing import Point, chart, in_words, sparkline
 from mlops_assets.serving.fleet_page.links import Links
@@ -173,9 +173,9 @@ def test_the_timeline_tells_what_was_done_by_whom_and_why_newest_first() -> None
             entry("rollback", "2026-03-06T10:00:00Z"),
         ],
         decisions=[
-            (datetime(2026, 3, 5, 10), Decision("harm", True, "it did harm")),
-            (datetime(2026, 3, 5, 9), Decision("harm", False, "cooldown")),
-            (datetime(2026, 3, 5, 8), Decision(None, False, "nothing calls for it")),
+            FiledDecision("m", datetime(2026, 3, 5, 10), "harm", retrain=True, reason="it did harm"),
+            FiledDecision("m", datetime(2026, 3, 5, 9), "harm", retrain=False, reason="cooldown"),
+            FiledDecision("m", datetime(2026, 3, 5, 8), None, retrain=False, reason="nothing called"),
         ],
     )
     told = timeline(known)

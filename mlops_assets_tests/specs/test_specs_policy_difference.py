@@ -136,3 +136,18 @@ def test_approvers_who_come_go_or_change_are_named(tmp_path: Path) -> None:
         ApproverChange("C", keys["C"], "added"),
     ]
     assert approver_changes(new, new) == []
+
+
+def test_who_is_told_and_what_all_models_share_are_changes_too(tmp_path: Path) -> None:
+    file = tmp_path / "policy.yaml"
+    file.write_text(
+        "fleet: {retrainings: 3}\n"
+        'alerts:\n  cooldown: 2h\n  routes: [{owner: "team:ops", severity: page, url_env: OPS_PAGER}]\n'
+    )
+    found = {
+        ".".join(change.path): change for change in policy_changes(policy_of(DEFAULT_POLICY), policy_of(file))
+    }
+    assert set(found) == {"alerts.routes", "alerts.cooldown", "fleet.retrainings"}
+    assert found["alerts.routes"].new == "team:ops page OPS_PAGER"
+    assert (found["fleet.retrainings"].old, found["fleet.retrainings"].new) == (None, "3")
+    assert {change.direction for change in found.values()} == {"other"}

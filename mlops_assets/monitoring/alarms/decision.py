@@ -102,7 +102,7 @@ def movements(
         period: Length of the windows that are looked at; the baseline's or longer.
         recent: The figures of the last windows, in order of time; the last one is what is judged.
         alpha: Probability of naming any column while nothing is wrong; see :func:`alpha_of`.
-        least_effect: What moved by less is not named, however sure it is that it did.
+        least_effect: What did not surely move by more is not named, however sure it is that it moved.
     """
     import numpy as np
 
@@ -162,12 +162,12 @@ def _looks(
             continue
         together = recent[-windows:]
         seen = _windows(baseline, together, length)
-        p_values, effects = variation.p_values(seen, variation.together(seen))
+        p_values, effects = variation.p_values(seen, variation.together(seen), least_effect)
         found.append(_Look(windows, together[0].start, attention, p_values, effects))
     before = _BEFORE[period]
     if len(recent) > 1:
         seen = _windows(baseline, recent[-1 - before :], length)
-        p_values, effects = variation.p_values(seen, variation.sudden(seen))
+        p_values, effects = variation.p_values(seen, variation.sudden(seen), least_effect)
         found.append(_Look(1, recent[-1].start, _SUDDEN, p_values, effects))
     for look in found:
         small = np.abs(look.effects) < least_effect

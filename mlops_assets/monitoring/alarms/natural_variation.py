@@ -93,12 +93,19 @@ class NaturalVariation:
         there = np.isfinite(windows.noise[:, -1:])
         return np.concatenate([-of_last * there, there], axis=1)
 
-    def p_values(self, windows: Windows, weights: "Array") -> "tuple[Array, Array]":
+    def p_values(
+        self, windows: Windows, weights: "Array", least_effect: float = 0.0
+    ) -> "tuple[Array, Array]":
         """Return how probable weighted sums of windows are while nothing is wrong, and how far they are off.
+
+        What is off by no more than ``least_effect`` counts as nothing wrong, so that what is told is that it
+        is off by more, and not that it is off at all and seems to be by more (Murphy and Myors, "Testing the
+        hypothesis that treatments have negligible effects", Journal of Applied Psychology 84, 1999).
 
         Args:
             windows: The windows.
             weights: Shape (figures, windows).
+            least_effect: What matters, in standard deviations of a row.
 
         Returns:
             Two-sided p-values, NaN of what is not known, and differences, 0 of it; shape (figures,) both.
@@ -119,11 +126,12 @@ class NaturalVariation:
         variances += whole**2 * self.of_mean
         variances += np.maximum((weights**2 * noise).sum(axis=1) + of_pattern, 1e-300)[:, None]
         usually = np.einsum("fm,fm->f", self.probable, variances)
-        apart = -np.abs(effects)[:, None] / np.sqrt(variances)
+        beyond = np.maximum(np.abs(effects) - least_effect, 0)
+        apart = -beyond[:, None] / np.sqrt(variances)
         found = 2 * np.einsum("fm,fm->f", self.probable, ndtr(apart))
         single = self._covariances(1, windows.length)[:, 0]
         single += (weights**2 * noise).sum(axis=1) / np.maximum((weights**2).sum(axis=1), 1e-300)
-        found += self._by_jumps(effects / np.sqrt(usually), whole[:, 0] ** 2 * single / usually)
+        found += self._by_jumps(beyond / np.sqrt(usually), whole[:, 0] ** 2 * single / usually)
         known = self.known & (there & (weights != 0)).any(axis=1)
         return np.where(known, np.minimum(found, 1.0), np.nan), np.where(known, effects, 0.0)
 

@@ -71,10 +71,17 @@ def by_others(profiles: Sequence[ColumnProfile | None]) -> list[Seen]:
     Args:
         profiles: A column's, in order of time; None where a window lacks it.
     """
+    there = [profile for profile in profiles if profile is not None]
+    told = iter(_by_others(there))
+    # Predictions, say, are known of a hold-out only: windows without any are no part of the history.
+    return [Seen() if profile is None else next(told) for profile in profiles]
+
+
+def _by_others(profiles: Sequence[ColumnProfile]) -> list[Seen]:
     import numpy as np
 
     apart = len(profiles) // _BLOCKS + 1
-    alone = [Seen.of(profile) if profile else Seen() for profile in profiles]
+    alone = [Seen.of(profile) for profile in profiles]
     lows = _of_others(np.minimum, np.array([each.low for each in alone]), apart, np.inf)
     highs = _of_others(np.maximum, np.array([each.high for each in alone]), apart, -np.inf)
     if any(each.texts is None for each in alone):

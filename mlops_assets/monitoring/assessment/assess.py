@@ -142,7 +142,7 @@ class _Look:
         """Return what a part says; what it fails on is told and stops no other part."""
         try:
             return look()
-        except (MlopsError, ValueError, ArithmeticError, KeyError, IndexError, TypeError) as error:
+        except Exception as error:
             known = isinstance(error, MlopsError)
             self._untold[part] = str(error) if known else f"{type(error).__name__}: {error} (unexpected)"
             if not known:

@@ -4,7 +4,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cached_property
+from typing import TypeVar
 
+from mlops_assets.errors import PackageError
 from mlops_assets.monitoring.assessment.budget import Budget
 from mlops_assets.monitoring.assessment.holdout import HoldoutRows
 from mlops_assets.monitoring.performance.standard import FILE as STANDARD
@@ -15,6 +17,8 @@ from mlops_assets.monitoring.service.cost import ProcessorTime
 from mlops_assets.specs.model_spec import ModelSpec
 from mlops_assets.specs.policy import Rules
 from mlops_assets.training.package import Manifest
+
+_Read = TypeVar("_Read")
 
 
 @dataclass(frozen=True)
@@ -73,11 +77,18 @@ class Subject:
     @cached_property
     def reference(self) -> Reference | None:
         """What its inputs and predictions are held against; None in a package of before there was one."""
-        content = self.content(REFERENCE)
-        return None if content is None else Reference.from_bytes(content)
+        return self._read(REFERENCE, Reference.from_bytes)
 
     @cached_property
     def standard(self) -> PerformanceStandard | None:
         """What its outcomes are held against; None likewise."""
-        content = self.content(STANDARD)
-        return None if content is None else PerformanceStandard.from_bytes(content)
+        return self._read(STANDARD, PerformanceStandard.from_bytes)
+
+    def _read(self, name: str, read: Callable[[bytes], _Read]) -> _Read | None:
+        content = self.content(name)
+        try:
+            return None if content is None else read(content)
+        except ValueError as error:
+            raise PackageError(
+                f"{name} of version {self.version}: {error}; run its lifecycle again"
+            ) from error

@@ -5,7 +5,7 @@ Everything here blocks, and imports SQLAlchemy when it is asked first; see :mod:
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import timedelta
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,10 +20,9 @@ if TYPE_CHECKING:
     from mlops_assets.governance.audit_entry import Entry
     from mlops_assets.monitoring.assessment.record import Assessment
     from mlops_assets.monitoring.fleet_overview import ModelOverview
-    from mlops_assets.monitoring.fleet_state import FleetState
+    from mlops_assets.monitoring.fleet_state import FiledDecision, FleetState
     from mlops_assets.monitoring.incidents.incident import Event, Incident
     from mlops_assets.monitoring.incidents.store import IncidentStore
-    from mlops_assets.monitoring.retraining import Decision
 
 # A model that was not watched for longer has nothing to show; months are 30 windows in 2.5 years.
 _LOOK_BACK = timedelta(days=1_000)
@@ -54,7 +53,7 @@ class KnownModel:
     Attributes:
         glance: What its row on the page of all models shows.
         assessments: Its last windows, oldest first.
-        decisions: What was decided about retraining it and as of when, newest first.
+        decisions: What was decided about retraining it, newest first.
         entries: What the audit chain holds of it, oldest first.
         incidents: Its last incidents with their timelines, newest first.
         untold: Why nothing is known; empty if it is.
@@ -62,7 +61,7 @@ class KnownModel:
 
     glance: KnownFleet = KnownFleet()
     assessments: Sequence["Assessment"] = ()
-    decisions: Sequence[tuple[datetime, "Decision"]] = ()
+    decisions: Sequence["FiledDecision"] = ()
     entries: Sequence["Entry"] = ()
     incidents: Sequence[tuple["Incident", Sequence["Event"]]] = ()
     untold: str = ""
@@ -113,7 +112,7 @@ class PlatformRecords:
         return KnownModel(
             glance,
             self._state.assessments(name, _WINDOWS),
-            self._state.decisions(name, _DECISIONS),
+            self._state.decisions_about(name, _DECISIONS),
             entries,
             [(each, self._incidents.timeline(each.id)) for each in newest],
         )

@@ -75,11 +75,12 @@ def _outcome(entry: "Entry") -> str:
 
 
 def _decided(known: KnownModel) -> Iterator[Happening]:
-    for at, decision in known.decisions:
+    for decision in known.decisions:
+        at = decision.as_of.isoformat()[:19]
         if decision.retrain:
-            yield Happening(at.isoformat()[:19], "retraining was started", "retraining", decision.reason)
+            yield Happening(at, "retraining was started", "retraining", decision.reason)
         elif decision.trigger is not None:  # nothing called for it otherwise, which is no news
-            yield Happening(at.isoformat()[:19], "retraining was not started", "retraining", decision.reason)
+            yield Happening(at, "retraining was not started", "retraining", decision.reason)
 
 
 def _of_incidents(known: KnownModel) -> Iterator[Happening]:
