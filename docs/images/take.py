@@ -1,5 +1,7 @@
 """Take the screenshots that README and the tutorial show, of the real UIs after the real demo.
 
+The gateway's own pages are in take_fleet.py.
+
 Runs the demo in a temporary home, or uses the one that MLOPS_HOME names, starts ``mlops-assets up`` on
 free ports and photographs it with headless Chromium. About two minutes:
 
@@ -17,21 +19,17 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 
 from PIL import Image
-from playwright.sync_api import Locator, Page, sync_playwright
+from playwright.sync_api import Page, sync_playwright
 
-from mlops_assets.defs.flight_delay.source import load
-from mlops_assets.gateway_client import GatewayClient
 from mlops_assets.home import Home
 from mlops_assets.registry.mlflow_registry import MlflowRegistry
 
 _HERE = Path(__file__).parent
 COMMAND = [sys.executable, "-m", "mlops_assets.cli.main"]
 _MODEL = "flight_delay"
-_PADDING = 12
 # What a reader has chosen before: a folded navigation, and how the lineage is laid out.
 _CHOICES = """
 localStorage.setItem('dagster-nav-collapsed', 'true');
@@ -70,7 +68,6 @@ def main() -> None:
         run(home, "run", _MODEL, "--as-of", newest.tags["mlops.as_of"])
         lineage(page, addresses)
         registry(page, addresses, newest.version)
-        fleet(page, addresses)
         browser.close()
 
 
@@ -115,29 +112,6 @@ def registry(page: Page, addresses: Addresses, version: str) -> None:
     page.get_by_text("mlops.as_of").wait_for()
     _settle(page)
     _save(page.screenshot(), "registry")
-
-
-def fleet(page: Page, addresses: Addresses) -> None:
-    """The gateway's own page, after the last day's flights."""
-    flights = load(datetime(2013, 12, 30), datetime(2013, 12, 31)).drop(columns=["flight", "late"])
-    gateway = GatewayClient(addresses.gateway)
-    for first in range(0, len(flights), 5):
-        gateway.infer(_MODEL, flights.iloc[first : first + 5])
-    gateway.close()
-    page.set_viewport_size({"width": 1100, "height": 600})
-    page.goto(f"{addresses.gateway}/fleet")
-    page.get_by_text(_MODEL).wait_for()
-    _save(_around(page, page.locator("body")), "fleet")
-
-
-def _around(page: Page, *shown: Locator) -> bytes:
-    """Photograph the smallest rectangle around some elements."""
-    boxes = [box for each in shown if (box := each.bounding_box())]
-    left = max(0.0, min(b["x"] for b in boxes) - _PADDING)
-    top = max(0.0, min(b["y"] for b in boxes) - _PADDING)
-    right = max(b["x"] + b["width"] for b in boxes) + _PADDING
-    bottom = max(b["y"] + b["height"] for b in boxes) + _PADDING
-    return page.screenshot(clip={"x": left, "y": top, "width": right - left, "height": bottom - top})
 
 
 def _settle(page: Page) -> None:

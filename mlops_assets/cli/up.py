@@ -61,9 +61,10 @@ def add_to(app: typer.Typer) -> None:
 
         home = Home.from_environment().prepare()
         project = Project.around()
+        dagster = _Service("Dagster", _dagster(project, dagster_port), dagster_port, "/server_info")
         services = [
             _Service("gateway", _gateway(gateway_port), gateway_port, "/v2/health/live"),
-            _Service("Dagster", _dagster(project, dagster_port), dagster_port, "/server_info"),
+            dagster,
         ]
         mlflow_ui = home.tracking_uri
         if not home.tracking_uri.startswith("http"):
@@ -75,7 +76,7 @@ def add_to(app: typer.Typer) -> None:
         with open_instance(home) as instance:
             close_orphans(instance)
         MlflowRegistry(home).make_database()
-        raise typer.Exit(_Running(home, project, mlflow_ui, json).run(services))
+        raise typer.Exit(_Running(home, project, mlflow_ui, dagster.url, json).run(services))
 
 
 def _gateway(port: int) -> list[str]:
@@ -146,6 +147,7 @@ class _Running:
     home: Home
     project: Project
     mlflow_ui: str
+    dagster_ui: str
     json: bool
     processes: dict[str, "subprocess.Popen[bytes]"] = field(default_factory=dict)
     asked_to_stop: bool = False
@@ -200,6 +202,7 @@ class _Running:
                     **os.environ,
                     **self.home.environment(),
                     "MLOPS_MLFLOW_UI": self.mlflow_ui,
+                    "MLOPS_DAGSTER_UI": os.environ.get("MLOPS_DAGSTER_UI") or self.dagster_ui,
                     # Nine processes for judging chat transcripts, which nothing here makes.
                     "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
                     "PYTHONWARNINGS": "ignore",

@@ -13,6 +13,7 @@ import msgspec
 from mlops_assets.database import Database
 from mlops_assets.monitoring.assessment.history import History, Lasting, Recent
 from mlops_assets.monitoring.assessment.record import Assessment
+from mlops_assets.monitoring.fleet_overview import ModelOverview, overview
 from mlops_assets.monitoring.retraining import Decision
 from mlops_assets.monitoring.retraining.gain import Outcome
 
@@ -252,12 +253,17 @@ class FleetState:
             row = connection.execute(table.select().where(table.c.id == id_)).one()
         return Assessment.model_validate_json(row.body)
 
-    def assessments(self, model: str) -> list[Assessment]:
-        """Return a model's assessments, oldest window first."""
+    def assessments(self, model: str, last: int | None = None) -> list[Assessment]:
+        """Return a model's assessments, oldest window first.
+
+        Args:
+            model: Model name.
+            last: At most so many, the newest.
+        """
         table = self._database.tables[_ASSESSMENTS]
-        query = table.select().where(table.c.model == model).order_by(table.c.start)
+        query = table.select().where(table.c.model == model).order_by(table.c.start.desc()).limit(last)
         with self._database.begin() as connection:
-            read = [_read(row.body) for row in connection.execute(query)]
+            read = [_read(row.body) for row in connection.execute(query)][::-1]
         return [assessment for assessment in read if assessment]
 
     def latest(self, model: str, before: datetime) -> Assessment | None:
@@ -282,6 +288,19 @@ class FleetState:
             read = {row.model: _read(row.body) for row in connection.execute(query)}
         return {model: assessment for model, assessment in read.items() if assessment}
 
+    def overview(
+        self, since: datetime, windows: int = 30, model: str | None = None
+    ) -> dict[str, ModelOverview]:
+        """Return by model its newest window and the last ones at a glance, without reading a body.
+
+        Args:
+            since: Models whose newest window starts before are left out.
+            windows: How many windows of each model, at most.
+            model: Of this model only.
+        """
+        with self._database.begin() as connection:
+            return overview(connection, self._database.tables[_ASSESSMENTS], since, windows, model)
+
     def record_decision(self, assessment_id: int, assessment: Assessment, decision: Decision) -> None:
         """File what was decided after an assessment; a second decision takes the first's place."""
         table = self._database.tables[_DECISIONS]
@@ -305,6 +324,14 @@ class FleetState:
         with self._database.begin() as connection:
             row = connection.execute(table.select().where(table.c.assessment_id == assessment_id)).first()
         return None if row is None else Decision(row.trigger, row.retrain, row.reason)
+
+    def decisions_about(self, model: str, last: int) -> list[FiledDecision]:
+        """Return what was decided about retraining a model, the newest first, at most so much."""
+        table = self._database.tables[_DECISIONS]
+        query = table.select().with_only_columns(*(table.c[field.name] for field in fields(FiledDecision)))
+        query = query.where(table.c.model == model).order_by(table.c.as_of.desc()).limit(last)
+        with self._database.begin() as connection:
+            return [FiledDecision(*row) for row in connection.execute(query)]
 
     def retrainings(self, since: datetime) -> dict[str, list[datetime]]:
         """Return by model the as-of times, from ``since`` on, of assessments that started a retraining."""

@@ -15,6 +15,7 @@ from starlette.responses import Response
 from starlette.routing import Route as HttpRoute
 
 from mlops_assets.errors import StorageError
+from mlops_assets.home import Home
 from mlops_assets.prediction_log.instants import microseconds
 from mlops_assets.prediction_log.recorder import Recorder
 from mlops_assets.prediction_log.records import Failure
@@ -23,11 +24,11 @@ from mlops_assets.serving.arms import Arms
 from mlops_assets.serving.binary_tensors import HEADER
 from mlops_assets.serving.bodies import Answered, Intake, Sent, json_response
 from mlops_assets.serving.callers import FEEDBACK, PREDICT, PROBE, Caller
-from mlops_assets.serving.counts import Counts
+from mlops_assets.serving.counts import Counts, Everyone, Extent
 from mlops_assets.serving.discretion import ENTITY_HEADER, message_logged
 from mlops_assets.serving.feedback import take_feedback
 from mlops_assets.serving.front import REFUSED, Front
-from mlops_assets.serving.information import Everyone, Information
+from mlops_assets.serving.information import Information
 from mlops_assets.serving.lines import Lines
 from mlops_assets.serving.meters import DENIED, Meters
 from mlops_assets.serving.permission import permitted
@@ -57,6 +58,7 @@ class Gateway:
         serve_unlogged: Whether answers leave though the prediction log fails.
         everyone: Tells what this and all other workers have counted; there are no others if None.
         residency: Has versions in memory that were not when they are asked for.
+        home: Where the platform keeps what the fleet pages show; they show only what is known here if None.
     """
 
     def __init__(
@@ -71,6 +73,7 @@ class Gateway:
         serve_unlogged: bool = False,
         everyone: Everyone | None = None,
         residency: Residency | None = None,
+        home: Home | None = None,
     ) -> None:
         self._router, self._recorder, self._meters = router, recorder, meters
         self._most_requests, self._requests = most_requests, 0
@@ -82,7 +85,7 @@ class Gateway:
         self._residency = residency or Residency()
         self._log_problem: Problem | None = None
         self._access = access or Access.embedded()
-        self._information = Information(router, meters, everyone or self._alone, self._access)
+        self._information = Information(router, meters, everyone or self._alone, self._access, home)
         if serve_unlogged:
             recorder.unlogged = self._left_unlogged
 
@@ -206,7 +209,7 @@ class Gateway:
         if not self._has_room():
             raise Refusal(503, f"{self._most_requests} requests are being answered; try again in a second")
 
-    def counts(self, figures: bool) -> Counts:
+    def counts(self, extent: Extent) -> Counts:
         """Return what was counted here; see :meth:`Counts.of`. To be called from the event loop."""
         self._look_at_log()
         of_log = [self._log_problem] if self._log_problem else []
@@ -220,11 +223,11 @@ class Gateway:
             key: resident.memory for key, resident in loaded.items() if resident.memory is not None
         }
         return Counts.of(
-            self._meters, [*of_log, *self._access.problems, *self._residency.problems], figures=figures
+            self._meters, [*of_log, *self._access.problems, *self._residency.problems], extent=extent
         )
 
-    async def _alone(self, figures: bool) -> Counts:
-        return self.counts(figures)
+    async def _alone(self, extent: Extent) -> Counts:
+        return self.counts(extent)
 
     def _count(self, request: Request, status: int) -> None:
         name = request.path_params["model"]

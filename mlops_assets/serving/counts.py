@@ -1,8 +1,9 @@
 """What a gateway's worker processes have counted: in a form that is handed about, and added up."""
 
 from collections import defaultdict, deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from datetime import datetime
+from typing import Literal
 
 import msgspec
 from prometheus_client import generate_latest
@@ -12,6 +13,8 @@ from prometheus_client.registry import Collector
 from mlops_assets.serving.meters import MODEL_BYTES, Meters, Traffic
 from mlops_assets.serving.problems import Problem
 
+Extent = Literal["problems", "traffic", "all"]
+"""Only what is wrong; what clients had as well; or also all that Prometheus is told."""
 _Sample = tuple[str, tuple[tuple[str, str], ...]]
 
 
@@ -84,18 +87,20 @@ class Counts(msgspec.Struct):
     problems: list[Problem]
 
     @classmethod
-    def of(cls, meters: Meters, problems: Iterable[Problem] = (), *, figures: bool = True) -> "Counts":
+    def of(cls, meters: Meters, problems: Iterable[Problem] = (), *, extent: Extent = "all") -> "Counts":
         """Return what some meters show.
 
         Args:
             meters: The meters.
             problems: What is wrong now with whoever counts.
-            figures: Whether figures are asked for, which take longer, or only the problems.
+            extent: How much is asked for: the less, the sooner it is there.
         """
-        if not figures:
-            return cls(meters.since, [], [], list(problems))
-        families = [Family.of(metric) for metric in meters.metrics() if _adds_up(metric)]
-        return cls(meters.since, families, Requests.all_of(meters.traffic), list(problems))
+        families, requests = [], []
+        if extent == "all":  # of a thousand models some tenths of a second
+            families = [Family.of(metric) for metric in meters.metrics() if _adds_up(metric)]
+        if extent != "problems":
+            requests = Requests.all_of(meters.traffic)
+        return cls(meters.since, families, requests, list(problems))
 
     @classmethod
     def together(cls, counts: Iterable["Counts"]) -> "Counts":
@@ -117,6 +122,10 @@ class Counts(msgspec.Struct):
         """Return the counters, with what some meters show as it is now, in Prometheus' text form."""
         now = [metric for metric in meters.metrics() if not _adds_up(metric)]
         return generate_latest(_Shown([*(family.metric() for family in self.families), *now]))
+
+
+Everyone = Callable[[Extent], Awaitable[Counts]]
+"""Tells what all workers of a gateway have counted."""
 
 
 def _adds_up(metric: Metric) -> bool:

@@ -8,7 +8,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from itertools import count
 
-from mlops_assets.serving.counts import Counts
+from mlops_assets.serving.counts import Counts, Extent
 from mlops_assets.serving.problems import failed_load
 from mlops_assets.serving.shared_generation import SharedGeneration
 from mlops_assets.serving.table import Resident, Table
@@ -58,7 +58,7 @@ class FollowedRoutes:
         self._channel, self._generation, self._load = channel, generation, load
         self._when_prepared = prepared
         self.may_serve = threading.Event()
-        self.counting: Callable[[bool], Counts] | None = None
+        self.counting: Callable[[Extent], Counts] | None = None
         self._tables: dict[int, Table] = {}
         self._newest = -1
         self._said: frozenset[Version] = frozenset()
@@ -91,16 +91,16 @@ class FollowedRoutes:
         self._channel.listen(self._heed)
         self.may_serve.set()
 
-    async def everyone(self, figures: bool) -> Counts:
+    async def everyone(self, extent: Extent) -> Counts:
         """Return what all workers have counted; what this one has, if the supervisor does not answer."""
         assert self.counting is not None
         number = next(self._numbers)
         answer = self._asked[number] = asyncio.get_running_loop().create_future()
         try:
-            self._channel.send(AskAll(number, figures))
+            self._channel.send(AskAll(number, extent))
             return await asyncio.wait_for(answer, _PATIENCE_SECONDS)
         except TimeoutError:
-            return self.counting(figures)
+            return self.counting(extent)
         finally:
             del self._asked[number]
 
@@ -160,5 +160,5 @@ class FollowedRoutes:
             if answer is not None and not answer.done():
                 answer.set_result(message.counts)
         elif self.counting is not None:
-            counts = self.counting(message.figures)
-            self._channel.send(Reported(message.number, message.figures, counts))
+            counts = self.counting(message.extent)
+            self._channel.send(Reported(message.number, message.extent, counts))

@@ -1,21 +1,22 @@
 """What the gateway tells about itself and its models: health, metadata, metrics, the fleet page."""
 
-from collections.abc import Awaitable, Callable
 from dataclasses import asdict
 from importlib.metadata import version
 from typing import Any
 
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, RedirectResponse, Response
+from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route as HttpRoute
 
+from mlops_assets.home import Home
 from mlops_assets.registry.port import CHAMPION
-from mlops_assets.serving import fleet_page, oip, openapi
+from mlops_assets.serving import oip, openapi
 from mlops_assets.serving.access import CALLER, Access
 from mlops_assets.serving.binary_tensors import EXTENSION
 from mlops_assets.serving.bodies import json_response
 from mlops_assets.serving.callers import EVERY_MODEL, SEE, Caller
-from mlops_assets.serving.counts import Counts
+from mlops_assets.serving.counts import Counts, Everyone
+from mlops_assets.serving.fleet_page.endpoints import FleetPages
 from mlops_assets.serving.meters import Meters
 from mlops_assets.serving.permission import Endpoint, permitted
 from mlops_assets.serving.refusal import Refusal
@@ -27,22 +28,27 @@ MODEL_PATHS = ("/v2/models/{model}", "/v2/models/{model}/versions/{version}")
 MLFLOW_PATHS = ("", "/models/{model}")
 
 
-Everyone = Callable[[bool], Awaitable[Counts]]
-"""Tells what all workers of a gateway have counted: all of it, or only what is wrong."""
-
-
 class Information:
     """The endpoints that only tell.
 
     Args:
         router: Tells which versions there are.
         meters: What shows how it is now.
-        everyone: Tells what was counted, by all workers, with figures or only what is wrong.
+        everyone: Tells what was counted, by all workers.
         access: Tells who may see what.
+        home: Where the platform keeps what the fleet pages show; they show only what is known here if None.
     """
 
-    def __init__(self, router: Routes, meters: Meters, everyone: Everyone, access: Access) -> None:
+    def __init__(
+        self,
+        router: Routes,
+        meters: Meters,
+        everyone: Everyone,
+        access: Access,
+        home: Home | None = None,
+    ) -> None:
         self._router, self._meters, self._everyone, self._access = router, meters, everyone, access
+        self._pages = FleetPages(router, everyone, self._problems, home)
 
     @property
     def routes(self) -> list[HttpRoute]:
@@ -65,7 +71,7 @@ class Information:
             HttpRoute("/v1/models/{model}", seen(self.model_ready)),
             HttpRoute("/metrics", seen(self.metrics, EVERY_MODEL)),
             HttpRoute("/openapi.json", self.openapi),
-            HttpRoute("/fleet", seen(self.fleet, EVERY_MODEL)),
+            *(HttpRoute(path, seen(answer, EVERY_MODEL)) for path, answer in self._pages.endpoints.items()),
         ]
 
     async def root(self, request: Request) -> Response:
@@ -87,7 +93,7 @@ class Information:
         table, caller = self._router.table, self._access.known(request.scope["headers"])
         body: dict[str, Any] = {"ready": table.ready}
         if caller is not None and caller.may(SEE):
-            body |= self._details(caller, await self._everyone(False))
+            body |= self._details(caller, await self._everyone("problems"))
         return json_response(body, 200 if table.ready else 503)
 
     def _details(self, caller: Caller, counts: Counts) -> dict[str, Any]:
@@ -164,7 +170,7 @@ class Information:
 
     async def metrics(self, _: Request) -> Response:
         """Answer with the counters."""
-        counts, table = await self._everyone(True), self._router.table
+        counts, table = await self._everyone("all"), self._router.table
         self._meters.show(
             {name: len(route.loaded) for name, route in table.routes.items()},
             [(problem.kind, problem.model) for problem in (*table.problems, *counts.problems)],
@@ -174,15 +180,6 @@ class Information:
     async def openapi(self, _: Request) -> Response:
         """Answer with the OpenAPI document."""
         return json_response(openapi.document(closed=self._access.known([]) is None))
-
-    async def fleet(self, request: Request) -> Response:
-        """Answer with the fleet page, or its records as JSON."""
-        counts = await self._everyone(True)
-        rows, problems = fleet_page.rows(self._router.table, counts.traffic), self._problems(counts)
-        if "application/json" in request.headers.get("accept", ""):
-            return json_response({"models": rows, "problems": problems})
-        reloads = "reload" in request.query_params
-        return HTMLResponse(fleet_page.html(rows, problems, counts.since, reloads=reloads))
 
     def _view(self, request: Request) -> Table:
         view: Table = request.scope[CALLER].view(self._router.table)

@@ -6,7 +6,9 @@ from typing import Any
 from mlops_assets.serving.binary_tensors import HEADER
 from mlops_assets.serving.discretion import ENTITY_HEADER, LONGEST_ENTITY
 from mlops_assets.serving.feedback import NDJSON
+from mlops_assets.serving.fleet_page.choice import ONLY, ORDERS, SORTS
 from mlops_assets.serving.openapi_schemas import SCHEMAS, TEXT, Schema, ref
+from mlops_assets.specs.policy import RISKS
 from mlops_assets.version import __version__
 
 Content = dict[str, Schema]
@@ -39,7 +41,11 @@ _OF_MODEL = (*_DENIED, 404)
 _OF_BODY = (*_OF_MODEL, 400, 408, 413, 415)
 _OF_ROWS = (*_OF_BODY, 422)
 
-_IN_PATH = {"model": "Model name.", "version": "Version number; it must be loaded."}
+_IN_PATH = {
+    "model": "Model name.",
+    "version": "Version number; it must be loaded.",
+    "report": "File name of a monitoring window's report.",
+}
 _ENTITY = {
     "name": ENTITY_HEADER,
     "in": "header",
@@ -52,6 +58,15 @@ _JSON_LENGTH = {
     "description": "How many bytes of the body are JSON, if tensors follow it as bytes.",
     "schema": {"type": "integer", "minimum": 0},
 }
+
+
+def _chooses(name: str, description: str, *values: str) -> dict[str, Any]:
+    """Return a parameter of the fleet page; empty it chooses nothing."""
+    schema = TEXT | ({"enum": ["", *values]} if values else {})
+    told = {"description": description, "allowEmptyValue": True}
+    return {"name": name, "in": "query", **told, "schema": schema}
+
+
 _RELOAD = {
     "name": "reload",
     "in": "query",
@@ -59,6 +74,15 @@ _RELOAD = {
     "allowEmptyValue": True,
     "schema": TEXT,
 }
+
+_CHOICE = [
+    _chooses("q", "Models with this text in their name or their owner's."),
+    _chooses("owner", "Models of this owner."),
+    _chooses("risk", "Models of this risk.", *RISKS),
+    _chooses("only", "Models of which this is so.", *ONLY),
+    _chooses("sort", "What they are sorted by.", *SORTS),
+    _chooses("order", "In which direction; what shows the worst first if empty.", *ORDERS),
+]
 
 
 def document(*, closed: bool) -> dict[str, Any]:
@@ -105,8 +129,12 @@ def _operations() -> Iterator[tuple[str, str, dict[str, Any]]]:
         yield "get", path, _open("Version of MLflow", _text("text/html"))
     yield "get", "/metrics", _operation("Prometheus metrics", _text("text/plain"), _DENIED)
     yield "get", "/openapi.json", _open("This document", {"application/json": {"type": "object"}})
-    fleet = _operation("The fleet page", {**_text("text/html"), **_json("Fleet")}, _DENIED)
-    yield "get", "/fleet", fleet | {"parameters": [_RELOAD]}
+    told = "The fleet page: the models that the parameters choose"
+    fleet = _operation(told, {**_text("text/html"), **_json("Fleet")}, (*_DENIED, 400))
+    yield "get", "/fleet", fleet | {"parameters": [*_CHOICE, _RELOAD]}
+    yield "get", "/fleet/{model}", _seen("The page of a model", _text("text/html"))
+    report = _seen("Evidently's report of a window", _text("text/html"))
+    yield "get", "/fleet/{model}/reports/{report}", report
 
     inferred = {**_json("Inferred"), "application/octet-stream": {}}
     inference = {**_json("Inference"), "application/octet-stream": {}}

@@ -39,6 +39,10 @@ def _list(items: Schema, *, least: int = 0) -> Schema:
     return {"type": "array", "items": items, **({"minItems": least} if least else {})}
 
 
+def _or_none(schema: Schema) -> Schema:
+    return {"anyOf": [schema, {"type": "null"}]}
+
+
 def _parameters(**flags: Schema) -> Schema:
     return {"type": ["object", "null"], "properties": flags}
 
@@ -223,6 +227,18 @@ _SERVED = _object(
         **dict.fromkeys(("p50_ms", "p99_ms"), _NUMBER_OR_NONE),
     }
 )
+_WATCHED = _object(
+    {
+        "metric": TEXT,
+        "window_end": _MOMENT,
+        "measured_until": _TEXT_OR_NONE,
+        **dict.fromkeys(("measured", "estimated", "change", "cost"), _NUMBER_OR_NONE),
+        "harm": _FLAG,
+        "drifted": _COUNT,
+        "alarms": _COUNT,
+    },
+    description="What monitoring found in the newest windows.",
+)
 _FLEET = _object(
     {
         "models": _list(
@@ -236,10 +252,19 @@ _FLEET = _object(
                     "runtime": _TEXT_OR_NONE,
                     "as_ordered": _FLAG,
                     "versions": _list(_SERVED),
+                    "owner": _TEXT_OR_NONE,
+                    "risk": _TEXT_OR_NONE,
+                    "rollout": _or_none(_object({"version": TEXT, "step": TEXT})),
+                    "watched": _or_none(_WATCHED),
+                    "incidents": _list(
+                        _object({"id": _COUNT, "severity": TEXT, "state": TEXT, "title": TEXT})
+                    ),
+                    "last_drill": _or_none(_object({"at": TEXT, "passed": _FLAG})),
                 }
             )
         ),
         "problems": _list(ref("Problem")),
+        "untold": _TEXT_OR_NONE,
     }
 )
 

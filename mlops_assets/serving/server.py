@@ -102,6 +102,7 @@ def _serve_alone(
         access=access,
         serve_unlogged=serves_unlogged(),
         residency=residency,
+        home=home,
     )
     exit_cleanly_on_signals()
     with ExitStack() as ending:

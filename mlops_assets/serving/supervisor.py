@@ -20,7 +20,7 @@ import msgspec
 
 from mlops_assets.home import Home
 from mlops_assets.registry.port import RegistryReader
-from mlops_assets.serving.counts import Counts
+from mlops_assets.serving.counts import Counts, Extent
 from mlops_assets.serving.kept import Kept
 from mlops_assets.serving.loading import load
 from mlops_assets.serving.meters import Meters
@@ -73,10 +73,20 @@ class _Worker:
     lives: bool = True
     prepared: int = -1
     loaded: dict[Version, Problem | None] = field(default_factory=dict)
-    reported: dict[bool, Reported] = field(default_factory=dict)
+    reported: dict[Extent, Reported] = field(default_factory=dict)
 
-    def has_reported(self, number: int, figures: bool) -> bool:
-        return figures in self.reported and self.reported[figures].number >= number
+    def has_reported(self, number: int, extent: Extent) -> bool:
+        return extent in self.reported and self.reported[extent].number >= number
+
+    @property
+    def counted(self) -> Counts | None:
+        """What it has told of its figures, the newest of each kind; None if nothing."""
+        told = [each for extent, each in self.reported.items() if extent != "problems"]
+        if not told:
+            return None
+        newest = max(told, key=lambda each: each.number).counts
+        every = self.reported.get("all")
+        return msgspec.structs.replace(newest, families=every.counts.families if every else [], problems=[])
 
 
 class Supervisor:
@@ -96,7 +106,7 @@ class Supervisor:
         self._changed = threading.Condition()
         self._workers: list[_Worker] = []
         self._ended: dict[int, Problem] = {}
-        self._retired = Counts.of(meters, figures=False)
+        self._retired = Counts.of(meters, extent="problems")
         self._numbers = count()
         self._stopping = threading.Event()
 
@@ -196,29 +206,29 @@ class Supervisor:
                 if not worker.lives:
                     raise _not_loaded(meant, f"worker process {worker.number} ended while it loaded it")
 
-    def _counts(self, figures: bool) -> Counts:
+    def _counts(self, extent: Extent) -> Counts:
         """Return what all have counted, those that have ended as far as they had told."""
         with self._changed:
             number, asked = next(self._numbers), self._serving()
             for worker in asked:
-                worker.channel.send(Report(number, figures))
+                worker.channel.send(Report(number, extent))
             self._changed.wait_for(
-                lambda: all(w.has_reported(number, figures) or not w.lives for w in asked),
+                lambda: all(w.has_reported(number, extent) or not w.lives for w in asked),
                 _REPORTING_SECONDS,
             )
-            told = [w.reported[figures].counts for w in asked if figures in w.reported]
-            return Counts.together([Counts.of(self._meters, figures=figures), self._retired, *told])
+            told = [w.reported[extent].counts for w in asked if extent in w.reported]
+            return Counts.together([Counts.of(self._meters, extent=extent), self._retired, *told])
 
     def _end_those_that_hang(self) -> None:
         asked, number = list[_Worker](), 0
         while not self._stopping.wait(_HANGING_SECONDS):
             with self._changed:
                 for worker in asked:
-                    if worker.lives and not worker.has_reported(number, False):
+                    if worker.lives and not worker.has_reported(number, "problems"):
                         self._end(worker)
                 asked, number = self._serving(), next(self._numbers)
                 for worker in asked:
-                    worker.channel.send(Report(number, figures=False))
+                    worker.channel.send(Report(number, "problems"))
 
     def _end(self, worker: _Worker) -> None:
         """End a worker that does not answer; when this returns, it answers nobody."""
@@ -264,8 +274,7 @@ class Supervisor:
         with self._changed:
             worker.lives = False
             self._workers.remove(worker)
-            if True in worker.reported:
-                counted = msgspec.structs.replace(worker.reported[True].counts, problems=[])
+            if (counted := worker.counted) is not None:
                 self._retired = Counts.together([self._retired, counted])
             if not self._stopping.is_set():
                 why = f"by signal {-code}" if code < 0 else f"with code {code}"
@@ -286,7 +295,7 @@ class Supervisor:
             elif isinstance(message, Loaded):
                 worker.loaded[message.version] = message.problem
             elif isinstance(message, Reported):
-                worker.reported[message.figures] = message
+                worker.reported[message.extent] = message
             elif message.problem is not None:
                 log.error("worker %s cannot go on: %s", worker.number, message.problem)
                 worker.process.kill()
@@ -296,7 +305,7 @@ class Supervisor:
             self._changed.notify_all()
 
     def _tell_all(self, worker: _Worker, message: AskAll) -> None:
-        worker.channel.send(ToldAll(message.number, self._counts(message.figures)))
+        worker.channel.send(ToldAll(message.number, self._counts(message.extent)))
 
 
 def _not_loaded(meant: Version, said: str, *, passing: bool = False) -> NotLoaded:

@@ -75,6 +75,7 @@ def main() -> None:
         serve_unlogged=serves_unlogged(),
         everyone=routes.everyone,
         residency=residency,
+        home=home,
     )
     routes.counting = gateway.counts
     access.start()

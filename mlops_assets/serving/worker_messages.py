@@ -15,7 +15,7 @@ from typing import Generic, TypeVar
 import msgspec
 
 from mlops_assets.rollout.plan import Split
-from mlops_assets.serving.counts import Counts
+from mlops_assets.serving.counts import Counts, Extent
 from mlops_assets.serving.problems import Problem
 from mlops_assets.serving.settings import Settings
 from mlops_assets.serving.table import LiveRollout, Resident, Route, Table
@@ -166,14 +166,14 @@ class Report(msgspec.Struct, tag=True, frozen=True):
     """To a worker: tell what you have counted; see :meth:`~mlops_assets.serving.counts.Counts.of`."""
 
     number: int
-    figures: bool
+    extent: Extent
 
 
 class Reported(msgspec.Struct, tag=True, frozen=True):
     """From a worker: what it has counted."""
 
     number: int
-    figures: bool
+    extent: Extent
     counts: Counts
 
 
@@ -181,7 +181,7 @@ class AskAll(msgspec.Struct, tag=True, frozen=True):
     """From a worker: what have all of us counted?"""
 
     number: int
-    figures: bool
+    extent: Extent
 
 
 class ToldAll(msgspec.Struct, tag=True, frozen=True):

@@ -128,6 +128,10 @@ def test_the_gateway_s_page_shows_the_champion_serving(page: Page, up: Any) -> N
     page.goto(f"{up.url('gateway')}/fleet")
     row = page.get_by_role("row").filter(has_text=MODEL)
     expect(row).to_contain_text("serving")
+    row.get_by_role("link", name=MODEL).click()
+    expect(page.get_by_text("was promoted to champion")).to_be_visible()
+    page.get_by_role("link", name="Dagster: the road to the endpoint").click()
+    expect(page.get_by_text("Latest materialization")).to_be_visible()
 
 
 def test_no_service_logged_an_error(up: Any) -> None:

@@ -130,3 +130,39 @@ def test_a_database_that_cannot_be_used_is_one_clear_line(url: str, said: str) -
     with pytest.raises(StorageError, match=said) as raised:
         FleetState(url).last_trainings()
     assert "secret" not in str(raised.value)
+
+
+def test_the_overview_tells_each_model_s_newest_window_and_its_last_ones(state: FleetState) -> None:
+    day, week = timedelta(days=1), timedelta(days=7)
+    for n in range(40):
+        measured = {"auc": (n / 100, 0.0, 1.0)} if n < 35 else {}
+        found = {"metric": "auc", "metrics": measured, "harm": n == 34, "owner": "team:a", "risk": "high"}
+        state.record_assessment(assessment("daily", n, end=DAY + (n + 1) * day, served=n, **found))
+    for n in range(5):
+        state.record_assessment(assessment("weekly", 7 * n, end=DAY + (n + 1) * week, cost=0.5))
+    state.record_assessment(assessment("gone", -400))
+    told = state.overview(DAY - 30 * day)
+    assert set(told) == {"daily", "weekly"}
+    daily, weekly = told["daily"], told["weekly"]
+    assert [each.start for each in daily.windows] == [DAY + n * day for n in range(10, 40)]
+    assert (daily.owner, daily.risk, daily.metric, daily.served) == ("team:a", "high", "auc", 39)
+    assert daily.harm
+    assert daily.measured is not None
+    assert (daily.measured.start, daily.measured.measured) == (DAY + 34 * day, 0.34)
+    assert daily.estimated is None
+    assert [each.start for each in weekly.windows] == [DAY + n * week for n in range(5)]
+    assert (weekly.cost, weekly.harm, weekly.measured) == (0.5, False, None)
+    assert [len(each.windows) for each in state.overview(DAY, windows=3).values()] == [3, 3]
+
+
+def test_the_last_windows_and_decisions_of_a_model(state: FleetState) -> None:
+    for n in range(5):
+        id_ = state.record_assessment(assessment("m", n))
+        state.record_decision(id_, assessment("m", n), Decision("harm", n % 2 == 0, f"because {n}"))
+    assert [each.as_of.day for each in state.assessments("m", last=2)] == [4, 5]
+    told = state.decisions_about("m", last=2)
+    assert [(decision.as_of.day, decision.retrain, decision.reason) for decision in told] == [
+        (5, True, "because 4"),
+        (4, False, "because 3"),
+    ]
+    assert state.decisions_about("other", last=2) == []

@@ -552,10 +552,17 @@ def test_names_of_models_are_those_in_scope(asked: Asked) -> None:
     assert len(asked.get("/v1/models", "all").json()["models"]) == 3
 
 
-@pytest.mark.parametrize("path", ["/metrics", "/fleet"])
+@pytest.mark.parametrize("path", ["/metrics", "/fleet", "/fleet/iris", "/fleet/visits"])
 def test_the_fleet_is_for_who_may_see_all_of_it(asked: Asked, path: str) -> None:
     answers = [asked.get(path, who).status_code for who in (None, "florist", "all", "platform")]
     assert answers == [401, 403, 200, 200]
+
+
+@pytest.mark.parametrize("path", ["/fleet/{}", "/fleet/{}/reports/x.html"])
+def test_who_may_not_see_the_fleet_learns_from_its_pages_of_no_model(asked: Asked, path: str) -> None:
+    real, made_up = (asked.get(path.format(model), "florist") for model in ("visits", "nobody"))
+    assert real.status_code == made_up.status_code == 403
+    assert real.text.replace("visits", "nobody") == made_up.text
 
 
 def test_the_description_is_open_and_describes_no_model(asked: Asked) -> None:

@@ -119,7 +119,7 @@ class _Page(HTMLParser):
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.tags.append((tag, dict(attrs)))
-        if tag not in ("meta", "br"):
+        if tag not in ("meta", "br", "input"):
             self._open.append(tag)
         if tag == "tr":
             self.rows.append([])
@@ -130,7 +130,7 @@ class _Page(HTMLParser):
         assert self._open.pop() == tag
 
     def handle_data(self, data: str) -> None:
-        if self._open and self._open[-1] in ("td", "th"):
+        if {"td", "th"} & {*self._open}:
             self.rows[-1][-1] += data
 
     def all(self, tag: str) -> list[dict[str, str | None]]:
@@ -142,18 +142,19 @@ def test_the_page_shows_the_figures_and_is_accessible(inside: Any) -> None:
     inside.client.post("/models/m/invocations", json={"instances": [{"x": 101}]})
     text = inside.client.get("/fleet").text
     page = _Page(text)
-    head, *lines = page.rows
-    assert head == [
-        *("model", "version", "role", "rows served", "errors", "refused", "turned away"),
-        *("p50 ms", "p99 ms", "MB", "runtime", "state"),
+    head, line = page.rows
+    assert [cell.rstrip(" ▲▼") for cell in head] == [
+        *("model", "owner", "risk", "champion", "state", "rows served", "errors", "p99 ms"),
+        *("performance", "drift", "incidents", "cost of 1,000", "last drill"),
     ]
-    assert [line[:7] for line in lines[:1]] == [["m", "4", "champion", "2", "1", "0", "0"]]
-    assert lines[0][-1] == "serving"
-    assert [line[:2] for line in lines[1:]] == [["3", "challenger"], ["2", "way back"]]
+    assert line[:7] == ["m", "team:tests", "limited", "4", "serving", "2", "1"]
+    assert line[8:] == ["–"] * 5
     assert page.all("html") == [{"lang": "en"}]
-    assert {t.get("scope") for t in page.all("th")} == {"col", "rowgroup"}
+    assert {t.get("scope") for t in page.all("th")} == {"col", "row"}
     assert page.all("caption")
-    assert page.all("main")
+    assert [tag["id"] for tag in page.all("main")] == ["main"]
+    assert page.all("a")[0] == {"class": "skip", "href": "#main"}
+    assert [each.get("aria-sort") for each in page.all("th") if "aria-sort" in each] == ["ascending"]
     assert {"name": "color-scheme", "content": "light dark"} in page.all("meta")
     assert "prefers-color-scheme: dark" in text
     assert not {tag for tag, _ in page.tags} & {"script", "link", "img"}, "it depends on nothing"

@@ -85,7 +85,8 @@ def test_a_challenger_answers_its_share_and_goes_on_to_serve(inside: Any, own_fl
     trial = begun(inside, own_fleet)
     first = ask(inside, 400)
     assert 40 < first["2"] < 130, first
-    assert "<td>challenger, canary 20 %</td>" in inside.client.get("/fleet").text
+    assert "version 2: canary 20 %" in inside.client.get("/fleet").text
+    assert "<td>challenger, canary 20 %</td>" in inside.client.get("/fleet/m").text
 
     moved = []
     for _ in range(30):
