@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from mlops_assets.monitoring.assessment.record import CHECKS
 from mlops_assets.specs.gate_rules import Gates
 
 ROOT = Path(__file__).parents[2]
@@ -178,7 +179,7 @@ def test_dg_lists_every_stage_and_the_fleet_s_automation(shop: Shop) -> None:
     listed = json.loads(shop.dg("list", "defs", "--json"))
     stages = {f"{m}/{s}" for m in MODELS for s in STAGES}
     assert {a["asset_key"] for a in listed["assets"]} == {*stages, "fleet/prediction_log"}
-    gates = [*Gates.model_fields, "approvals"]
+    gates = [*Gates.model_fields, "approvals", *CHECKS]
     assert len(listed["asset_checks"]) == len(gates) * len(MODELS) + 1  # nothing of the log is lost
     assert sorted(s["name"] for s in listed["schedules"]) == [
         "compact_prediction_log",
