@@ -112,7 +112,8 @@ class GatewayClient:
     def wait_for_version(self, model: str, version: str, timeout: float) -> float:
         """Wait until a version is loaded; return the seconds it took.
 
-        What was refused when this was called may be out of date, and is waited for; a new refusal is not.
+        What was refused when this was called may be out of date, and is waited for; a new refusal is not. One
+        that still stands in the end is told as what it is: the gateway tried before anybody asked.
 
         Raises:
             VersionRefused: The gateway has tried it and will not load it.
@@ -120,19 +121,27 @@ class GatewayClient:
         """
         path = f"/v2/models/{model}/versions/{version}/ready"
         known: list[dict[str, Any]] | None = None
+        refused: list[dict[str, Any]] = []
 
         def loaded() -> bool:
             nonlocal known
             response = self._get(path)
             if response.status_code == 200:
                 return True
-            refused = _refusals(response)
-            known = refused if known is None else known
+            refused[:] = _refusals(response)
+            known = [*refused] if known is None else known
             if new := [problem for problem in refused if problem not in known]:
                 raise VersionRefused(f"the gateway will not load it: {new[0]['message']}")
             return False
 
-        return self._wait(loaded, f"{model} version {version} is not loaded", timeout)
+        try:
+            return self._wait(loaded, f"{model} version {version} is not loaded", timeout)
+        except VersionRefused:
+            raise
+        except EndpointError:
+            if not refused:
+                raise
+            raise VersionRefused(f"the gateway will not load it: {refused[0]['message']}") from None
 
     def wait_for_champion(self, model: str, version: str, timeout: float) -> float:
         """Wait until a version serves as the champion; return the seconds it took.
