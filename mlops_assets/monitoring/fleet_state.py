@@ -6,7 +6,7 @@ One small database for all models, so that the sensor of a thousand models asks 
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, fields
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     import sqlalchemy as sa
 
 
+_Listed = TypeVar("_Listed", "WindowGlance", "FiledDecision")
 _ASSESSMENTS, _DECISIONS, _HISTORY = "assessed_windows", "decisions_to_retrain", "window_history"
 _CANDIDATES, _OUTCOMES = "trained_candidates", "retraining_outcomes"
 # Of what lasts, the newest so many windows: three years of days.
@@ -193,9 +194,10 @@ class FleetState:
     def mark_told(self, ids: Iterable[int]) -> None:
         """Remember that the alarms of some assessments were taken in."""
         table = self._database.tables[_ASSESSMENTS]
+        told = table.update().values(told=True)
         with self._database.begin() as connection:
             for id_ in ids:
-                connection.execute(table.update().where(table.c.id == id_).values(told=True))
+                connection.execute(told.where(table.c.id == id_))
 
     def judged_until(self) -> dict[str, datetime]:
         """Return by model the end of its newest window that was looked at, in one query."""
@@ -222,22 +224,24 @@ class FleetState:
     def glances(self, since: datetime, until: datetime) -> list[WindowGlance]:
         """Return all windows that end between two times, oldest first, without reading what was found."""
         table = self._database.tables[_ASSESSMENTS]
-        names = [field.name for field in fields(WindowGlance)]
-        query = table.select().with_only_columns(*(table.c[name] for name in names))
         within = (table.c.end > since) & (table.c.end <= until)
-        with self._database.begin() as connection:
-            found = connection.execute(query.where(within).order_by(table.c.start))
-            return [WindowGlance(*row) for row in found]
+        return self._listed(WindowGlance, _ASSESSMENTS, within, "start")
 
     def decisions(self, since: datetime, until: datetime) -> list[FiledDecision]:
         """Return what was decided about retraining between two times, oldest first."""
         table = self._database.tables[_DECISIONS]
-        names = [field.name for field in fields(FiledDecision)]
-        query = table.select().with_only_columns(*(table.c[name] for name in names))
         within = (table.c.as_of > since) & (table.c.as_of <= until)
+        return self._listed(FiledDecision, _DECISIONS, within, "as_of")
+
+    def _listed(
+        self, kind: type[_Listed], name: str, which: "sa.ColumnElement[bool]", order: str
+    ) -> list[_Listed]:
+        """Return rows of a table as records that have columns of it for fields."""
+        table = self._database.tables[name]
+        columns = [table.c[field.name] for field in fields(kind)]
+        query = table.select().with_only_columns(*columns).where(which).order_by(table.c[order])
         with self._database.begin() as connection:
-            found = connection.execute(query.where(within).order_by(table.c.as_of))
-            return [FiledDecision(*row) for row in found]
+            return [kind(*row) for row in connection.execute(query)]
 
     def assessments_after(self, cursor: int, limit: int = 500) -> list[tuple[int, Assessment | None]]:
         """Return assessments filed after ``cursor``, oldest first, with their ids; None if unreadable."""

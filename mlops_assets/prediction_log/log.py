@@ -289,9 +289,7 @@ class PredictionLog:
         return forget(self._folder, model, microseconds(before)) if self._folder.is_dir() else 0
 
     def _statuses(self, model: str, start: datetime, end: datetime) -> list[int]:
-        with self._reading(model) as reading:
-            rows = reading.rows(FAILURES, since=microseconds(start), before=microseconds(end))
-        return [int(status) for status in rows["status"].to_pylist()]
+        return [int(status) for status in self.failures(model, start, end)[1]]
 
     @contextmanager
     def _reading(self, model: str | None) -> Iterator[Reading]:

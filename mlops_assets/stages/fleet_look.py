@@ -125,8 +125,7 @@ class FleetLook:
     def _subject(self, model: WatchedModel, release: Release) -> Subject:
         platform, files = self._platform, self._platform.package_files
         spec, rules = model.spec, model.rules
-        tags = {EVIDENCE_TAG: release.evidence}
-        version = ModelVersion(spec.name, release.version, release.candidate, release.mlflow_run, tags)
+        version = _version(release)
         return Subject(
             spec=spec,
             rules=rules,
@@ -170,9 +169,7 @@ class FleetLook:
         spec, platform = model.spec, self._platform
         if spec.retraining.on_new_rows is None:
             return None
-        tags = {EVIDENCE_TAG: release.evidence}
-        version = ModelVersion(spec.name, release.version, release.candidate, release.mlflow_run, tags)
-        evidence = read_evidence(platform.registry, version, platform.verifier)
+        evidence = read_evidence(platform.registry, _version(release), platform.verifier)
         seen = datetime.fromisoformat(evidence.facts["window"].split("/")[1])
         until = as_of - spec.data.label_delay
         if until <= seen:
@@ -181,6 +178,12 @@ class FleetLook:
             return len(read_window(spec.data, Window(seen, until), model.folder))
         except DataError:
             return 0
+
+
+def _version(release: Release) -> ModelVersion:
+    """Return the version that a release lets serve, on the evidence that it was released on."""
+    tags = {EVIDENCE_TAG: release.evidence}
+    return ModelVersion(release.model, release.version, release.candidate, release.mlflow_run, tags)
 
 
 def _root_of(folder: Path) -> Path:
