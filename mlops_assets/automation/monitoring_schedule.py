@@ -17,7 +17,6 @@ from mlops_assets.monitoring.windows import (
 )
 from mlops_assets.prediction_log.log import PredictionLog
 from mlops_assets.registry.port import CHAMPION
-from mlops_assets.registry.strays import enter_strays
 from mlops_assets.resources import Platform
 from mlops_assets.specs.durations import naive_utc
 from mlops_assets.specs.model_spec import ModelSpec
@@ -53,8 +52,6 @@ def monitoring_schedule(
     def schedule(
         context: dg.ScheduleEvaluationContext, platform: Platform
     ) -> list[dg.RunRequest] | dg.SkipReason:
-        for model in enter_strays(platform.authority):
-            context.log.warning("the champion of %s was moved out of band; see mlops-assets audit", model)
         # A model without a champion has nothing to watch.
         serving = {model for model, aliases in platform.registry.aliases().items() if CHAMPION in aliases}
         # The tick's own time: a daemon that comes late looks at the window it was meant to.
