@@ -162,7 +162,7 @@ class ServedWindow:
             last = self._reading.said(among, kind, self._start, known_by, shadow=False)
         last = last_said(last).sort_by("prediction_id").combine_chunks()
         pieces = [last.slice(0, 0)]
-        for batch, bound in zip(self.base(ids), bounds, strict=True):
+        for batch, bound in zip(self.base(ids) if len(last) else (), bounds, strict=False):
             near = _between(last, bound["min"], bound["max"])
             places = pc.index_in(batch["prediction_id"], value_set=_array(near, "prediction_id"))
             pieces.append(near.take(places.drop_null()))
