@@ -180,7 +180,8 @@ def test_nor_is_it_in_what_is_said_of_a_wrong_request(gateway: InProcess) -> Non
     assert "born-in-the-valley" in answer.json()["error"], "whoever sent it may be told"
     segments = segments_in(gateway.fleet.home.prediction_log)
     assert not any(b"born-in-the-valley" in segment.path.read_bytes() for segment in segments)
-    assert gateway.log.refused("hidden", datetime(2000, 1, 1), datetime(2100, 1, 1)) == 1
+    _, statuses = gateway.log.failures("hidden", datetime(2000, 1, 1), datetime(2100, 1, 1))
+    assert statuses.tolist() == [answer.status_code] == [400]
 
 
 def feed(gateway: InProcess, model: str, *items: dict[str, Any]) -> Any:

@@ -63,15 +63,6 @@ class LabelledBlocks:
         """Return some of the blocks, by their places or by truth values."""
         return LabelledBlocks(*(getattr(self, name)[which] for name in _ARRAYS))
 
-    def with_later(self, later: "LabelledBlocks") -> "LabelledBlocks":
-        """Return the blocks of both; one that begins at the same time counts as it is in ``later``."""
-        import numpy as np
-
-        kept = self.select(~np.isin(self.starts, later.starts))
-        every = [np.concatenate([getattr(kept, name), getattr(later, name)]) for name in _ARRAYS]
-        order = np.argsort(every[0], kind="stable")
-        return LabelledBlocks(*(array[order] for array in every))
-
     def followed_by(self, later: "LabelledBlocks") -> "LabelledBlocks":
         """Return the blocks of both, one after the other whatever their times: a hold-out may overlap."""
         import numpy as np
