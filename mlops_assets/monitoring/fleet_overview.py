@@ -1,6 +1,5 @@
 """The windows of all models at a glance: what a page of a thousand models shows, read without any body."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, NamedTuple
@@ -9,22 +8,38 @@ if TYPE_CHECKING:
     import sqlalchemy as sa
 
 
-class Glance(NamedTuple):
-    """One window at a glance.
+class WindowGlance(NamedTuple):
+    """A window that was looked at, at a glance.
 
     Attributes:
-        start: When it starts, naive UTC.
+        model: Model name.
+        owner: Who answers for it.
+        risk: Its risk.
+        metric: Its primary metric.
+        start: When the window starts, naive UTC.
         end: When it ends, exclusive.
-        measured: The primary metric on the labels that are known; None if there are none.
+        served: Rows answered.
+        measured: The metric on the labels that are known; None if there are none.
         estimated: The same before labels; None if it was not estimated.
+        drifted: How many columns of inputs had drifted.
+        alarms: How many alarms there were.
         harm: Whether the model did harm, measured on labels.
+        cost: Of 1,000 predictions; None if not known.
     """
 
+    model: str
+    owner: str
+    risk: str
+    metric: str
     start: datetime
     end: datetime
+    served: int
     measured: float | None
     estimated: float | None
+    drifted: int
+    alarms: int
     harm: bool
+    cost: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,36 +47,23 @@ class ModelOverview:
     """One model's last windows at a glance.
 
     Attributes:
-        model: Model name.
-        owner: Who answers for it.
-        risk: Its risk.
-        metric: Its primary metric.
-        as_of: As of when its newest window was looked at last, naive UTC.
-        served: Rows of the newest window.
-        drifted: How many columns of inputs had drifted in it.
-        alarms: How many alarms it raised.
-        cost: Of 1,000 predictions; None if not known.
-        windows: The last windows, oldest first; at least one.
+        windows: Oldest first; at least one.
     """
 
-    model: str
-    owner: str
-    risk: str
-    metric: str
-    as_of: datetime
-    served: int
-    drifted: int
-    alarms: int
-    cost: float | None
-    windows: tuple[Glance, ...]
+    windows: tuple[WindowGlance, ...]
 
     @property
-    def measured(self) -> Glance | None:
+    def newest(self) -> WindowGlance:
+        """The newest window."""
+        return self.windows[-1]
+
+    @property
+    def measured(self) -> WindowGlance | None:
         """The newest window whose metric was measured."""
         return next((each for each in reversed(self.windows) if each.measured is not None), None)
 
     @property
-    def estimated(self) -> Glance | None:
+    def estimated(self) -> WindowGlance | None:
         """The newest window whose metric was estimated."""
         return next((each for each in reversed(self.windows) if each.estimated is not None), None)
 
@@ -71,10 +73,25 @@ class ModelOverview:
         return self.measured is not None and self.measured.harm
 
 
+def glances(
+    connection: "sa.Connection", table: "sa.Table", which: "sa.ColumnElement[bool]"
+) -> list[WindowGlance]:
+    """Return some windows at a glance, oldest first.
+
+    Args:
+        connection: A connection to the database of the fleet's state.
+        table: The table of assessed windows.
+        which: Which of them.
+    """
+    columns = (table.c[name] for name in WindowGlance._fields)
+    query = table.select().with_only_columns(*columns).where(which).order_by(table.c.start)
+    return [WindowGlance._make(row) for row in connection.execute(query)]
+
+
 def overview(
     connection: "sa.Connection", table: "sa.Table", since: datetime, windows: int, model: str | None = None
 ) -> dict[str, ModelOverview]:
-    """Return each model's newest window, and its last ones for a sparkline.
+    """Return each model's last windows, the newest among them.
 
     One query for the newest windows, and one for each span that the last windows of some models lie in: as
     many as there are lengths of windows, if the fleet is watched at the same times.
@@ -88,50 +105,19 @@ def overview(
     """
     import sqlalchemy as sa
 
-    last = sa.select(table.c.model, sa.func.max(table.c.start).label("start")).group_by(table.c.model)
-    last = last.having(sa.func.max(table.c.start) >= since)
+    c = table.c
+    last = sa.select(c.model, sa.func.max(c.start).label("start")).group_by(c.model)
+    last = last.having(sa.func.max(c.start) >= since)
     if model is not None:
-        last = last.where(table.c.model == model)
+        last = last.where(c.model == model)
     newest = last.subquery()
-    shown = [column for column in table.c if column.name not in ("body", "told")]
-    is_newest = (table.c.model == newest.c.model) & (table.c.start == newest.c.start)
-    rows = connection.execute(sa.select(*shown).join(newest, is_newest)).all()
+    is_newest = (c.model == newest.c.model) & (c.start == newest.c.start)
     spans: dict[tuple[datetime, datetime], list[str]] = {}
-    for row in rows:
+    for row in connection.execute(sa.select(c.model, c.start, c.end).join(newest, is_newest)):
         length = max(row.end - row.start, timedelta(seconds=1))
         spans.setdefault((row.end - windows * length, row.start), []).append(row.model)
-    seen: dict[str, list[Glance]] = {}
-    for (first, until), models in spans.items():
-        _read(connection, table, (first, until), models, seen)
-    return {
-        row.model: ModelOverview(
-            row.model,
-            row.owner,
-            row.risk,
-            row.metric,
-            row.as_of,
-            row.served,
-            row.drifted,
-            row.alarms,
-            row.cost,
-            tuple(seen[row.model][-windows:]),
-        )
-        for row in rows
-    }
-
-
-def _read(
-    connection: "sa.Connection",
-    table: "sa.Table",
-    span: tuple[datetime, datetime],
-    models: Sequence[str],
-    seen: dict[str, list[Glance]],
-) -> None:
-    """Add the windows of some models in a span, oldest first."""
-    import sqlalchemy as sa
-
-    c = table.c
-    query = sa.select(c.model, c.start, c.end, c.measured, c.estimated, c.harm)
-    query = query.where(c.start.between(*span)).order_by(c.start)
-    for row in connection.execute(query.where(c.model.in_(models))):
-        seen.setdefault(row[0], []).append(Glance._make(row[1:]))
+    seen: dict[str, list[WindowGlance]] = {}
+    for span, models in spans.items():
+        for window in glances(connection, table, c.start.between(*span) & c.model.in_(models)):
+            seen.setdefault(window.model, []).append(window)
+    return {name: ModelOverview(tuple(found[-windows:])) for name, found in seen.items()}

@@ -6,14 +6,14 @@ One small database for all models, so that the sensor of a thousand models asks 
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, fields
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from mlops_assets.database import Database
 from mlops_assets.monitoring.assessment.history import History, Lasting, Recent
 from mlops_assets.monitoring.assessment.record import Assessment
-from mlops_assets.monitoring.fleet_overview import ModelOverview, overview
+from mlops_assets.monitoring.fleet_overview import ModelOverview, WindowGlance, glances, overview
 from mlops_assets.monitoring.retraining import Decision
 from mlops_assets.monitoring.retraining.gain import Outcome
 
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     import sqlalchemy as sa
 
 
-_Listed = TypeVar("_Listed", "WindowGlance", "FiledDecision")
 _ASSESSMENTS, _DECISIONS, _HISTORY = "assessed_windows", "decisions_to_retrain", "window_history"
 _CANDIDATES, _OUTCOMES = "trained_candidates", "retraining_outcomes"
 # Of what lasts, the newest so many windows: three years of days.
@@ -59,41 +58,6 @@ class Learned:
     candidate: str
     rows: int
     seconds: float
-
-
-@dataclass(frozen=True)
-class WindowGlance:
-    """A window that was looked at, at a glance.
-
-    Attributes:
-        model: Model name.
-        owner: Who answers for it.
-        risk: Its risk.
-        metric: Its primary metric.
-        start: When the window starts.
-        end: When it ends, exclusive.
-        served: Rows answered.
-        measured: The metric on labels; None if it was not measured.
-        estimated: The metric before labels; None if it was not estimated.
-        drifted: How many columns drifted.
-        alarms: How many alarms there were.
-        harm: Whether the model did harm.
-        cost: Of 1,000 predictions; None if not known.
-    """
-
-    model: str
-    owner: str
-    risk: str
-    metric: str
-    start: datetime
-    end: datetime
-    served: int
-    measured: float | None
-    estimated: float | None
-    drifted: int
-    alarms: int
-    harm: bool
-    cost: float | None
 
 
 @dataclass(frozen=True)
@@ -224,24 +188,21 @@ class FleetState:
     def glances(self, since: datetime, until: datetime) -> list[WindowGlance]:
         """Return all windows that end between two times, oldest first, without reading what was found."""
         table = self._database.tables[_ASSESSMENTS]
-        within = (table.c.end > since) & (table.c.end <= until)
-        return self._listed(WindowGlance, _ASSESSMENTS, within, "start")
+        with self._database.begin() as connection:
+            return glances(connection, table, (table.c.end > since) & (table.c.end <= until))
 
     def decisions(self, since: datetime, until: datetime) -> list[FiledDecision]:
         """Return what was decided about retraining between two times, oldest first."""
         table = self._database.tables[_DECISIONS]
         within = (table.c.as_of > since) & (table.c.as_of <= until)
-        return self._listed(FiledDecision, _DECISIONS, within, "as_of")
+        return self._filed(table.select().where(within).order_by(table.c.as_of))
 
-    def _listed(
-        self, kind: type[_Listed], name: str, which: "sa.ColumnElement[bool]", order: str
-    ) -> list[_Listed]:
-        """Return rows of a table as records that have columns of it for fields."""
-        table = self._database.tables[name]
-        columns = [table.c[field.name] for field in fields(kind)]
-        query = table.select().with_only_columns(*columns).where(which).order_by(table.c[order])
+    def _filed(self, query: "sa.Select[Any]") -> list[FiledDecision]:
+        """Return decisions that a query selects, without reading what they rest on."""
+        table = self._database.tables[_DECISIONS]
+        query = query.with_only_columns(*(table.c[field.name] for field in fields(FiledDecision)))
         with self._database.begin() as connection:
-            return [kind(*row) for row in connection.execute(query)]
+            return [FiledDecision(*row) for row in connection.execute(query)]
 
     def assessments_after(self, cursor: int, limit: int = 500) -> list[tuple[int, Assessment | None]]:
         """Return assessments filed after ``cursor``, oldest first, with their ids; None if unreadable."""
@@ -332,10 +293,8 @@ class FleetState:
     def decisions_about(self, model: str, last: int) -> list[FiledDecision]:
         """Return what was decided about retraining a model, the newest first, at most so much."""
         table = self._database.tables[_DECISIONS]
-        query = table.select().with_only_columns(*(table.c[field.name] for field in fields(FiledDecision)))
-        query = query.where(table.c.model == model).order_by(table.c.as_of.desc()).limit(last)
-        with self._database.begin() as connection:
-            return [FiledDecision(*row) for row in connection.execute(query)]
+        own = table.select().where(table.c.model == model)
+        return self._filed(own.order_by(table.c.as_of.desc()).limit(last))
 
     def retrainings(self, since: datetime) -> dict[str, list[datetime]]:
         """Return by model the as-of times, from ``since`` on, of assessments that started a retraining."""
