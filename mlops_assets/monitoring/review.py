@@ -8,8 +8,7 @@ from datetime import datetime, timedelta
 from mlops_assets.evaluation.metrics import higher_is_better
 from mlops_assets.governance.audit_entry import Entry
 from mlops_assets.governance.documents import Document, page
-from mlops_assets.monitoring.fleet_overview import WindowGlance
-from mlops_assets.monitoring.fleet_state import FiledDecision
+from mlops_assets.monitoring.fleet_state import FiledDecision, WindowGlance
 from mlops_assets.monitoring.incidents.incident import Incident
 from mlops_assets.specs.alert_rules import SEVERITIES
 

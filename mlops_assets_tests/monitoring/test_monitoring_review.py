@@ -6,8 +6,7 @@ from typing import Any
 import pytest
 
 from mlops_assets.governance.audit_entry import Entry
-from mlops_assets.monitoring.fleet_overview import WindowGlance
-from mlops_assets.monitoring.fleet_state import FiledDecision
+from mlops_assets.monitoring.fleet_state import FiledDecision, WindowGlance
 from mlops_assets.monitoring.incidents.store import IncidentStore
 from mlops_assets.monitoring.review import Declared, Review, review
 from mlops_assets_tests.alarmed_fleet import ORDERS, START, AlarmedFleet, rules

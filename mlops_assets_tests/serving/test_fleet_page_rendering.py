@@ -11,8 +11,7 @@ from hypothesis import strategies as st
 
 from mlops_assets.governance.audit_entry import Entry
 from mlops_assets.home import Home
-from mlops_assets.monitoring.fleet_overview import ModelOverview, WindowGlance
-from mlops_assets.monitoring.fleet_state import FiledDecision
+from mlops_assets.monitoring.fleet_state import FiledDecision, ModelOverview, WindowGlance
 from mlops_assets.serving.fleet_page.choice import ONLY, SORTS, Choice
 from mlops_assets.serving.fleet_page.drawing import Point, chart, in_words, sparkline
 from mlops_assets.serving.fleet_page.links import Links

@@ -22,7 +22,7 @@ from mlops_assets.serving.fleet_page.records import state
 from mlops_assets.specs.policy import RISKS
 
 if TYPE_CHECKING:
-    from mlops_assets.monitoring.fleet_overview import ModelOverview
+    from mlops_assets.monitoring.fleet_state import ModelOverview
 
 # Each column's head, by what a click on it sorts; None by nothing.
 _COLUMNS: tuple[tuple[str, str | None, bool], ...] = (

@@ -13,7 +13,7 @@ from mlops_assets.specs.tasks import HIGHER_IS_BETTER
 
 if TYPE_CHECKING:
     from mlops_assets.governance.audit_entry import Entry
-    from mlops_assets.monitoring.fleet_overview import ModelOverview
+    from mlops_assets.monitoring.fleet_state import ModelOverview
 
 # From so many measured windows on, the newest is held against the others.
 _ENOUGH = 3
