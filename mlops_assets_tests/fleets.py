@@ -58,7 +58,9 @@ from mlops_assets.specs.policy_file import load_policy
 from mlops_assets.specs.tasks import Task
 from mlops_assets.training import onnx_form
 from mlops_assets.training.envelope import envelope_of
-from mlops_assets.training.package import Manifest, PackagedModel, write_package
+from mlops_assets.training.manifest import Manifest
+from mlops_assets.training.package import PackagedModel
+from mlops_assets.training.package_writer import write_package
 from mlops_assets_tests.vouching import evidence_of, release_of, subject_of
 
 VISITS_FEATURES = '''

@@ -27,7 +27,8 @@ from mlops_assets.serving.proven import Proven
 from mlops_assets.specs.model_spec import Column
 from mlops_assets.specs.tasks import Limit
 from mlops_assets.training import onnx_form
-from mlops_assets.training.package import Manifest, PackagedModel
+from mlops_assets.training.manifest import Manifest
+from mlops_assets.training.package import PackagedModel
 
 if TYPE_CHECKING:
     import numpy as np

@@ -17,7 +17,7 @@ from mlops_assets.monitoring.profiles.profile import Profile, column_profile
 from mlops_assets.monitoring.windows import Period
 from mlops_assets.specs.model_spec import Column, ColumnType
 from mlops_assets.specs.tasks import Task
-from mlops_assets.training.package import Manifest
+from mlops_assets.training.manifest import Manifest
 
 if TYPE_CHECKING:
     import numpy as np

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from mlops_assets.serving.refusal import Refusal
 from mlops_assets.specs.model_spec import Column
 from mlops_assets.training.envelope import NUMBERS
-from mlops_assets.training.package import Manifest
+from mlops_assets.training.manifest import Manifest
 
 if TYPE_CHECKING:
     import numpy as np

@@ -45,7 +45,8 @@ from mlops_assets.serving.routing import Router
 from mlops_assets.specs.gate_rules import AT_THE_ENDPOINT, EVIDENT
 from mlops_assets.specs.policy import Risk, Rules
 from mlops_assets.specs.policy_file import Policy, load_policy
-from mlops_assets.training.package import Manifest, write_package
+from mlops_assets.training.manifest import Manifest
+from mlops_assets.training.package_writer import write_package
 from mlops_assets_tests.attacks import oracle
 from mlops_assets_tests.attacks.memory_registry import Files, MemoryRegistry
 from mlops_assets_tests.attacks.production import approver

@@ -19,7 +19,7 @@ from mlops_assets.monitoring.performance.labelled_blocks import LabelledBlocks, 
 from mlops_assets.monitoring.performance.measured import Measured, measure_metrics
 from mlops_assets.monitoring.windows import Period
 from mlops_assets.rollout.yardsticks import loss_scale
-from mlops_assets.training.package import Manifest
+from mlops_assets.training.manifest import Manifest
 
 if TYPE_CHECKING:
     import numpy as np
