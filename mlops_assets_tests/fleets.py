@@ -53,7 +53,7 @@ from mlops_assets.serving.meters import Meters
 from mlops_assets.serving.proving import Prover
 from mlops_assets.serving.residency import Residency
 from mlops_assets.serving.routing import Router
-from mlops_assets.specs.model_spec import Column
+from mlops_assets.specs.data_spec import Column
 from mlops_assets.specs.policy_file import load_policy
 from mlops_assets.specs.tasks import Task
 from mlops_assets.training import onnx_form

@@ -15,7 +15,7 @@ from mlops_assets.monitoring.byte_form import ByteForm
 from mlops_assets.monitoring.profiles.column import ColumnProfile, of_numbers
 from mlops_assets.monitoring.profiles.profile import Profile, column_profile
 from mlops_assets.monitoring.windows import Period
-from mlops_assets.specs.model_spec import Column, ColumnType
+from mlops_assets.specs.data_spec import Column, ColumnType
 from mlops_assets.specs.tasks import Task
 from mlops_assets.training.manifest import Manifest
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from mlops_assets import digests
 from mlops_assets.errors import PackageError
-from mlops_assets.specs.model_spec import Column, Entity
+from mlops_assets.specs.data_spec import Column, Entity
 from mlops_assets.specs.tasks import Task
 from mlops_assets.training.envelope import NUMBERS
 

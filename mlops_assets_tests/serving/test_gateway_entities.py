@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from mlops_assets.prediction_log.segments import segments_in
-from mlops_assets.specs.model_spec import Column, Entity
+from mlops_assets.specs.data_spec import Column, Entity
 from mlops_assets_tests.fleets import Fleet, InProcess, Listening, Training, diabetes, visits
 
 ROW = dict.fromkeys(("age", "sex", "bmi", "bp", "s1", "s2", "s3", "s4", "s5", "s6"), 0.01)

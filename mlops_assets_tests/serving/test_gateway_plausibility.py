@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from mlops_assets.serving.plausibility import Plausibility
-from mlops_assets.specs.model_spec import Column
+from mlops_assets.specs.data_spec import Column
 from mlops_assets.training.manifest import Manifest
 from mlops_assets_tests.fleets import Training, iris
 

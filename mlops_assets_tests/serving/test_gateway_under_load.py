@@ -29,7 +29,7 @@ from mlops_assets.gateway_process import running_gateway
 from mlops_assets.prediction_log.log import PredictionLog
 from mlops_assets.serving.bodies import Intake
 from mlops_assets.serving.inference import answer_each
-from mlops_assets.specs.model_spec import Column
+from mlops_assets.specs.data_spec import Column
 from mlops_assets_tests.serving.clients import PATIENCE, Asking, process_on
 
 ASK = {"instances": [{"x": 1.0}, {"x": 2.0}]}

@@ -16,7 +16,7 @@ from mlops_assets.monitoring.profiles.column import (
     NumericProfile,
     Rows,
 )
-from mlops_assets.specs.model_spec import ColumnType
+from mlops_assets.specs.data_spec import ColumnType
 
 if TYPE_CHECKING:
     import pyarrow as pa

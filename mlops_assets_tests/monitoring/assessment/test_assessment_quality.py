@@ -6,7 +6,7 @@ import pyarrow as pa
 
 from mlops_assets.monitoring.assessment.quality import quality_of
 from mlops_assets.monitoring.profiles.profile import Profile, column_profile
-from mlops_assets.specs.model_spec import Column
+from mlops_assets.specs.data_spec import Column
 
 COLUMNS = [
     Column.model_validate(c)
