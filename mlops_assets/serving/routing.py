@@ -14,24 +14,21 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 
-from mlops_assets.errors import StorageError
-from mlops_assets.governance.evidence import Objection
 from mlops_assets.registry.port import (
     CHALLENGER,
     CHAMPION,
     DRILL,
     PREVIOUS_CHAMPION,
-    RELEASE_TAG,
     ModelVersion,
     RegisteredModel,
     RegistryReader,
 )
-from mlops_assets.registry.proof import Refused, carried_release, refused
 from mlops_assets.serving.kept import Kept, is_altered
 from mlops_assets.serving.loading import load
-from mlops_assets.serving.marks import Mark, Marks
+from mlops_assets.serving.marks import Marks
 from mlops_assets.serving.problems import Problem, failed_load, missing_champions, told
 from mlops_assets.serving.proving import Prover
+from mlops_assets.serving.releases import ReleaseFollower
 from mlops_assets.serving.rollouts import RolloutFollower
 from mlops_assets.serving.table import Resident, Route, Table
 
@@ -99,14 +96,12 @@ class Router:
         self._registry, self._prover, self._on_incident = registry, prover, on_incident
         self._marks = marks or Marks()
         self._rollouts = RolloutFollower(registry, prover, self._marks)
-        self._accepted: dict[str, str] = {}
-        self._disputed: dict[_Key, Problem] = {}
+        self._releases = ReleaseFollower(prover, self._marks, self._proven)
         self._may_have_changed, self._changed = may_have_changed, False
         self._kept, self._beginning, self._unconfirmed = kept, kept is not None, False
         self._begun_at: float | None = None
         self._to_keep: list[tuple[ModelVersion, set[str]]] = []
         self._unread_until = -math.inf
-        self._chain_unread_until = -math.inf
         self._made: dict[str, int] = {}
         self._wanted: dict[str, dict[str, str]] = {}
         self._kept_wanted: dict[str, dict[str, str]] | None = None
@@ -132,15 +127,18 @@ class Router:
     def follow(self) -> None:
         """Look at the registry once, and publish what follows from it."""
         self._collect()
-        self._catch_up()
+        self._releases.catch_up()
         beginning = self._begin()
         unreachable = None if beginning else self._look()
         routes = dict(self._routes())
-        if self._disputed:  # then what served before has to be loaded, which nobody knew until now
+        disputes = self._releases.problems
+        if disputes:  # then what served before has to be loaded, which nobody knew until now
             self._load_what_is_due()
+        if self._releases.could_not_ask:
+            self._unread_until = -math.inf
         problems = [unreachable] if unreachable else []
         problems += [failed.problem for failed in self._failed.values()]
-        problems += [*self._disputed.values(), *self._rollouts.problems]
+        problems += [*disputes, *self._rollouts.problems]
         problems += missing_champions(routes, self._wanted)
         self._forget_unneeded(routes)
         tried = not (unreachable or self._loading or self._untried())
@@ -183,10 +181,15 @@ class Router:
         """Go on from what the registry says, now that it is read; what it does not know is let go."""
         if not self._unconfirmed:
             return
-        self._unconfirmed, self._accepted, self._failed = False, {}, {}
+        self._unconfirmed, self._failed = False, {}
+        self._releases.ask_again()
         same = {name for name, made in self._made.items() if name in models and models[name].made == made}
         routes = {model: route for model, route in self.table.routes.items() if model in same}
         self.table = replace(self.table, routes=MappingProxyType(routes))
+
+    def _proven(self, version: ModelVersion, digests: set[str]) -> None:
+        if self._kept is not None:
+            self._to_keep.append((version, digests))
 
     def _keep(self) -> None:
         """Keep what has changed for the next start, now that it serves."""
@@ -228,20 +231,6 @@ class Router:
         self._changed = self._changed or self._may_have_changed is None or self._may_have_changed()
         return self._changed
 
-    def _catch_up(self) -> None:
-        """Take over which releases were entered in the audit chain, whatever the aliases say."""
-        if time.monotonic() < self._chain_unread_until:
-            return
-        try:
-            further = self._marks.catch_up()
-        except StorageError as error:
-            log.error("%s; only what was served here is known", error)
-            self._chain_unread_until = time.monotonic() + LONGEST_RETRY_SECONDS
-            return
-        for model in further:  # who may serve has to be asked again
-            self._accepted.pop(model, None)
-        self._disputed = {key: found for key, found in self._disputed.items() if key[0] not in further}
-
     def _look(self) -> Problem | None:
         """Read the aliases and have loaded what they name; return why they cannot be read."""
         # Asked before the registry is read: what is committed meanwhile is a change to the next look.
@@ -269,18 +258,15 @@ class Router:
         if gone:
             # Under a model that was registered anew, a number means another version.
             self._resident = {model: kept for model, kept in self._resident.items() if model not in gone}
-            self._accepted = {
-                model: version for model, version in self._accepted.items() if model not in gone
-            }
             self._loading = {key: future for key, future in self._loading.items() if key[0] not in gone}
         self._failed = {
             (model, version): failed
             for (model, version), failed in self._failed.items()
             if model not in gone and version in self._due(model)
         }
-        # Whatever was written may be the release that was missing. Not before: while an alias is disputed,
-        # the version that is due in its place keeps its failure, and is not tried at each look.
-        self._disputed = {}
+        # Not at each look: while an alias is disputed, the version that is due in its place keeps its
+        # failure, and is not tried again.
+        self._releases.ask_again(gone)
 
     def _load_what_is_due(self) -> None:
         now = time.monotonic()
@@ -309,8 +295,9 @@ class Router:
         wanted = self._wanted.get(model, {})
         due = [wanted[alias] for alias in _ALIASES if alias in wanted]
         mark, champion = self._marks.of(model), wanted.get(CHAMPION)
-        key = (model, champion or "")
-        dismissed = champion is None or key in self._failed or key in self._disputed
+        dismissed = champion is None or (
+            (model, champion) in self._failed or self._releases.is_disputed(model, champion)
+        )
         if mark is not None and champion != mark.version and dismissed:
             due.insert(0, mark.version)
         return list(dict.fromkeys(due))
@@ -351,7 +338,10 @@ class Router:
             loaded = dict(self._resident.get(model, {}))
             mark = self._marks.of(model)
             by_right = [wanted.get(CHAMPION), mark.version if mark else None]
-            champion = next((v for v in by_right if v in loaded and self._may_serve(loaded[v])), None)
+            champion = next(
+                (v for v in by_right if v in loaded and self._releases.may_serve(loaded[v], self._reader)),
+                None,
+            )
             if champion is None and before is not None and before.champion is not None:
                 # Not loaded yet, refused, or gone: what was proven goes on serving.
                 champion = before.champion
@@ -359,63 +349,6 @@ class Router:
             if wanted or champion is not None:
                 rollout = self._rollouts.of(model, champion, loaded)
                 yield model, Route(champion, MappingProxyType(wanted), MappingProxyType(loaded), rollout)
-
-    def _may_serve(self, resident: Resident) -> bool:
-        """Return whether a loaded version carries the release that holds; if not, that is a problem."""
-        key = (resident.model, resident.version)
-        # Only the last one accepted: an alias that comes back to an earlier one has to be asked again.
-        if self._accepted.get(resident.model) == resident.version:
-            return True
-        if key in self._disputed:
-            return False
-        try:
-            mark = self._release(resident)
-        except Refused as error:
-            kinds = {objection.kind for objection in error.objections}
-            kind = "out_of_band" if "out_of_band" in kinds else "evidence_refused"
-            self._disputed[key] = Problem(kind, *key, told(error))
-            return False
-        except Exception as error:  # the registry is down: ask again when it is looked at again
-            self._disputed[key] = Problem("registry_unreachable", *key, told(error))
-            self._unread_until = -math.inf
-            return False
-        self._accepted[resident.model] = resident.version
-        self._marks.set(resident.model, mark)
-        return True
-
-    def _release(self, resident: Resident) -> Mark:
-        """Return how far the model has come with a version, if it may serve.
-
-        Raises:
-            Refused: It carries no release, or not the one that holds.
-            RegistryError: The registry cannot be reached.
-        """
-        version = self._reader.version(resident.model, resident.version)
-        if version is None:
-            raise Refused(
-                f"{resident.model} version {resident.version}",
-                (Objection("out_of_band", "it is gone from the registry"),),
-            )
-        mark = self._marks.of(resident.model)
-        if mark is not None and mark.version == version.version:
-            version = self._with_release(version, mark)
-        release = self._prover.release(self._reader, version, resident.package.digest, resident.evidence)
-        if mark is not None and release.serial < mark.serial:
-            said = (
-                f"its alias was moved out of band: release {release.serial} of version {release.version} was "
-                f"followed by release {mark.serial} of version {mark.version}"
-            )
-            raise refused(version, "out_of_band", said)
-        if self._kept is not None:
-            self._to_keep.append((version, {resident.evidence.digest, release.evidence}))
-        return Mark(release.version, release.serial, version.tags[RELEASE_TAG], release.renews)
-
-    def _with_release(self, version: ModelVersion, mark: Mark) -> ModelVersion:
-        """Return the version that served last with its release: who takes the tag away takes nothing back."""
-        carried = carried_release(version, self._prover.verifier)
-        if carried is not None and carried.serial > mark.serial:
-            return version
-        return replace(version, tags={**version.tags, RELEASE_TAG: mark.release})
 
     def _forget_unneeded(self, routes: Mapping[str, Route]) -> None:
         now = time.monotonic()
