@@ -328,8 +328,8 @@ class InProcess:
     def settle(self) -> None:
         """Follow the registry until nothing is loading any more."""
         self.router.follow()
-        while self.router._loading:
-            for loading in list(self.router._loading.values()):
+        while self.router._loads.pending:
+            for loading in list(self.router._loads.pending.values()):
                 loading.exception()
             self.router.follow()
 

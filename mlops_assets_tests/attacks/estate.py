@@ -295,8 +295,8 @@ class Estate:
             Prover(SIGNER.verifier, lambda: self.policy),
             Marks(self.root / "served.json", entered),
         )
-        self.router._loaders.shutdown()
-        self.router._loaders = AtOnce()  # type: ignore[assignment]
+        self.router._loads._threads.shutdown()
+        self.router._loads._threads = AtOnce()  # type: ignore[assignment]
         self.served = None
 
     def mend_store(self) -> None:
@@ -316,11 +316,11 @@ class Estate:
         self.ticks += 120.0
         self.router.follow()
         for _ in range(20):
-            if not self.router._loading:
+            if not self.router._loads.pending:
                 break
             self.router.follow()
         else:
-            raise AssertionError(f"it loads again and again: {list(self.router._loading)}")
+            raise AssertionError(f"it loads again and again: {list(self.router._loads.pending)}")
         self.look()
 
     def look(self) -> None:
