@@ -53,7 +53,7 @@ def profile_of_window(served: ServedWindow, manifest: Manifest, version: str) ->
         version: Its number; what others said in the window is not its doing.
     """
     kinds = kinds_of(manifest.inputs)
-    inputs = profile_while_reading((name, kind, served.values(name)) for name, kind in kinds.items())
+    inputs = profile_while_reading(kinds, served.pieces([*kinds]))
     said = Profile({})
     for outputs in served.outputs(version):
         said = said.merge(Profile(_said(outputs, manifest)))

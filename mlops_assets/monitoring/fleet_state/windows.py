@@ -117,6 +117,13 @@ class AssessedWindows(StateDatabase):
             read = [(int(row.id), _read(row.body)) for row in connection.execute(query)]
         return [(id_, assessment) for id_, assessment in read if assessment]
 
+    def has_untold(self) -> bool:
+        """Return whether there are alarms that nobody was told of yet."""
+        table = self._database.tables[ASSESSMENTS]
+        query = table.select().with_only_columns(table.c.id).where(~table.c.told).limit(1)
+        with self._database.begin() as connection:
+            return connection.execute(query).first() is not None
+
     def mark_told(self, ids: Iterable[int]) -> None:
         """Remember that the alarms of some assessments were taken in."""
         table = self._database.tables[ASSESSMENTS]

@@ -98,34 +98,37 @@ def column_profile(arrays: "Iterable[pa.Array]", kind: ColumnType) -> ColumnProf
     return found
 
 
-def profile_while_reading(read: "Iterable[tuple[str, ColumnType, Iterable[pa.Array]]]") -> Profile:
+def profile_while_reading(
+    kinds: Mapping[str, ColumnType], pieces: "Iterable[tuple[str, pa.Array]]"
+) -> Profile:
     """Return the profile of columns, of which some pieces are profiled while the next ones are read.
 
     Args:
-        read: Name, declared type and values of each column. It and the pieces are iterated over in this
-            thread, and profiled in another.
+        kinds: Declared type of each column.
+        pieces: Values of the columns, each piece with its column's name. They are iterated over in this
+            thread, and profiled in another unless they are few.
     """
-    found: dict[str, ColumnProfile] = {}
+    found: dict[str, ColumnProfile] = {name: columns.nothing(kind) for name, kind in kinds.items()}
 
-    def add(pieces: "list[tuple[str, ColumnType, pa.Array]]") -> None:
-        for name, kind, values in pieces:
-            found[name] = columns.merged(found[name], columns.profiled(values, kind))
+    def add(ready: "list[tuple[str, pa.Array]]") -> None:
+        for name, values in ready:
+            found[name] = columns.merged(found[name], columns.profiled(values, kinds[name]))
 
-    ready: list[tuple[str, ColumnType, pa.Array]] = []
+    ready: list[tuple[str, pa.Array]] = []
+    values_ready = 0
     underway: deque[Future[None]] = deque()
     with ThreadPoolExecutor(1) as other:
-        for name, kind, arrays in read:
-            found[name] = columns.nothing(kind)
-            for values in arrays:
-                ready.append((name, kind, values))
-                if sum(len(piece) for _, _, piece in ready) >= _AT_ONCE:
-                    underway.append(other.submit(add, ready))
-                    ready = []
-                if len(underway) > _AHEAD:
-                    underway.popleft().result()
-        underway.append(other.submit(add, ready))
+        for name, values in pieces:
+            ready.append((name, values))
+            values_ready += len(values)
+            if values_ready >= _AT_ONCE:
+                underway.append(other.submit(add, ready))
+                ready, values_ready = [], 0
+            if len(underway) > _AHEAD:
+                underway.popleft().result()
         for each in underway:
             each.result()
+    add(ready)
     return Profile(found)
 
 
