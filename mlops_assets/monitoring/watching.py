@@ -15,7 +15,7 @@ from mlops_assets.monitoring.windows import Period, starts_of
 from mlops_assets.prediction_log.input_columns import OUTPUT, field_of
 from mlops_assets.prediction_log.served_window import ServedWindow
 from mlops_assets.prediction_log.typed_columns import plain
-from mlops_assets.training.package import Manifest
+from mlops_assets.training.manifest import Manifest
 
 if TYPE_CHECKING:
     import numpy as np

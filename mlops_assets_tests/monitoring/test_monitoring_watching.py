@@ -22,8 +22,8 @@ from mlops_assets.prediction_log.compaction import compact
 from mlops_assets.prediction_log.instants import microseconds
 from mlops_assets.prediction_log.log import PredictionLog
 from mlops_assets.prediction_log.records import SHADOW, Answers
-from mlops_assets.specs.model_spec import Column
-from mlops_assets.training.package import Manifest
+from mlops_assets.specs.data_spec import Column
+from mlops_assets.training.manifest import Manifest
 from mlops_assets_tests.written_log import WrittenLog
 
 INPUTS = (

@@ -15,7 +15,7 @@ from sklearn.linear_model import LinearRegression
 
 from mlops_assets.gateway_client import GatewayClient
 from mlops_assets.gateway_process import stop
-from mlops_assets.specs.model_spec import Column
+from mlops_assets.specs.data_spec import Column
 from mlops_assets_tests.serving.clients import PATIENCE, Asking, process_on
 
 ASK = {"instances": [[1.0]]}

@@ -6,8 +6,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import msgspec
-
+from mlops_assets.monitoring.byte_form import ByteForm
 from mlops_assets.monitoring.profiles import column as columns
 from mlops_assets.monitoring.profiles.categories import Categories
 from mlops_assets.monitoring.profiles.cells import Cells
@@ -17,12 +16,12 @@ from mlops_assets.monitoring.profiles.column import (
     NumericProfile,
     Rows,
 )
-from mlops_assets.specs.model_spec import ColumnType
+from mlops_assets.specs.data_spec import ColumnType
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-_FORMAT = 1
+_FORM = ByteForm("profile", 1)
 # To hand something to a thread takes as long as to profile some ten thousand values.
 _AT_ONCE = 2**17
 # As often there may be so many values that are read and not profiled yet.
@@ -64,7 +63,7 @@ class Profile:
     def to_bytes(self) -> bytes:
         """Return the one byte form of the profile."""
         written = [(name, _written(self.columns[name])) for name in sorted(self.columns)]
-        return msgspec.msgpack.encode((_FORMAT, written))
+        return _FORM.write(written)
 
     @classmethod
     def from_bytes(cls, content: bytes) -> "Profile":
@@ -73,13 +72,8 @@ class Profile:
         Raises:
             ValueError: These are no such bytes.
         """
-        try:
-            form, written = msgspec.msgpack.decode(content)
-            if form != _FORMAT:
-                raise ValueError(f"a profile of form {form}, and this platform reads {_FORMAT}")
+        with _FORM.reading(content) as (written,):
             return cls({name: _read(fields) for name, fields in written})
-        except (msgspec.DecodeError, TypeError, KeyError) as error:
-            raise ValueError(f"no profile: {error}") from error
 
 
 def profile_of(batches: Iterable[Mapping[str, "pa.Array"]], kinds: Mapping[str, ColumnType]) -> Profile:
