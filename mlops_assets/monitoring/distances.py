@@ -85,7 +85,9 @@ def _of_numbers(*sides: Cells) -> Distances:
     unit = _UNIT_OF_GREAT if max(abs(side.floors[end]) for side in sides for end in (0, -1)) > _GREAT else 1.0
     # Cells of one level lie one upon the other, so that what was made equal is not taken for apart.
     alike = [side.at_level(max(each.level for each in sides)) for side in sides]
-    reference, current = (Cells(side.values / unit, side.counts) for side in alike)
+    reference, current = (
+        Cells(side.values / unit if unit > 1 else side.values, side.counts) for side in alike
+    )
     furthest, area = kernels.distances(reference.values, reference.counts, current.values, current.counts)
     norm = max(reference.deviation, _LEAST_DEVIATION / unit)
     p, q = _binned(reference, current)

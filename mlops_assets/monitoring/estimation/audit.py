@@ -22,6 +22,7 @@ Detection", New England Journal of Statistics in Data Science (2023), for gamble
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any, Literal
 
 from mlops_assets.errors import DataError
@@ -54,17 +55,17 @@ class AuditedWindow:
     estimate: Estimate
     measured: float
 
-    @property
+    @cached_property
     def covered(self) -> bool:
         """Whether the interval that was given out holds what was measured."""
         return self.estimate.low - _ROUNDING <= self.measured <= self.estimate.high + _ROUNDING
 
-    @property
+    @cached_property
     def kept(self) -> bool:
         """Whether the estimator's own interval does, before anything was learnt from audits."""
         return self.distance <= reach(self.estimate.degrees, self.estimate.confidence)
 
-    @property
+    @cached_property
     def distance(self) -> float:
         """How far off the estimate was, in its standard errors."""
         off = abs(self.measured - self.estimate.value)
@@ -145,7 +146,8 @@ def _is_broken(misses: Sequence[bool], allowed: float) -> bool:
     begun = np.arange(1, len(misses) + 1)
     # They share what there is so that there is some left for whoever begins last.
     stake = 1 / (begun * (begun + 1))
-    for now in begun:
+    # What they have grows at misses only: at a hit all of them lose, and who begins has what was kept back.
+    for now in begun[np.asarray(misses, dtype=bool)]:
         since = begun[:now]
         won = _won(now - since + 1, before[now] - before[since - 1], allowed, more=True)
         if float(stake[:now] @ won) + 1 / (now + 1) >= 1 / ALPHA:
@@ -153,6 +155,7 @@ def _is_broken(misses: Sequence[bool], allowed: float) -> bool:
     return False
 
 
+@lru_cache(100_000)
 def _is_sound(windows: int, missed: int) -> bool:
     return bool(_won(windows, missed, 1 - LEAST_SHARE, more=False) >= 1 / TRUST_ALPHA)
 

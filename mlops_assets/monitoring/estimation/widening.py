@@ -13,6 +13,7 @@ Source: Gibbs and Candès, "Adaptive Conformal Inference Under Distribution Shif
 """
 
 import math
+from bisect import bisect_right
 from collections.abc import Sequence
 
 from mlops_assets.monitoring.estimation.audit import AuditedWindow
@@ -30,6 +31,8 @@ def widen(estimate: Estimate, audited: Sequence[AuditedWindow]) -> Estimate:
         audited: Earlier windows of the same metric and the same estimator, in the order in which their labels
             came. Their intervals are to have been widened likewise.
     """
+    if not audited:
+        return estimate
     own = reach(estimate.degrees, estimate.confidence)
     allowed = 1 - estimate.confidence
     level = allowed
@@ -49,7 +52,7 @@ def _quantile(degrees: float, distances: Sequence[float], share: float) -> float
 
     def keep(distance: float) -> float:
         own = 2 * float(stdtr(degrees, distance)) - 1
-        return _OWN_WINDOWS * own + sum(each <= distance for each in ordered)
+        return _OWN_WINDOWS * own + bisect_right(ordered, distance)
 
     below, above = 0.0, 1.0
     while keep(above) < wanted and above < 1e9:

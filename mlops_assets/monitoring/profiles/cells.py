@@ -152,7 +152,7 @@ class Cells:
         """Number of values."""
         return int(self.counts.sum())
 
-    @property
+    @cached_property
     def values(self) -> "Array":
         """What stands for the values of each cell: they themselves, or the middle of the cell."""
         from mlops_assets.monitoring.profiles import kernels

@@ -4,6 +4,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from mlops_assets.errors import DataError
 from mlops_assets.evaluation.metrics import measure
@@ -55,6 +57,12 @@ def test_verdicts(kept: str, verdict: str) -> None:
     found = judge_coverage(series(kept))
     assert found.verdict == verdict
     assert (found.windows, found.kept) == (len(kept), kept.count("+"))
+
+
+@given(st.text("+h", max_size=60), st.integers(1, 30))
+def test_windows_that_are_held_break_no_promise_and_mend_none(kept: str, more: int) -> None:
+    was, then = (judge_coverage(series(each)).verdict for each in (kept, kept + more * "+"))
+    assert (was == "untrustworthy") == (then == "untrustworthy")
 
 
 def test_reasons_say_what_was_found_in_a_sentence() -> None:
