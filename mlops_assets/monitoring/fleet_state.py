@@ -3,7 +3,7 @@
 One small database for all models, so that the sensor of a thousand models asks one question a tick.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import asdict, dataclass, fields
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -399,12 +399,17 @@ class FleetState:
             _OUTCOMES, {"candidate": candidate, "against": against}, {"model": model, **asdict(outcome)}
         )
 
-    def outcomes(self) -> dict[str, list[Outcome]]:
-        """Return by model what its retrainings gained, oldest first."""
+    def outcomes(self, without: Collection[str] = ()) -> dict[str, list[Outcome]]:
+        """Return by model what its retrainings gained, oldest first.
+
+        Args:
+            without: Candidates that are left out, by digest.
+        """
         table = self._database.tables[_OUTCOMES]
+        query = table.select().where(table.c.candidate.not_in(without)).order_by(table.c.id)
         found: dict[str, list[Outcome]] = {}
         with self._database.begin() as connection:
-            for row in connection.execute(table.select().order_by(table.c.id)):
+            for row in connection.execute(query):
                 told = Outcome(row.growth, row.excess, row.gain, row.error)
                 found.setdefault(row.model, []).append(told)
         return found

@@ -8,23 +8,18 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime, timedelta
-from statistics import NormalDist
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
+from mlops_assets.evaluation.quality import share_of_error
 from mlops_assets.monitoring.retraining.decision import Decision, Rules, Situation, decide_on
 from mlops_assets.monitoring.retraining.fleet_choice import choose
-from mlops_assets.monitoring.retraining.gain import (
-    WINDOW_SPREAD,
-    ExpectedGain,
-    Fleet,
-    Outcome,
-    expect_gain,
-    fleet_of,
-)
+from mlops_assets.monitoring.retraining.gain import ExpectedGain, Fleet, Outcome, expect_gain, fleet_of
 from mlops_assets.monitoring.retraining.history import Comparison, History, Trained, Trainer, loss_of
 
 if TYPE_CHECKING:
     import numpy as np
+
+    from mlops_assets.specs.gate_rules import ChampionComparisonRules
 
     Array = np.ndarray[Any, Any]
 
@@ -48,6 +43,7 @@ class Gate:
         weighs_expectation: Whether what was expected counts. Then a challenger wins that is better on those
             rows, and to such a confidence by these and the expectation together (Bayes), however often it is
             looked at.
+        margin: Gain of the metric that must be shown.
     """
 
     confidence: float = 0.95
@@ -55,17 +51,29 @@ class Gate:
     looks: int = 1
     revert: float | None = None
     weighs_expectation: bool = False
+    margin: float = 0.0
+
+    @classmethod
+    def of(cls, rules: "ChampionComparisonRules") -> "Gate":
+        """Return the gate that a policy demands. In a replay each hold-out is used for the first time."""
+        demanded = rules.confidence
+        return cls(
+            confidence=1 - (1 - demanded) * share_of_error(1) if demanded else 0.0,
+            min_rows=int(rules.min_rows or 1),
+            weighs_expectation=rules.weighs_expectation,
+            margin=rules.min_gain,
+        )
 
     def is_won(self, found: Comparison | None, expected: ExpectedGain | None) -> bool:
         """Return whether a challenger has shown enough."""
         if found is None or found.rows < self.min_rows:
             return False
-        if not self.weighs_expectation or expected is None or not found.error > 0:
+        together = None
+        if self.weighs_expectation and expected is not None:
+            together = found.shown.probability_with(expected.expectation)
+        if together is None:
             return found.p_value <= (1 - self.confidence) / self.looks
-        spread = expected.error**2 + WINDOW_SPREAD**2
-        precision = 1 / spread + 1 / found.error**2
-        mean = (expected.share / spread + found.gain / found.error**2) / precision
-        return found.gain > 0 and NormalDist().cdf(mean * math.sqrt(precision)) >= self.confidence
+        return together >= self.confidence
 
     def is_lost(self, found: Comparison | None) -> bool:
         """Return whether a version has been shown to be worse than the one it took the place of."""
@@ -437,7 +445,8 @@ class _Walk:
 
     def _compared(self, training: _Training, after: datetime, at: datetime) -> Comparison | None:
         new, old = self._models[training.version], self._models[training.against]
-        return self.history.compare(new, old, self.history.labelled(after, at))
+        margin = self._policy.gate.margin if self._policy.gate else 0.0
+        return self.history.compare(new, old, self.history.labelled(after, at), margin)
 
     def _judge(self, training: _Training, gate: Gate, at: datetime) -> None:
         """Let a challenger serve that has won, and forget one that has not by its last look."""
