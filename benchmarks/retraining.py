@@ -12,9 +12,9 @@ one. ``ours`` is :mod:`mlops_assets.monitoring.retraining`: it trains when waiti
 was expected, is so with a probability of 70 %. It is also shown with the gate of ``always, gated`` and with
 none. ``product`` is what the platform does by itself for a spec that says ``on_gain: 0.05``, as a model of
 limited risk under the policy that comes with it: its cooldown, its budget, and its gate, which lets the first
-use of a hold-out spend 6/pi^2 of the error of 5 % and asks for 200 rows. ``product, weighing`` is the same
-under a policy that sets ``weighs_expectation: true``, and ``product, .7`` under one that asks a confidence of
-.7 besides.
+use of a hold-out spend 6/pi^2 of the error of 5 % and asks for 200 rows. ``30 rows`` is the same under a
+policy that asks for 30, ``weighing`` under one that sets ``weighs_expectation: true`` besides, and ``as
+ours`` under one that asks a confidence of .7 on top.
 
 The skill of a model in a window is 2 AUC - 1, or the share that it takes off the squared error, or off the
 logarithmic loss, of a guess that knows nothing but the targets' distribution in the whole series. A
@@ -121,8 +121,9 @@ def policies(fleet: "list[tuple[Series, History]]") -> dict[str, Policy]:
         "ours, gate .95": RulesPolicy(OURS, Gate(revert=0.95)),
         "ours, no gate": RulesPolicy(OURS, None),
         "product": product(),
-        "product, weighing": product(weighs_expectation=True),
-        "product, .7": product(weighs_expectation=True, confidence=0.7),
+        "product, 30 rows": product(min_rows=30),
+        "product, weighing": product(min_rows=30, weighs_expectation=True),
+        "product, as ours": product(min_rows=30, weighs_expectation=True, confidence=0.7),
     }
 
 
