@@ -40,7 +40,7 @@ def every_feature(scratch: Path) -> Server:
 
 def without_onnx(scratch: Path) -> Server:
     """Return it with a model that takes text."""
-    from mlops_assets.specs.model_spec import Column
+    from mlops_assets.specs.data_spec import Column
 
     inputs = tuple(
         Column(name=name, type="string" if place < model.TEXTS else "number", nullable=True)
@@ -98,7 +98,7 @@ def _fleet(root: Path) -> "tuple[Home, Fleet]":
 def _training() -> Any:
     import pandas as pd
 
-    from mlops_assets.specs.model_spec import Column
+    from mlops_assets.specs.data_spec import Column
     from mlops_assets_tests.fleets import Training
 
     features, labels = model.training_rows()

@@ -1,23 +1,25 @@
 """What a window's profile and distances cost, beside Evidently's report, SciPy's tests and reading alone.
 
     python benchmarks/monitoring.py columns [--rows N] [--columns N] [--rounds N] [--without PEER ...]
+                                            [--nannyml PYTHON]
 
 A window and a reference of the same size lie in Parquet files, eight columns of ten numbers of different
 distributions, one whole numbers and one texts. Each party runs in processes of its own:
 
-* ours: the profile of the window, read a row group at a time and a column at a time, and from it and the
+* ours: the profile of the window, read a row group at a time and of it some columns, and from it and the
   reference's profile PSI, Jensen-Shannon, Wasserstein and Kolmogorov-Smirnov (for texts chi-square) with
   their p-values. The reference has as many cells as a version's is kept with;
 * Evidently: its data drift preset on both frames, which computes one of these a column;
 * SciPy: the same four by its functions, on the same frames;
+* NannyML, if an interpreter is named that has it (pip install nannyml==0.13.1 statsmodels, in an environment
+  of its own): its univariate drift with the same but for PSI, which it has not, the window one chunk;
 * reading: what ours reads, and nothing done with it.
 
 CPU is that of the process after imports, without reading: for ours, less what reading alone took. Limits: at
 most a two-hundredth of Evidently's CPU, whole at most twice the time of reading alone, and a tenth of
 Evidently's peak memory, told with libraries and without. Ours reads in one thread and profiles in another, so
 the time of the whole depends on whether a second core is idle; the load is told. whylogs 1.6.4 does not
-install beside NumPy 2, and NannyML's univariate drift is made of the functions of SciPy that are measured
-here.
+install beside NumPy 2.
 """
 
 import argparse
@@ -35,9 +37,8 @@ from typing import Any
 
 import numpy as np
 
-from mlops_assets.home import settle_libraries
-
 _ROW_GROUP = 131_072
+_VALUES_AT_ONCE = 2 * _ROW_GROUP
 # As many as a version's reference has.
 _KEPT_CELLS = 4096
 _LEAST_GAIN = 200.0
@@ -56,9 +57,11 @@ _MODULES = {
         "mlops_assets.monitoring.profiles.distance_kernels",
     ),
     "scipy": (*_FRAMES, "scipy.stats"),
+    "nannyml": (*_FRAMES, "nannyml"),
     "evidently": (*_FRAMES, "evidently", "evidently.presets"),
 }
-_PARTIES = ("reading", "ours", "scipy", "evidently")
+_PEERS = ("scipy", "nannyml", "evidently")
+_PARTIES = ("reading", "ours", *_PEERS)
 
 
 def main() -> None:
@@ -68,19 +71,21 @@ def main() -> None:
     parser.add_argument("--columns", type=int, default=100)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--without", nargs="+", choices=["scipy", "evidently"], default=[])
+    parser.add_argument("--nannyml", metavar="PYTHON", help="An interpreter that has it.")
     parser.add_argument("--folder", type=Path)
     parser.add_argument("--party", choices=[*_PARTIES, "writer"])
     asked = parser.parse_args()
     if asked.what == "party":
         print(json.dumps(_measured(asked.party, asked.folder, asked.rows, asked.columns)))
         return
-    parties = [each for each in _PARTIES if each not in asked.without]
+    left_out = [*asked.without, *([] if asked.nannyml else ["nannyml"])]
+    parties = [each for each in _PARTIES if each not in left_out]
     with tempfile.TemporaryDirectory() as scratch:
         _party("writer", Path(scratch), asked)
         found: dict[str, list[dict[str, float]]] = {name: [] for name in parties}
         for round_number in range(asked.rounds):
             for name in parties:
-                if name in ("evidently", "scipy") and round_number:
+                if name in _PEERS and round_number:
                     continue  # minutes each, and the ratios are far from their limits or not
                 found[name].append(_party(name, Path(scratch), asked))
     _tell(found, asked)
@@ -88,7 +93,8 @@ def main() -> None:
 
 def _party(name: str, folder: Path, asked: argparse.Namespace) -> dict[str, float]:
     sizes = ["--rows", str(asked.rows), "--columns", str(asked.columns)]
-    command = [sys.executable, __file__, "party", "--party", name, "--folder", str(folder), *sizes]
+    python = asked.nannyml if name == "nannyml" else sys.executable
+    command = [python, __file__, "party", "--party", name, "--folder", str(folder), *sizes]
     done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
     told: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
     return told
@@ -100,9 +106,13 @@ def _measured(party: str, folder: Path, rows: int, columns: int) -> dict[str, fl
         "reading": lambda: _read(folder),
         "ours": lambda: _ours(folder),
         "scipy": lambda: _scipy(folder),
+        "nannyml": lambda: _nannyml(folder),
         "evidently": lambda: _evidently(folder),
     }[party]
-    settle_libraries()
+    if party != "nannyml":  # whose environment has no more than it needs
+        from mlops_assets.home import settle_libraries
+
+        settle_libraries()
     for module in _MODULES[party]:
         importlib.import_module(module)
     imports = _megabytes("VmRSS")
@@ -130,11 +140,12 @@ def _tell(found: dict[str, list[dict[str, float]]], asked: argparse.Namespace) -
             f"  {name:10} CPU {figures['cpu']:8.3f} s   wall {figures['wall']:8.3f} s"
             f"   peak {figures['peak']:6.0f} MB, of which imports {figures['imports']:4.0f}"
         )
-    after_reading = max(ours["cpu"] - reading["cpu"], 1e-9)
-    print(f"ours after reading: {after_reading:.3f} s of CPU")
+    after_reading = ours["cpu"] - reading["cpu"]
+    told = f"{after_reading:.3f} s of CPU" if after_reading > 0 else "too little to be told from noise"
+    print(f"ours after reading: {told}")
     print(f"whole by reading alone: {ours['wall'] / reading['wall']:.2f} (limit {_MOST_OF_READING:g})")
-    for peer in ("scipy", "evidently"):
-        if peer in median:
+    for peer in _PEERS:
+        if peer in median and after_reading > 0:
             limit = f" (aim {_LEAST_GAIN:g})" if peer == "evidently" else ""
             print(f"CPU of {peer} by ours: {median[peer]['cpu'] / after_reading:.0f}{limit}")
     if "evidently" in median:
@@ -177,20 +188,22 @@ def _column(random: np.random.Generator, number: int, rows: int, shift: float) -
     return makers[number % len(makers)]()
 
 
-def _arrays(path: Path) -> Iterator[tuple[str, Iterator[Any]]]:
-    """Yield each column, whose pieces are read when they are asked for, as the prediction log does it."""
+def _pieces(path: Path) -> Iterator[tuple[str, Any]]:
+    """Yield the columns piece by piece, as the prediction log does: of few rows several columns at once."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     file = pq.ParquetFile(path)
     texts = [field.name for field in file.schema_arrow if field.type == pa.string()]
     file = pq.ParquetFile(path, metadata=file.metadata, read_dictionary=texts)
-    for name in file.schema_arrow.names:
-        groups = range(file.num_row_groups)
-        yield (
-            name,
-            (file.read_row_group(i, [name], use_threads=False).column(0).combine_chunks() for i in groups),
-        )
+    names = file.schema_arrow.names
+    at_once = max(1, _VALUES_AT_ONCE // file.metadata.row_group(0).num_rows)
+    for first in range(0, len(names), at_once):
+        some = names[first : first + at_once]
+        for group in range(file.num_row_groups):
+            read = file.read_row_group(group, some, use_threads=len(some) > 1)
+            for name in some:
+                yield name, read[name].combine_chunks()
 
 
 def _profile(path: Path) -> Any:
@@ -202,14 +215,13 @@ def _profile(path: Path) -> Any:
     kinds = {
         field.name: "string" if field.type == pa.string() else "number" for field in pq.read_schema(path)
     }
-    return profile_while_reading((name, kinds[name], pieces) for name, pieces in _arrays(path))  # type: ignore[misc]
+    return profile_while_reading(kinds, _pieces(path))  # type: ignore[arg-type]
 
 
 def _read(folder: Path) -> Callable[[], None]:
     def run() -> None:
-        for _, pieces in _arrays(folder / "window.parquet"):
-            for _ in pieces:
-                pass
+        for _ in _pieces(folder / "window.parquet"):
+            pass
 
     return run
 
@@ -255,6 +267,23 @@ def _scipy(folder: Path) -> Callable[[], None]:
             jensenshannon(p, q)
             p, q = np.maximum(p, 1e-4), np.maximum(q, 1e-4)
             ((p - q) * np.log(p / q)).sum()
+
+    return run
+
+
+def _nannyml(folder: Path) -> Callable[[], None]:
+    from nannyml import UnivariateDriftCalculator  # type: ignore[import-not-found]
+
+    reference, window = _frames(folder)
+
+    def run() -> None:
+        calculator = UnivariateDriftCalculator(
+            column_names=[*reference],
+            continuous_methods=["kolmogorov_smirnov", "jensen_shannon", "wasserstein"],
+            categorical_methods=["chi2", "jensen_shannon"],
+            chunk_number=1,
+        )
+        calculator.fit(reference).calculate(window)
 
     return run
 

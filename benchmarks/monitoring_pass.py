@@ -3,7 +3,8 @@
     python benchmarks/monitoring_pass.py [--models 10 100 1000] [--rows 10000] [--columns 20] [--labels]
 
 Each fleet is made in a home of its own and serves three days. The first pass writes every check; measured is
-that of the third day, as it is day by day. ``core`` is the same look without Dagster.
+that of the third day, as it is day by day. ``core`` is the same look without Dagster, ``ticks`` are those
+of the schedule and of the sensor of incidents when there is nothing to do; their limit is .3 s.
 """
 
 import argparse
@@ -33,7 +34,7 @@ def main() -> None:
     parser.add_argument("--columns", type=int, default=20)
     parser.add_argument("--labels", action="store_true")
     parser.add_argument("--home", type=Path, help="Keep the home, or use it again.")
-    parser.add_argument("--measure", choices=["make", "first", "pass", "core"])
+    parser.add_argument("--measure", choices=["make", "first", "pass", "core", "ticks"])
     asked = parser.parse_args()
     if asked.measure:
         _measured(asked)
@@ -41,7 +42,7 @@ def main() -> None:
     for models in asked.models:
         with tempfile.TemporaryDirectory() as scratch:
             home = asked.home or Path(scratch) / "home"
-            for what in ("make", "first", "pass", "core"):
+            for what in ("make", "first", "pass", "core", "ticks"):
                 if what == "make" and home.exists():
                     continue
                 sizes = ["--models", str(models), "--rows", str(asked.rows), "--columns", str(asked.columns)]
@@ -55,6 +56,9 @@ def _measured(asked: argparse.Namespace) -> None:
     from mlops_assets_tests.watched_fleets import FIRST, Sizes, watched_models
 
     sizes = Sizes(asked.models[0], asked.rows, asked.columns, asked.labels)
+    if asked.measure == "ticks":
+        _ticks(watched_models(sizes))
+        return
     platform = Platform()
     began, cpu = time.perf_counter(), time.process_time()
     if asked.measure == "make":
@@ -120,6 +124,46 @@ def _pass(models: "list[WatchedModel]", start: datetime) -> None:
         assert isinstance(done, dg.ExecuteInProcessResult)
         if not done.success:
             raise SystemExit(str([e.message for e in done.all_events if e.is_failure]))
+
+
+def _ticks(models: "list[WatchedModel]") -> None:
+    from datetime import UTC
+
+    import dagster as dg
+    from timing import median_seconds
+
+    from mlops_assets.automation.fleet import fleet_definitions
+    from mlops_assets.cli.instance import open_instance
+    from mlops_assets.home import Home
+    from mlops_assets.resources import RESOURCES
+    from mlops_assets_tests.watched_fleets import FIRST
+
+    definitions = fleet_definitions(models)
+    schedule = definitions.resolve_schedule_def("monitoring_day")
+    sensor = definitions.resolve_sensor_def("incidents")
+    at = (FIRST + timedelta(days=DAYS, hours=6)).replace(tzinfo=UTC)
+    with open_instance(Home.from_environment().prepare()) as instance:
+
+        def scheduled() -> None:
+            with dg.build_schedule_context(
+                instance=instance,
+                scheduled_execution_time=at,
+                repository_def=definitions.get_repository_def(),
+                resources=RESOURCES,
+            ) as context:
+                assert not schedule.evaluate_tick(context).run_requests
+
+        def tended() -> None:
+            with dg.build_sensor_context(
+                instance=instance, definitions=definitions, resources=RESOURCES
+            ) as context:
+                assert "nothing new" in str(sensor.evaluate_tick(context).skip_message)
+
+        for name, tick in (("monitoring schedule", scheduled), ("sensor of incidents", tended)):
+            took = median_seconds(tick, 7)
+            print(
+                f"{len(models):>5} models, idle tick of the {name}: {took * 1000:.0f} ms ({took / 0.3:.0%})"
+            )
 
 
 def _core(models: "list[WatchedModel]", platform: "Platform", start: datetime) -> None:

@@ -25,7 +25,7 @@ from mlops_assets.home import Home, settle_libraries
 
 settle_libraries()
 
-from mlops_assets.specs.model_spec import Entity  # noqa: E402, libraries are settled first
+from mlops_assets.specs.data_spec import Entity  # noqa: E402, libraries are settled first
 from mlops_assets_tests.fleets import (  # noqa: E402
     Fleet,
     constant,

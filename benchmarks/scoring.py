@@ -30,7 +30,7 @@ from mlops_assets.scoring.inputs import CHUNK_ROWS
 from mlops_assets.scoring.job import Scorer
 from mlops_assets.scoring.records import Records
 from mlops_assets.serving.proven import ProvenVersions
-from mlops_assets.specs.model_spec import Column
+from mlops_assets.specs.data_spec import Column
 from mlops_assets.specs.policy_file import load_policy
 
 _COLUMNS = [f"x{i}" for i in range(30)]

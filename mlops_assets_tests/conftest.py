@@ -19,7 +19,9 @@ from mlops_assets.monitoring.reference import FILE as REFERENCE
 from mlops_assets.monitoring.reference import reference_of
 from mlops_assets.specs.model_spec import ModelSpec
 from mlops_assets.training import onnx_form
-from mlops_assets.training.package import Manifest, PackagedModel, write_package
+from mlops_assets.training.manifest import Manifest
+from mlops_assets.training.package import PackagedModel
+from mlops_assets.training.package_writer import write_package
 from mlops_assets.training.trainer import fit
 
 # As in every process of the product; here before scikit-learn is imported, which is when it counts.

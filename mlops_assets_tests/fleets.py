@@ -53,12 +53,14 @@ from mlops_assets.serving.meters import Meters
 from mlops_assets.serving.proving import Prover
 from mlops_assets.serving.residency import Residency
 from mlops_assets.serving.routing import Router
-from mlops_assets.specs.model_spec import Column
+from mlops_assets.specs.data_spec import Column
 from mlops_assets.specs.policy_file import load_policy
 from mlops_assets.specs.tasks import Task
 from mlops_assets.training import onnx_form
 from mlops_assets.training.envelope import envelope_of
-from mlops_assets.training.package import Manifest, PackagedModel, write_package
+from mlops_assets.training.manifest import Manifest
+from mlops_assets.training.package import PackagedModel
+from mlops_assets.training.package_writer import write_package
 from mlops_assets_tests.vouching import evidence_of, release_of, subject_of
 
 VISITS_FEATURES = '''
@@ -326,8 +328,8 @@ class InProcess:
     def settle(self) -> None:
         """Follow the registry until nothing is loading any more."""
         self.router.follow()
-        while self.router._loading:
-            for loading in list(self.router._loading.values()):
+        while self.router._loads.pending:
+            for loading in list(self.router._loads.pending.values()):
                 loading.exception()
             self.router.follow()
 

@@ -36,7 +36,9 @@ from mlops_assets.specs.model_spec import ModelSpec
 from mlops_assets.specs.policy_file import load_policy
 from mlops_assets.stages.fleet_look import WatchedModel
 from mlops_assets.training import onnx_form
-from mlops_assets.training.package import MANIFEST, SIGNATURE, Manifest, PackagedModel, write_package
+from mlops_assets.training.manifest import MANIFEST, SIGNATURE, Manifest
+from mlops_assets.training.package import PackagedModel
+from mlops_assets.training.package_writer import write_package
 from mlops_assets.training.trainer import fit
 from mlops_assets_tests.vouching import record_of
 

@@ -6,6 +6,7 @@ import dagster as dg
 
 from mlops_assets.automation.approvals import approval_sensor, decision_job
 from mlops_assets.automation.drills import drill_job, drill_schedule
+from mlops_assets.automation.incident_sensor import incident_sensor
 from mlops_assets.automation.monitoring_schedule import monitoring_schedule
 from mlops_assets.automation.prediction_log import compaction_job, compaction_schedule, prediction_log
 from mlops_assets.automation.retraining_sensor import retraining_sensor
@@ -20,6 +21,7 @@ from mlops_assets.stages.stage import BATCH, LIFECYCLE
 _APPROVAL_INTERVAL_SECONDS = 30
 _ROLLOUT_INTERVAL_SECONDS = 15
 _BATCH_INTERVAL_SECONDS = 30
+_INCIDENT_INTERVAL_SECONDS = 60
 # Windows of an hour are looked at a little after it is over, when what was served is in the log.
 HOURLY = "5 * * * *"
 
@@ -93,6 +95,7 @@ def fleet_definitions(
         sensors=[
             retraining_sensor(lifecycle, retraining_interval_seconds),
             approval_sensor(lifecycle, _APPROVAL_INTERVAL_SECONDS),
+            incident_sensor(models, _INCIDENT_INTERVAL_SECONDS),
             rollout_sensor(_ROLLOUT_INTERVAL_SECONDS),
             batch_sensor(),
         ],

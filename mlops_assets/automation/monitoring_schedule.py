@@ -15,9 +15,8 @@ from mlops_assets.monitoring.windows import (
     windows_between,
     windows_to_assess,
 )
-from mlops_assets.prediction_log.log import PredictionLog
+from mlops_assets.prediction_log.log import PredictionLog, Written
 from mlops_assets.registry.port import CHAMPION
-from mlops_assets.registry.strays import enter_strays
 from mlops_assets.resources import Platform
 from mlops_assets.specs.durations import naive_utc
 from mlops_assets.specs.model_spec import ModelSpec
@@ -53,8 +52,6 @@ def monitoring_schedule(
     def schedule(
         context: dg.ScheduleEvaluationContext, platform: Platform
     ) -> list[dg.RunRequest] | dg.SkipReason:
-        for model in enter_strays(platform.authority):
-            context.log.warning("the champion of %s was moved out of band; see mlops-assets audit", model)
         # A model without a champion has nothing to watch.
         serving = {model for model, aliases in platform.registry.aliases().items() if CHAMPION in aliases}
         # The tick's own time: a daemon that comes late looks at the window it was meant to.
@@ -73,17 +70,21 @@ def monitoring_schedule(
 def windows_due(specs: Iterable[ModelSpec], as_of: datetime, platform: Platform) -> dict[datetime, list[str]]:
     """Return by start of a window the models that there is something new to say of in it.
 
-    That is when the window is over, when its labels are due, and when rows came that were not logged before.
+    That is when the window is over, when its labels are due, when rows came that were not logged before, and
+    once more after twice the label delay, if labels came later than it.
     Windows in between that nobody looked at are made up for: a daemon that stood still, or a pass that was
     killed, leaves no gap.
     """
     asked = [*specs]
-    known = platform.state.assessed(min((_horizon(spec, as_of) for spec in asked), default=as_of))
+    oldest = min((_horizon(spec, as_of) - spec.data.label_delay for spec in asked), default=as_of)
+    known = platform.state.assessed(oldest)
     late = _late(asked, known, as_of, platform.prediction_log)
+    labels = platform.prediction_log.feedback_written(oldest)
     due: dict[datetime, list[str]] = defaultdict(list)
     for spec in asked:
         looked = known.get(spec.name, {})
-        for start in sorted(_due(spec, looked, as_of) | late.get(spec.name, set())):
+        again = late.get(spec.name, set()) | _labelled_late(spec, looked, as_of, labels.get(spec.name, ()))
+        for start in sorted(_due(spec, looked, as_of) | again):
             due[start].append(spec.name)
     return due
 
@@ -92,9 +93,22 @@ def _due(spec: ModelSpec, looked: Mapping[datetime, AssessedWindow], as_of: date
     period, delay = spec.monitoring.window, spec.data.label_delay
     if not looked:
         return {start for start, _ in windows_to_assess(as_of, period, delay)}
-    over = windows_between(min(looked), as_of, period)
+    over = windows_between(max(min(looked), _horizon(spec, as_of)), as_of, period)
     due = {start for start, _ in over if start not in looked}
     return due | {each.start for each in looked.values() if each.as_of < each.end + delay <= as_of}
+
+
+def _labelled_late(
+    spec: ModelSpec, looked: Mapping[datetime, AssessedWindow], as_of: datetime, labels: Sequence[Written]
+) -> set[datetime]:
+    """Return the windows of which labels came after they were due; nobody waits for them a third time."""
+    delay = spec.data.label_delay
+    return {
+        each.start
+        for each in looked.values()
+        if each.as_of < each.end + 2 * delay <= as_of
+        and any(one.first < each.end and one.at > each.as_of for one in labels)
+    }
 
 
 def _late(
@@ -124,7 +138,7 @@ def _late(
 
 
 def _horizon(spec: ModelSpec, as_of: datetime) -> datetime:
-    """Return how far back windows are made up for, and labels and rows waited for."""
+    """Return how far back windows are made up for, and late rows waited for."""
     return as_of - spec.data.label_delay - _MOST_BEHIND * LENGTH[spec.monitoring.window]
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from mlops_assets.specs.model_spec import Column, ColumnType
+from mlops_assets.specs.data_spec import Column, ColumnType
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 from mlops_assets import digests
 from mlops_assets.data.columns import refused
 from mlops_assets.errors import SpecError
+from mlops_assets.specs.data_spec import Column, Data
 from mlops_assets.specs.durations import format_duration
-from mlops_assets.specs.model_spec import Column, Data
 from mlops_assets.verdict import Figure, Measurement
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from mlops_assets import digests
 from mlops_assets.errors import DataError, SpecError
-from mlops_assets.specs.model_spec import Column, Data
+from mlops_assets.specs.data_spec import Column, Data
 from mlops_assets.specs.references import is_installed, source_of
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from mlops_assets.data.sources import Window, in_canonical_order, read_window
 from mlops_assets.errors import DataError
-from mlops_assets.specs.model_spec import Column, Data
+from mlops_assets.specs.data_spec import Column, Data
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
-from mlops_assets.specs.model_spec import Data
+from mlops_assets.specs.data_spec import Data
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -9,15 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from mlops_assets.data.columns import convert, to_declared_types
 from mlops_assets.errors import DataError, MlopsError, did_you_mean
+from mlops_assets.specs.data_spec import CsvSource, Data, ParquetSource, PythonSource, Source, SqlSource
 from mlops_assets.specs.durations import format_duration
-from mlops_assets.specs.model_spec import (
-    CsvSource,
-    Data,
-    ParquetSource,
-    PythonSource,
-    Source,
-    SqlSource,
-)
 from mlops_assets.specs.references import load_function
 
 if TYPE_CHECKING:

@@ -24,10 +24,11 @@ from mlops_assets.governance.signatures import Signer
 from mlops_assets.governance.version_facts import spec_of
 from mlops_assets.home import storage_errors
 from mlops_assets.serving.proven import Proven
-from mlops_assets.specs.model_spec import Column
+from mlops_assets.specs.data_spec import Column
 from mlops_assets.specs.tasks import Limit
 from mlops_assets.training import onnx_form
-from mlops_assets.training.package import Manifest, PackagedModel
+from mlops_assets.training.manifest import Manifest
+from mlops_assets.training.package import PackagedModel
 
 if TYPE_CHECKING:
     import numpy as np

@@ -17,7 +17,7 @@ from mlops_assets.errors import AccuracyLost, ExportError
 from mlops_assets.evaluation.metrics import encode_target, measure
 from mlops_assets.specs.tasks import Limit
 from mlops_assets.training import onnx_form
-from mlops_assets.training.package import Manifest
+from mlops_assets.training.manifest import Manifest
 
 if TYPE_CHECKING:
     import numpy as np

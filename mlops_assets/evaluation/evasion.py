@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from mlops_assets.evaluation.decisions import Decisions
 from mlops_assets.evaluation.perturbation import ask, reachable, spread
-from mlops_assets.specs.model_spec import Column
+from mlops_assets.specs.data_spec import Column
 from mlops_assets.training.package import PackagedModel
 
 if TYPE_CHECKING:

@@ -35,7 +35,7 @@ def prepare(metric: str, target: "Array", predicted: "Array") -> "Weighted":
     What does not depend on the weights (ranks, per-row losses) is computed once, here.
 
     Args:
-        metric: One of :data:`mlops_assets.specs.model_spec.METRICS`.
+        metric: One of :data:`mlops_assets.specs.tasks.METRICS`.
         target: Shape (n,): 0/1 for a binary, class codes for a multiclass task, else values.
         predicted: Shape (n,), or (n, classes) for a multiclass task.
 

@@ -8,7 +8,7 @@ from mlops_assets.evaluation.decisions import Decisions
 from mlops_assets.evaluation.holdout import Holdout
 from mlops_assets.evaluation.perturbation import Answer, ask, categorical, numeric
 from mlops_assets.evaluation.skill import Skill
-from mlops_assets.specs.model_spec import Column
+from mlops_assets.specs.data_spec import Column
 
 if TYPE_CHECKING:
     import pandas as pd

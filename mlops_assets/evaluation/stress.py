@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from mlops_assets.evaluation.evasion import turned_by_attack
 from mlops_assets.evaluation.sample import SEED, Sample
-from mlops_assets.specs.model_spec import Column
+from mlops_assets.specs.data_spec import Column
 from mlops_assets.verdict import Figure
 
 if TYPE_CHECKING:

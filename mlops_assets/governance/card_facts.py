@@ -5,8 +5,9 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from mlops_assets.specs.data_spec import Column, PythonSource, SqlSource
 from mlops_assets.specs.durations import format_duration
-from mlops_assets.specs.model_spec import Column, ModelSpec, PythonSource, SqlSource
+from mlops_assets.specs.model_spec import ModelSpec
 from mlops_assets.specs.policy import Risk
 from mlops_assets.specs.tasks import Metric, Task
 from mlops_assets.verdict import Figure, Verdict

@@ -8,7 +8,7 @@ section 4.2 (threshold rule).
 from typing import TYPE_CHECKING, Any, Literal
 
 from mlops_assets.governance.card_facts import Bar, ColumnFacts, declared_values
-from mlops_assets.specs.model_spec import Data
+from mlops_assets.specs.data_spec import Data
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -9,16 +9,15 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-import msgspec
-
 from mlops_assets.monitoring.alarms.baseline import Baseline
 from mlops_assets.monitoring.alarms.natural_variation import FEWEST_WINDOWS
+from mlops_assets.monitoring.byte_form import ByteForm
 from mlops_assets.monitoring.profiles.column import ColumnProfile, of_numbers
 from mlops_assets.monitoring.profiles.profile import Profile, column_profile
 from mlops_assets.monitoring.windows import Period
-from mlops_assets.specs.model_spec import Column, ColumnType
+from mlops_assets.specs.data_spec import Column, ColumnType
 from mlops_assets.specs.tasks import Task
-from mlops_assets.training.package import Manifest
+from mlops_assets.training.manifest import Manifest
 
 if TYPE_CHECKING:
     import numpy as np
@@ -38,7 +37,7 @@ _FEWEST_ROWS = 100
 # More rows of a window hardly tell more about how windows vary.
 _MOST_ROWS = 5_000
 _LENGTHS: tuple[Period, ...] = ("hour", "day", "week", "month")
-_FORMAT = 1
+_FORM = ByteForm("reference", 1, "train the model again")
 
 
 @dataclass(frozen=True)
@@ -56,7 +55,7 @@ class Reference:
     def to_bytes(self) -> bytes:
         """Return the one byte form."""
         baseline = self.baseline and self.baseline.to_bytes()
-        return msgspec.msgpack.encode((_FORMAT, self.profile.to_bytes(), baseline))
+        return _FORM.write(self.profile.to_bytes(), baseline)
 
     @classmethod
     def from_bytes(cls, content: bytes) -> "Reference":
@@ -65,13 +64,8 @@ class Reference:
         Raises:
             ValueError: These are no such bytes.
         """
-        try:
-            form, profile, baseline = msgspec.msgpack.decode(content)
-        except (msgspec.DecodeError, TypeError, ValueError) as error:
-            raise ValueError(f"no reference: {error}") from error
-        if form != _FORMAT:
-            raise ValueError(f"a reference of form {form}, and this platform reads {_FORMAT}")
-        return cls(Profile.from_bytes(profile), baseline and Baseline.from_bytes(baseline))
+        with _FORM.reading(content) as (profile, baseline):
+            return cls(Profile.from_bytes(profile), baseline and Baseline.from_bytes(baseline))
 
 
 def reference_of(

@@ -15,7 +15,7 @@ from mlops_assets.monitoring.windows import Period, starts_of
 from mlops_assets.prediction_log.input_columns import OUTPUT, field_of
 from mlops_assets.prediction_log.served_window import ServedWindow
 from mlops_assets.prediction_log.typed_columns import plain
-from mlops_assets.training.package import Manifest
+from mlops_assets.training.manifest import Manifest
 
 if TYPE_CHECKING:
     import numpy as np
@@ -53,7 +53,7 @@ def profile_of_window(served: ServedWindow, manifest: Manifest, version: str) ->
         version: Its number; what others said in the window is not its doing.
     """
     kinds = kinds_of(manifest.inputs)
-    inputs = profile_while_reading((name, kind, served.values(name)) for name, kind in kinds.items())
+    inputs = profile_while_reading(kinds, served.pieces([*kinds]))
     said = Profile({})
     for outputs in served.outputs(version):
         said = said.merge(Profile(_said(outputs, manifest)))

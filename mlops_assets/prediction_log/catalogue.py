@@ -125,10 +125,14 @@ class Catalogue:
         """Return for each model when the last row was written of that of its files where this is earliest."""
         return dict(self._read("SELECT model, MIN(last_written) FROM files GROUP BY model"))
 
-    def written(self, table: str, since: int) -> list[tuple[str, int, int, int]]:
-        """Return files with a row at or after a time: model, first and last time, and last written when."""
+    def written(self, table: str, since: int) -> list[tuple[str, int, int, int, str | None]]:
+        """Return files with a row at or after a time.
+
+        Returns:
+            Model, first and last time, when the last row was written, and the least prediction id.
+        """
         query = (
-            "SELECT model, first_time, last_time, last_written FROM files "
+            "SELECT model, first_time, last_time, last_written, first_id FROM files "
             "WHERE in_table = ? AND last_time >= ?"
         )
         return [tuple(row) for row in self._read(query, [table, since])]

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     import pyarrow.parquet as pq
 
 _OPEN_AT_ONCE = 64
+_MANY_VALUES = 2**20
 _ROW = "row"
 
 
@@ -69,8 +70,9 @@ class RowGroups:
         if file.has_to_be_converted(columns):
             return _picked(self.files.converted(self.path, self.numbers), columns, self.rows)
         stored = [name for name in columns if name in file.columns]
-        # For one column, to hand it to a thread takes a fifth of the time.
-        found = file.parquet.read_row_groups(self.numbers, stored, use_threads=len(stored) > 1)
+        # To hand a column to a thread takes as long as to read some ten thousand values.
+        threads = len(stored) > 1 and len(stored) * self.rows > _MANY_VALUES
+        found = file.parquet.read_row_groups(self.numbers, stored, use_threads=threads)
         return _picked(found, columns, self.rows)
 
 

@@ -15,11 +15,12 @@ from mlops_assets.prediction_log.input_columns import OUTPUT, rows_of
 from mlops_assets.prediction_log.instants import instant, microseconds
 from mlops_assets.prediction_log.joining import of_each
 from mlops_assets.prediction_log.prediction import Label, Prediction
+from mlops_assets.prediction_log.prediction_ids import asked_at
 from mlops_assets.prediction_log.reading import Reading, seen
-from mlops_assets.prediction_log.records import LABEL, MODEL_FAILED, SHADOW
+from mlops_assets.prediction_log.records import LABEL, SHADOW
 from mlops_assets.prediction_log.segments import Loss
 from mlops_assets.prediction_log.served_window import ServedWindow
-from mlops_assets.prediction_log.tables import FAILURES, PREDICTIONS, from_json
+from mlops_assets.prediction_log.tables import FAILURES, FEEDBACK, PREDICTIONS, from_json
 from mlops_assets.prediction_log.typed_columns import plain
 
 if TYPE_CHECKING:
@@ -156,14 +157,6 @@ class PredictionLog:
         with self._reading(model) as reading:
             return rollout_answers(reading, challenger, percents, since, known_by, kpi=kpi, columns=columns)
 
-    def errors(self, model: str, start: datetime, end: datetime) -> int:
-        """Return how many requests with valid input a model failed on, between two arrival times."""
-        return sum(status in MODEL_FAILED for status in self._statuses(model, start, end))
-
-    def refused(self, model: str, start: datetime, end: datetime) -> int:
-        """Return how many requests to a model were themselves wrong, between two arrival times."""
-        return sum(status not in MODEL_FAILED for status in self._statuses(model, start, end))
-
     def written(self, since: datetime) -> dict[str, list[Written]]:
         """Return by model when what was served for events since a time was written, in one query.
 
@@ -173,8 +166,26 @@ class PredictionLog:
             since: Time of the first event, naive UTC.
         """
         found: dict[str, list[Written]] = {}
-        for model, *times in self._catalogue.written(PREDICTIONS.name, microseconds(since)):
+        for model, *times, _ in self._catalogue.written(PREDICTIONS.name, microseconds(since)):
             found.setdefault(model, []).append(Written(*map(instant, times)))
+        return found
+
+    def feedback_written(self, since: datetime) -> dict[str, list[Written]]:
+        """Return by model when feedback that was observed since a time was written, in one query.
+
+        What no compaction has put into files yet is not in it, nor what came by entity.
+
+        Args:
+            since: Time of the first observation, naive UTC.
+
+        Returns:
+            ``first`` is when the oldest of the predictions was asked for, ``last`` the last observation.
+        """
+        found: dict[str, list[Written]] = {}
+        for model, _, last, at, first_id in self._catalogue.written(FEEDBACK.name, microseconds(since)):
+            asked = asked_at(first_id or "")
+            if asked is not None:
+                found.setdefault(model, []).append(Written(*map(instant, (asked, last, at))))
         return found
 
     def rows(self, model: str, start: datetime, end: datetime) -> int:
@@ -287,9 +298,6 @@ class PredictionLog:
             StorageError: The log cannot be written.
         """
         return forget(self._folder, model, microseconds(before)) if self._folder.is_dir() else 0
-
-    def _statuses(self, model: str, start: datetime, end: datetime) -> list[int]:
-        return [int(status) for status in self.failures(model, start, end)[1]]
 
     @contextmanager
     def _reading(self, model: str | None) -> Iterator[Reading]:

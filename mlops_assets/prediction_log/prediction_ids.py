@@ -21,6 +21,11 @@ _random: list[str] = []
 os.register_at_fork(after_in_child=_random.clear)
 
 
+def asked_at(prediction_id: str) -> int | None:
+    """Return when a prediction was asked for, microseconds since 1970; None if the id does not tell."""
+    return int(prediction_id[:_TIME], 16) if _FORM.fullmatch(prediction_id) else None
+
+
 class PredictionIds:
     """Gives out ids, and knows its own; safe to share between threads.
 

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 # A call costs as much as reading some ten thousand values of a column.
 _ROWS_AT_ONCE = 131_072
+_VALUES_AT_ONCE = 2 * _ROWS_AT_ONCE
 
 
 @dataclass(frozen=True)
@@ -80,6 +81,19 @@ class ServedWindow:
         """
         for batch in self.batches([column], version=version):
             yield _array(batch, field_of(column))
+
+    def pieces(self, columns: Sequence[str]) -> "Iterator[tuple[str, pa.Array]]":
+        """Yield the values of several inputs piece by piece, each with its column's name; see :meth:`values`.
+
+        They are read one column after the other if there are many rows, and else several at once.
+        """
+        rows = max((each.chunk.rows for each in self._chosen), default=1)
+        at_once = max(1, _VALUES_AT_ONCE // rows)
+        for first in range(0, len(columns), at_once):
+            group = columns[first : first + at_once]
+            for batch in self.batches(group):
+                for name in group:
+                    yield name, _array(batch, field_of(name))
 
     def outputs(self, version: str | None = None) -> "Iterator[pa.Array]":
         """Yield the predictions; see :meth:`values`."""
@@ -148,7 +162,7 @@ class ServedWindow:
             last = self._reading.said(among, kind, self._start, known_by, shadow=False)
         last = last_said(last).sort_by("prediction_id").combine_chunks()
         pieces = [last.slice(0, 0)]
-        for batch, bound in zip(self.base(ids), bounds, strict=True):
+        for batch, bound in zip(self.base(ids) if len(last) else (), bounds, strict=False):
             near = _between(last, bound["min"], bound["max"])
             places = pc.index_in(batch["prediction_id"], value_set=_array(near, "prediction_id"))
             pieces.append(near.take(places.drop_null()))

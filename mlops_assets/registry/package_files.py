@@ -11,7 +11,7 @@ from mlops_assets.errors import PackageError
 from mlops_assets.home import write_atomically
 from mlops_assets.registry.mlflow_registry import PACKAGE_PATH
 from mlops_assets.registry.port import ModelVersion, RegistryReader
-from mlops_assets.training.package import MANIFEST, Manifest
+from mlops_assets.training.manifest import MANIFEST, Manifest
 
 
 class PackageFiles:

@@ -19,7 +19,8 @@ from mlops_assets.registry.mlflow_registry import ARTIFACT_PATH
 from mlops_assets.registry.port import EVIDENCE_TAG, RELEASE_TAG, ModelVersion, Registry
 from mlops_assets.registry.proof import read_evidence, read_release
 from mlops_assets.registry.releases import MOVES, release_in
-from mlops_assets.training.package import ENVIRONMENT, MANIFEST, SIGNATURE, Manifest
+from mlops_assets.training.manifest import MANIFEST, SIGNATURE, Manifest
+from mlops_assets.training.package import ENVIRONMENT
 
 
 @dataclass(frozen=True)

@@ -15,8 +15,8 @@ from mlops_assets.serving.discretion import LONGEST_ENTITY, entities_in
 from mlops_assets.serving.plausibility import first_refused, refusing
 from mlops_assets.serving.refusal import Refusal
 from mlops_assets.serving.rows import LARGEST, declarations, quoted_value
-from mlops_assets.specs.model_spec import Column
-from mlops_assets.training.package import Manifest
+from mlops_assets.specs.data_spec import Column
+from mlops_assets.training.manifest import Manifest
 
 if TYPE_CHECKING:
     import numpy as np

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from mlops_assets import digests
 from mlops_assets.data.sources import MISSING
 from mlops_assets.errors import DataError
-from mlops_assets.specs.model_spec import ColumnType
+from mlops_assets.specs.data_spec import ColumnType
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -28,7 +28,7 @@ from mlops_assets.scoring.outputs import FileType, ScoredColumns, Writer, file_t
 from mlops_assets.scoring.parts import Parts, Plan
 from mlops_assets.scoring.sql_input import SqlRows, copy_rows
 from mlops_assets.serving.table import Resident
-from mlops_assets.specs.model_spec import ColumnType
+from mlops_assets.specs.data_spec import ColumnType
 
 if TYPE_CHECKING:
     import numpy as np

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from mlops_assets.errors import DataError
 from mlops_assets.prediction_log.prediction_ids import PredictionIds, row_id
-from mlops_assets.training.package import Manifest, prediction_columns
+from mlops_assets.training.manifest import Manifest
+from mlops_assets.training.package import prediction_columns
 
 if TYPE_CHECKING:
     import numpy as np

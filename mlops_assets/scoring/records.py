@@ -19,7 +19,7 @@ from mlops_assets.scoring.job import Scored
 from mlops_assets.scoring.outputs import ID_ROWS
 from mlops_assets.serving.discretion import as_logged, entities_in, treatments_of
 from mlops_assets.serving.proven import Proven
-from mlops_assets.specs.model_spec import Column
+from mlops_assets.specs.data_spec import Column
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -14,7 +14,7 @@ from mlops_assets.digests import of_json
 from mlops_assets.errors import DataError
 from mlops_assets.home import replacing, storage_errors
 from mlops_assets.scoring.inputs import CHUNK_ROWS
-from mlops_assets.specs.model_spec import ColumnType, SqlSource
+from mlops_assets.specs.data_spec import ColumnType, SqlSource
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from mlops_assets.prediction_log.sensitive import Pseudonyms, Treatment
 from mlops_assets.serving.refusal import Refusal
-from mlops_assets.training.package import Manifest
+from mlops_assets.training.manifest import Manifest
 
 if TYPE_CHECKING:
     from mlops_assets.serving.rows import Rows

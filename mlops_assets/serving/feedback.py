@@ -17,7 +17,7 @@ from mlops_assets.serving.refusal import Refusal
 from mlops_assets.serving.rows import quoted_value, require_at_most
 from mlops_assets.serving.table import Table
 from mlops_assets.specs.durations import parse_time, utc_now
-from mlops_assets.training.package import Manifest
+from mlops_assets.training.manifest import Manifest
 
 NDJSON = "application/x-ndjson"
 _ERRORS_TOLD = 20

@@ -7,9 +7,9 @@ from mlops_assets.serving.plausibility import require_allowed
 from mlops_assets.serving.refusal import Refusal
 from mlops_assets.serving.rows import typed
 from mlops_assets.serving.usual_requests import Layout, Reader, RowsSent
-from mlops_assets.specs.model_spec import Column
+from mlops_assets.specs.data_spec import Column
 from mlops_assets.training.envelope import NUMBERS
-from mlops_assets.training.package import Manifest
+from mlops_assets.training.manifest import Manifest
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -8,8 +8,8 @@ from mlops_assets.serving.packed_floats import matrix_of_floats
 from mlops_assets.serving.plausibility import Declared
 from mlops_assets.serving.rows import LARGEST
 from mlops_assets.serving.usual_requests import Layout, Reader, RowsSent
-from mlops_assets.specs.model_spec import Column
-from mlops_assets.training.package import Manifest
+from mlops_assets.specs.data_spec import Column
+from mlops_assets.training.manifest import Manifest
 
 if TYPE_CHECKING:
     import numpy as np

@@ -4,7 +4,7 @@ from typing import Any
 
 from mlops_assets.serving.refusal import Refusal
 from mlops_assets.serving.rows import Rows, declarations, member, require_at_most, rows_of
-from mlops_assets.training.package import Manifest
+from mlops_assets.training.manifest import Manifest
 
 MLFLOW_FORMS = ("dataframe_split", "dataframe_records", "inputs", "instances")
 

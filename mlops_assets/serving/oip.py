@@ -10,7 +10,7 @@ from mlops_assets.serving.bodies import Answered, Sent, dumped, read_json
 from mlops_assets.serving.refusal import Refusal
 from mlops_assets.serving.rows import Rows, member, quoted_value, require_at_most, rows_of
 from mlops_assets.serving.usual_requests import Checked, Reader
-from mlops_assets.training.package import Manifest
+from mlops_assets.training.manifest import Manifest
 
 if TYPE_CHECKING:
     import numpy as np

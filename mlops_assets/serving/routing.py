@@ -10,56 +10,37 @@ import math
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from types import MappingProxyType
 
-from mlops_assets.errors import StorageError
-from mlops_assets.governance.evidence import Objection
 from mlops_assets.registry.port import (
     CHALLENGER,
     CHAMPION,
     DRILL,
     PREVIOUS_CHAMPION,
-    RELEASE_TAG,
     ModelVersion,
     RegisteredModel,
     RegistryReader,
 )
-from mlops_assets.registry.proof import Refused, carried_release, refused
-from mlops_assets.serving.kept import Kept, is_altered
-from mlops_assets.serving.loading import load
-from mlops_assets.serving.marks import Mark, Marks
-from mlops_assets.serving.problems import Problem, failed_load, missing_champions, told
+from mlops_assets.serving.kept import Kept
+from mlops_assets.serving.loads import Load, Loads
+from mlops_assets.serving.marks import Marks
+from mlops_assets.serving.problems import Problem, missing_champions, told
 from mlops_assets.serving.proving import Prover
+from mlops_assets.serving.releases import ReleaseFollower
 from mlops_assets.serving.rollouts import RolloutFollower
-from mlops_assets.serving.table import Resident, Route, Table
+from mlops_assets.serving.table import Route, Table
 
 log = logging.getLogger("mlops_assets.gateway")
 
 POLL_SECONDS = 0.25
 # Where it can be told for next to nothing whether the registry was written to, that is asked more often.
 GLANCE_SECONDS = 0.03
-RETRY_SECONDS = 5.0
-LONGEST_RETRY_SECONDS = 60.0
 # However still a registry seems to be, it is read that often.
 LONGEST_UNREAD_SECONDS = 60.0
 # What was kept has that long to be loaded before the registry is asked.
 LONGEST_BEGINNING_SECONDS = 5.0
-# A version no alias names any more is kept a while: whoever moved the alias may move it back.
-LINGER_SECONDS = 60.0
-_LOADERS = 2
 _ALIASES = (CHAMPION, PREVIOUS_CHAMPION, CHALLENGER, DRILL)  # in this order they are loaded
-
-_Key = tuple[str, str]
-Load = Callable[[RegistryReader, Prover, str, str, Kept | None], Resident]
-
-
-@dataclass(frozen=True)
-class _Failure:
-    problem: Problem
-    delay: float
-    retry_at: float
 
 
 class Router:
@@ -94,29 +75,22 @@ class Router:
         publish: Callable[[Table], None] = lambda table: None,
     ) -> None:
         self.table = Table()
-        self._load_with, self._tell = load_with, publish
         self.looked = threading.Event()
-        self._registry, self._prover, self._on_incident = registry, prover, on_incident
+        self._registry, self._on_incident, self._tell = registry, on_incident, publish
         self._marks = marks or Marks()
         self._rollouts = RolloutFollower(registry, prover, self._marks)
-        self._accepted: dict[str, str] = {}
-        self._disputed: dict[_Key, Problem] = {}
+        self._releases = ReleaseFollower(prover, self._marks, self._proven)
         self._may_have_changed, self._changed = may_have_changed, False
         self._kept, self._beginning, self._unconfirmed = kept, kept is not None, False
         self._begun_at: float | None = None
         self._to_keep: list[tuple[ModelVersion, set[str]]] = []
         self._unread_until = -math.inf
-        self._chain_unread_until = -math.inf
         self._made: dict[str, int] = {}
         self._wanted: dict[str, dict[str, str]] = {}
         self._kept_wanted: dict[str, dict[str, str]] | None = None
-        self._resident: dict[str, dict[str, Resident]] = {}
-        self._needed_at: dict[_Key, float] = {}
-        self._loading: dict[_Key, Future[Resident]] = {}
-        self._failed: dict[_Key, _Failure] = {}
-        self._loaders = ThreadPoolExecutor(_LOADERS, thread_name_prefix="loader")
-        self._thread = threading.Thread(target=self._follow_always, name="router", daemon=True)
         self._wake, self._stopping = threading.Event(), threading.Event()
+        self._loads = Loads(prover, load_with, self._wake.set)
+        self._thread = threading.Thread(target=self._follow_always, name="router", daemon=True)
 
     def start(self) -> None:
         """Begin to follow the registry in the background."""
@@ -127,23 +101,25 @@ class Router:
         self._stopping.set()
         self._wake.set()
         self._thread.join(timeout=1)
-        self._loaders.shutdown(wait=False, cancel_futures=True)
+        self._loads.stop()
 
     def follow(self) -> None:
         """Look at the registry once, and publish what follows from it."""
-        self._collect()
-        self._catch_up()
+        self._loads.collect(self._kept if self._beginning else None)
+        self._releases.catch_up()
         beginning = self._begin()
         unreachable = None if beginning else self._look()
         routes = dict(self._routes())
-        if self._disputed:  # then what served before has to be loaded, which nobody knew until now
+        disputes = self._releases.problems
+        if disputes:  # then what served before has to be loaded, which nobody knew until now
             self._load_what_is_due()
+        if self._releases.could_not_ask:
+            self._unread_until = -math.inf
         problems = [unreachable] if unreachable else []
-        problems += [failed.problem for failed in self._failed.values()]
-        problems += [*self._disputed.values(), *self._rollouts.problems]
+        problems += [*self._loads.problems, *disputes, *self._rollouts.problems]
         problems += missing_champions(routes, self._wanted)
-        self._forget_unneeded(routes)
-        tried = not (unreachable or self._loading or self._untried())
+        self._loads.let_go(lambda model, version: self._is_needed(model, version, routes))
+        tried = unreachable is None and self._loads.is_through(self._all_due())
         settled = self.table.settled or tried
         # What could not be loaded from what was kept is no problem yet: the registry has it.
         reported = () if beginning else self._reported(problems)
@@ -169,7 +145,7 @@ class Router:
     def _end_beginning(self) -> None:
         """Ask the registry from now on, if what was kept is loaded or takes too long."""
         late = self._begun_at is None or time.monotonic() >= self._begun_at + LONGEST_BEGINNING_SECONDS
-        if late or not (self._loading or self._untried()):
+        if late or self._loads.is_through(self._all_due()):
             self._beginning = False
             self._to_keep.clear()
             self._wake.set()  # at once
@@ -183,10 +159,16 @@ class Router:
         """Go on from what the registry says, now that it is read; what it does not know is let go."""
         if not self._unconfirmed:
             return
-        self._unconfirmed, self._accepted, self._failed = False, {}, {}
+        self._unconfirmed = False
+        self._loads.forgive()
+        self._releases.ask_again()
         same = {name for name, made in self._made.items() if name in models and models[name].made == made}
         routes = {model: route for model, route in self.table.routes.items() if model in same}
         self.table = replace(self.table, routes=MappingProxyType(routes))
+
+    def _proven(self, version: ModelVersion, digests: set[str]) -> None:
+        if self._kept is not None:
+            self._to_keep.append((version, digests))
 
     def _keep(self) -> None:
         """Keep what has changed for the next start, now that it serves."""
@@ -199,7 +181,7 @@ class Router:
         self._kept_wanted = self._wanted
         self._kept.follow(
             {name: RegisteredModel(aliases, self._made[name]) for name, aliases in self._wanted.items()},
-            {(model, version) for model, versions in self._resident.items() for version in versions},
+            {(model, version) for model, versions in self._loads.resident.items() for version in versions},
         )
 
     def _follow_always(self) -> None:
@@ -228,20 +210,6 @@ class Router:
         self._changed = self._changed or self._may_have_changed is None or self._may_have_changed()
         return self._changed
 
-    def _catch_up(self) -> None:
-        """Take over which releases were entered in the audit chain, whatever the aliases say."""
-        if time.monotonic() < self._chain_unread_until:
-            return
-        try:
-            further = self._marks.catch_up()
-        except StorageError as error:
-            log.error("%s; only what was served here is known", error)
-            self._chain_unread_until = time.monotonic() + LONGEST_RETRY_SECONDS
-            return
-        for model in further:  # who may serve has to be asked again
-            self._accepted.pop(model, None)
-        self._disputed = {key: found for key, found in self._disputed.items() if key[0] not in further}
-
     def _look(self) -> Problem | None:
         """Read the aliases and have loaded what they name; return why they cannot be read."""
         # Asked before the registry is read: what is committed meanwhile is a change to the next look.
@@ -266,39 +234,17 @@ class Router:
         made = {name: model.made for name, model in models.items()}
         gone = {name for name, then in self._made.items() if made.get(name) != then}
         self._made = made
-        if gone:
-            # Under a model that was registered anew, a number means another version.
-            self._resident = {model: kept for model, kept in self._resident.items() if model not in gone}
-            self._accepted = {
-                model: version for model, version in self._accepted.items() if model not in gone
-            }
-            self._loading = {key: future for key, future in self._loading.items() if key[0] not in gone}
-        self._failed = {
-            (model, version): failed
-            for (model, version), failed in self._failed.items()
-            if model not in gone and version in self._due(model)
-        }
-        # Whatever was written may be the release that was missing. Not before: while an alias is disputed,
-        # the version that is due in its place keeps its failure, and is not tried at each look.
-        self._disputed = {}
+        self._loads.forget(gone)
+        self._loads.forgive(lambda model, version: model in gone or version not in self._due(model))
+        # Not at each look: while an alias is disputed, the version that is due in its place keeps its
+        # failure, and is not tried again.
+        self._releases.ask_again(gone)
 
     def _load_what_is_due(self) -> None:
-        now = time.monotonic()
-        due = {model: self._due(model) for model in self._wanted}
-        for place in range(max(map(len, due.values()), default=0)):
-            for model, versions in due.items():
-                if place >= len(versions) or versions[place] in self._resident.get(model, {}):
-                    continue
-                key = (model, versions[place])
-                failed = self._failed.get(key)
-                if key in self._loading or (failed is not None and now < failed.retry_at):
-                    continue
-                keep = None if self._beginning else self._kept
-                loading = self._loaders.submit(
-                    self._load_with or load, self._reader, self._prover, *key, keep
-                )
-                loading.add_done_callback(lambda _: self._wake.set())
-                self._loading[key] = loading
+        self._loads.begin(self._all_due(), self._reader, None if self._beginning else self._kept)
+
+    def _all_due(self) -> dict[str, list[str]]:
+        return {model: self._due(model) for model in self._wanted}
 
     def _due(self, model: str) -> list[str]:
         """Return the versions of a model that have to be loaded, the most urgent first.
@@ -309,49 +255,27 @@ class Router:
         wanted = self._wanted.get(model, {})
         due = [wanted[alias] for alias in _ALIASES if alias in wanted]
         mark, champion = self._marks.of(model), wanted.get(CHAMPION)
-        key = (model, champion or "")
-        dismissed = champion is None or key in self._failed or key in self._disputed
+        dismissed = champion is None or (
+            self._loads.has_failed(model, champion) or self._releases.is_disputed(model, champion)
+        )
         if mark is not None and champion != mark.version and dismissed:
             due.insert(0, mark.version)
         return list(dict.fromkeys(due))
 
-    def _untried(self) -> bool:
-        """Return whether some version that is due was neither loaded nor refused yet."""
-        return any(
-            version not in self._resident.get(model, {}) and (model, version) not in self._failed
-            for model in self._wanted
-            for version in self._due(model)
-        )
-
-    def _collect(self) -> None:
-        for key, loading in list(self._loading.items()):
-            if not loading.done():
-                continue
-            del self._loading[key]
-            model, version = key
-            # exception() and not result(): a pickle may even raise SystemExit.
-            error = loading.exception()
-            if error is None:
-                self._resident.setdefault(model, {})[version] = resident = loading.result()
-                self._needed_at[key] = time.monotonic()
-                self._failed.pop(key, None)
-                log.info("%s version %s is loaded (%s)", *key, resident.package.manifest.runtime)
-                continue
-            if self._beginning and self._kept is not None:
-                log.info("what was kept of %s version %s is not used: %s", *key, told(error))
-                if is_altered(error):
-                    self._kept.discard(*key)
-            before = self._failed.get(key)
-            delay = min(LONGEST_RETRY_SECONDS, 2 * before.delay) if before else RETRY_SECONDS
-            self._failed[key] = _Failure(failed_load(model, version, error), delay, time.monotonic() + delay)
+    def _is_needed(self, model: str, version: str, routes: Mapping[str, Route]) -> bool:
+        route = routes.get(model)
+        return route is not None and version in (route.champion, *self._due(model))
 
     def _routes(self) -> Iterator[tuple[str, Route]]:
         for model in {**self.table.routes, **self._wanted}:
             before, wanted = self.table.routes.get(model), self._wanted.get(model, {})
-            loaded = dict(self._resident.get(model, {}))
+            loaded = dict(self._loads.resident.get(model, {}))
             mark = self._marks.of(model)
             by_right = [wanted.get(CHAMPION), mark.version if mark else None]
-            champion = next((v for v in by_right if v in loaded and self._may_serve(loaded[v])), None)
+            champion = next(
+                (v for v in by_right if v in loaded and self._releases.may_serve(loaded[v], self._reader)),
+                None,
+            )
             if champion is None and before is not None and before.champion is not None:
                 # Not loaded yet, refused, or gone: what was proven goes on serving.
                 champion = before.champion
@@ -359,78 +283,6 @@ class Router:
             if wanted or champion is not None:
                 rollout = self._rollouts.of(model, champion, loaded)
                 yield model, Route(champion, MappingProxyType(wanted), MappingProxyType(loaded), rollout)
-
-    def _may_serve(self, resident: Resident) -> bool:
-        """Return whether a loaded version carries the release that holds; if not, that is a problem."""
-        key = (resident.model, resident.version)
-        # Only the last one accepted: an alias that comes back to an earlier one has to be asked again.
-        if self._accepted.get(resident.model) == resident.version:
-            return True
-        if key in self._disputed:
-            return False
-        try:
-            mark = self._release(resident)
-        except Refused as error:
-            kinds = {objection.kind for objection in error.objections}
-            kind = "out_of_band" if "out_of_band" in kinds else "evidence_refused"
-            self._disputed[key] = Problem(kind, *key, told(error))
-            return False
-        except Exception as error:  # the registry is down: ask again when it is looked at again
-            self._disputed[key] = Problem("registry_unreachable", *key, told(error))
-            self._unread_until = -math.inf
-            return False
-        self._accepted[resident.model] = resident.version
-        self._marks.set(resident.model, mark)
-        return True
-
-    def _release(self, resident: Resident) -> Mark:
-        """Return how far the model has come with a version, if it may serve.
-
-        Raises:
-            Refused: It carries no release, or not the one that holds.
-            RegistryError: The registry cannot be reached.
-        """
-        version = self._reader.version(resident.model, resident.version)
-        if version is None:
-            raise Refused(
-                f"{resident.model} version {resident.version}",
-                (Objection("out_of_band", "it is gone from the registry"),),
-            )
-        mark = self._marks.of(resident.model)
-        if mark is not None and mark.version == version.version:
-            version = self._with_release(version, mark)
-        release = self._prover.release(self._reader, version, resident.package.digest, resident.evidence)
-        if mark is not None and release.serial < mark.serial:
-            said = (
-                f"its alias was moved out of band: release {release.serial} of version {release.version} was "
-                f"followed by release {mark.serial} of version {mark.version}"
-            )
-            raise refused(version, "out_of_band", said)
-        if self._kept is not None:
-            self._to_keep.append((version, {resident.evidence.digest, release.evidence}))
-        return Mark(release.version, release.serial, version.tags[RELEASE_TAG], release.renews)
-
-    def _with_release(self, version: ModelVersion, mark: Mark) -> ModelVersion:
-        """Return the version that served last with its release: who takes the tag away takes nothing back."""
-        carried = carried_release(version, self._prover.verifier)
-        if carried is not None and carried.serial > mark.serial:
-            return version
-        return replace(version, tags={**version.tags, RELEASE_TAG: mark.release})
-
-    def _forget_unneeded(self, routes: Mapping[str, Route]) -> None:
-        now = time.monotonic()
-        for model, residents in self._resident.items():
-            route = routes.get(model)
-            for version in list(residents):
-                if route and version in (route.champion, *self._due(model)):
-                    self._needed_at[model, version] = now
-                elif now - self._needed_at[model, version] >= LINGER_SECONDS:
-                    del residents[version]
-        self._needed_at = {
-            (model, version): at
-            for (model, version), at in self._needed_at.items()
-            if version in self._resident.get(model, {})
-        }
 
     def _reported(self, problems: list[Problem]) -> tuple[Problem, ...]:
         """Return the problems, each since it was first seen, and tell of the new ones."""

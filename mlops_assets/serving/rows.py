@@ -11,8 +11,8 @@ from mlops_assets.data.columns import convert
 from mlops_assets.errors import did_you_mean
 from mlops_assets.serving.plausibility import require_allowed
 from mlops_assets.serving.refusal import Refusal
-from mlops_assets.specs.model_spec import Column
-from mlops_assets.training.package import Manifest
+from mlops_assets.specs.data_spec import Column
+from mlops_assets.training.manifest import Manifest
 
 if TYPE_CHECKING:
     import pandas as pd

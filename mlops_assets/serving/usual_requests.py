@@ -20,9 +20,9 @@ import orjson
 from mlops_assets.serving.answer_form import PLAIN, AnswerForm, answer_form
 from mlops_assets.serving.mlflow_forms import MLFLOW_FORMS
 from mlops_assets.serving.rows import MAX_ROWS, Logged
+from mlops_assets.specs.data_spec import ColumnType
 from mlops_assets.specs.durations import naive_utc
-from mlops_assets.specs.model_spec import ColumnType
-from mlops_assets.training.package import Manifest
+from mlops_assets.training.manifest import Manifest
 
 if TYPE_CHECKING:
     import numpy as np

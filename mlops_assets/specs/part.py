@@ -1,6 +1,10 @@
 """What all parts of a spec and of the policy have in common."""
 
+from typing import Any
+
 from pydantic import BaseModel, ConfigDict
+
+from mlops_assets import digests
 
 
 class ContradictionError(ValueError):
@@ -22,3 +26,18 @@ class Part(BaseModel):
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+def as_json(value: Any) -> Any:
+    """Return a value that JSON can hold, since that is what a spec is kept as.
+
+    Raises:
+        ValueError: It cannot.
+    """
+    try:
+        digests.canonical_json(value)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise ValueError(
+            f"holds what JSON has no word for ({error}); NaN, infinities, dates and bytes belong into code"
+        ) from None
+    return value

@@ -13,7 +13,8 @@ from mlops_assets.scoring.job import Scored, Scorer
 from mlops_assets.scoring.records import Records
 from mlops_assets.scoring.sql_input import SqlRows
 from mlops_assets.serving.proven import ProvenVersions
-from mlops_assets.specs.model_spec import Batch, ModelSpec, SqlSource
+from mlops_assets.specs.data_spec import SqlSource
+from mlops_assets.specs.model_spec import Batch, ModelSpec
 from mlops_assets.specs.policy_file import current_policy
 from mlops_assets.stages.records import BatchScores
 from mlops_assets.stages.stage import BATCH, Result, actor_of, readable_errors, stage_asset, stage_key

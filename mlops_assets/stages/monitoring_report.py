@@ -175,7 +175,7 @@ class _Pass:
 
     def _tell(self, context: dg.AssetExecutionContext) -> None:
         try:
-            taken = take_in(self._look, self._platform, self._alarms, self._span.as_of)
+            taken = take_in(self._look, self._platform, self._alarms.values(), self._span.as_of)
         except MlopsError as error:
             # The alarms are kept: the next pass takes them in.
             context.log.warning("incidents could not be kept: %s", error)

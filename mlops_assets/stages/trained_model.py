@@ -23,7 +23,9 @@ from mlops_assets.stages.records import TrainedModel, ValidatedFeatures
 from mlops_assets.stages.stage import Result, readable_errors, stage_asset, stage_key, started_by
 from mlops_assets.training import onnx_form
 from mlops_assets.training.envelope import envelope_of
-from mlops_assets.training.package import Manifest, PackagedModel, write_package
+from mlops_assets.training.manifest import Manifest
+from mlops_assets.training.package import PackagedModel
+from mlops_assets.training.package_writer import write_package
 from mlops_assets.training.split import holdout_start, require_target
 from mlops_assets.training.trainer import code_behind, digest_behind, fit, require_answer_for
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from mlops_assets.specs.model_spec import Data
+from mlops_assets.specs.data_spec import Data
 from mlops_assets.training.groups import GroupFigure, members, wilson_bounds
 
 if TYPE_CHECKING:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from mlops_assets.specs.model_spec import Column
+from mlops_assets.specs.data_spec import Column
 
 if TYPE_CHECKING:
     import pandas as pd

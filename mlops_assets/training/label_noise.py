@@ -4,8 +4,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from mlops_assets.specs.data_spec import Data
 from mlops_assets.specs.gate_rules import LabelNoiseRules
-from mlops_assets.specs.model_spec import Data, ModelSpec
+from mlops_assets.specs.model_spec import ModelSpec
 from mlops_assets.specs.tasks import Task
 from mlops_assets.training.changed_labels import changed_labels
 from mlops_assets.training.flipped_labels import confident_denials, cross_fitted, flipped_shares

@@ -19,111 +19,25 @@ the package is opened, and again as they are read, so that a file exchanged in b
 """
 
 import io
-import json
-import sys
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from mlops_assets import digests
 from mlops_assets.data.features import FeatureView, in_order
 from mlops_assets.errors import PackageError
 from mlops_assets.governance.environment import Environment
-from mlops_assets.governance.signatures import Signer, Verifier
-from mlops_assets.home import storage_errors
-from mlops_assets.specs.model_spec import Column, Entity
-from mlops_assets.specs.references import is_installed
-from mlops_assets.specs.tasks import Task
+from mlops_assets.governance.signatures import Verifier
 from mlops_assets.training import onnx_form
-from mlops_assets.training.envelope import NUMBERS
+from mlops_assets.training.manifest import MANIFEST, SIGNATURE, Manifest
 from mlops_assets.training.rehearsal import REHEARSAL, Rehearsal
 
 if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
 
-FORMAT = 1
-MANIFEST, SIGNATURE, ENVIRONMENT = "manifest.json", "manifest.sig", "environment.json"
-_CODE = "code/"
-
-
-@dataclass(frozen=True)
-class Manifest:
-    """What a packaged model says of itself.
-
-    Attributes:
-        model: Model name.
-        task: What it predicts.
-        inputs: Raw columns a request must carry.
-        feature_names: Columns of the feature matrix, in order.
-        feature_types: Their types, which the few rows of a request may not tell.
-        feature_function: Name of the function in ``features.py``, or None.
-        classes: Class labels in the order of the probabilities; empty for a regression.
-        runtime: ``onnx`` or ``native``, and why.
-        time_column: Raw or extra column that holds the event's time.
-        target: Name of the predicted column.
-        lineage: Digests and times that tell where the model comes from.
-        files: Digest of every other file, by name.
-        entity: What tells whom or what a row is about; None if nothing does.
-        envelope: Lowest and highest value of each number column in the rows trained on; empty if not known.
-    """
-
-    model: str
-    task: Task
-    inputs: tuple[Column, ...]
-    feature_names: tuple[str, ...]
-    feature_types: dict[str, str]
-    feature_function: str | None
-    classes: tuple[Any, ...]
-    runtime: str
-    time_column: str
-    target: str
-    lineage: dict[str, str]
-    files: dict[str, str] = field(default_factory=dict)
-    entity: Entity | None = None
-    envelope: dict[str, tuple[float, float]] = field(default_factory=dict)
-
-    @property
-    def takes_numbers(self) -> bool:
-        """Whether the model takes its inputs as they are, and each is a number."""
-        as_they_are = self.feature_names == tuple(column.name for column in self.inputs)
-        numeric = all(column.type in NUMBERS for column in self.inputs)
-        return numeric and as_they_are and self.feature_function is None
-
-    def to_bytes(self) -> bytes:
-        """Return the canonical JSON form, which is what gets signed."""
-        value = {
-            **vars(self),
-            "format": FORMAT,
-            "inputs": [c.model_dump(mode="json") for c in self.inputs],
-            "entity": self.entity and self.entity.model_dump(mode="json"),
-        }
-        if self.entity is None:  # as in packages of before there was one, whose digest names them
-            del value["entity"]
-        if not self.envelope:
-            del value["envelope"]
-        return digests.canonical_json(value)
-
-    @classmethod
-    def from_bytes(cls, content: bytes) -> "Manifest":
-        """Return the manifest that :meth:`to_bytes` wrote.
-
-        Raises:
-            PackageError: The format is unknown.
-        """
-        value = json.loads(content)
-        if value.pop("format", None) != FORMAT:
-            raise PackageError("the packaged model has another format; retrain it with this version")
-        value["inputs"] = tuple(Column.model_validate(c) for c in value["inputs"])
-        if "entity" in value:
-            value["entity"] = Entity.model_validate(value["entity"])
-        value["envelope"] = {name: (low, high) for name, (low, high) in value.get("envelope", {}).items()}
-        for name in ("feature_names", "classes"):
-            value[name] = tuple(value[name])
-        return cls(**value)
+ENVIRONMENT = "environment.json"
+CODE = "code/"
 
 
 class PackagedModel:
@@ -202,8 +116,8 @@ class PackagedModel:
     @property
     def code(self) -> dict[str, bytes]:
         """The project's own training code: source by its path below an import root."""
-        names = (name for name in self.manifest.files if name.startswith(_CODE))
-        return {name.removeprefix(_CODE): self.content(name) for name in names}
+        names = (name for name in self.manifest.files if name.startswith(CODE))
+        return {name.removeprefix(CODE): self.content(name) for name in names}
 
     @cached_property
     def view(self) -> FeatureView:
@@ -309,69 +223,6 @@ class PackagedModel:
         return Rehearsal.from_bytes(self.content(REHEARSAL)) if REHEARSAL in self.manifest.files else None
 
 
-def write_package(
-    folder: Path,
-    estimator: Any,
-    view: FeatureView,
-    manifest: Manifest,
-    onnx: bytes | None,
-    reference: "pd.DataFrame",
-    signer: Signer,
-    *,
-    environment: Environment | None = None,
-    code: Mapping[str, bytes] = MappingProxyType({}),
-    further: Callable[[PackagedModel], Mapping[str, bytes]] = lambda draft: {},
-) -> PackagedModel:
-    """Write and sign a package.
-
-    Args:
-        folder: Empty or missing folder to write to.
-        estimator: The fitted estimator.
-        view: How its features are computed.
-        manifest: All but the files' digests, which are filled in here.
-        onnx: The ONNX form, if it agreed.
-        reference: Hold-out raw inputs and target; predictions are added here.
-        signer: The platform key.
-        environment: What is installed, for whoever trains it again.
-        code: The project's own training code, likewise: source by its path below an import root.
-        further: Returns files to add, by name, that need the version's predictions to be made.
-
-    Raises:
-        StorageError: The disk is full or the folder is not writable.
-    """
-    with storage_errors(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / "estimator.pkl").write_bytes(_pickled(estimator))
-        if onnx is not None:
-            (folder / "estimator.onnx").write_bytes(onnx)
-        if view.source is not None:
-            (folder / "features.py").write_bytes(view.source.encode())
-        if environment is not None:
-            (folder / ENVIRONMENT).write_bytes(environment.to_bytes())
-        for path, source in code.items():
-            file = folder / _CODE / path
-            file.parent.mkdir(parents=True, exist_ok=True)
-            file.write_bytes(source)
-        written = sorted(file for file in folder.rglob("*") if file.is_file())
-        files = {file.relative_to(folder).as_posix(): digests.of_file(file) for file in written}
-        draft = PackagedModel(folder, Manifest(**{**vars(manifest), "files": files}))
-        predicted = prediction_columns(draft.predict(reference), manifest)
-        with_prediction = reference.assign(**predicted)
-        with_prediction.to_parquet(folder / "reference.parquet", index=False)
-        files["reference.parquet"] = digests.of_file(folder / "reference.parquet")
-        if draft.uses_onnx and (rows := Rehearsal.of(with_prediction, list(predicted), manifest)):
-            (folder / REHEARSAL).write_bytes(rows.to_bytes())
-            files[REHEARSAL] = digests.of_file(folder / REHEARSAL)
-        for name, content in further(draft).items():
-            (folder / name).write_bytes(content)
-            files[name] = digests.of_bytes(content)
-        final = Manifest(**{**vars(manifest), "files": files})
-        content = final.to_bytes()
-        (folder / MANIFEST).write_bytes(content)
-        (folder / SIGNATURE).write_bytes(signer.sign(content))
-    return PackagedModel(folder, final)
-
-
 def prediction_columns(predicted: "np.ndarray[Any, Any]", manifest: Manifest) -> "dict[str, Any]":
     """Return predictions as flat columns: ``prediction``, plus the probability of each class."""
     import numpy as np
@@ -381,23 +232,3 @@ def prediction_columns(predicted: "np.ndarray[Any, Any]", manifest: Manifest) ->
     labels = np.asarray(manifest.classes, dtype=object)[predicted.argmax(axis=1)]
     probabilities = {f"probability_{c}": predicted[:, i] for i, c in enumerate(manifest.classes)}
     return {"prediction": labels, **probabilities}
-
-
-def _pickled(estimator: Any) -> bytes:
-    """Return the pickled estimator, with all project code it uses inside it.
-
-    A class from the team's own project would not import in a gateway that lacks the project.
-    """
-    import cloudpickle
-
-    packages = {name.partition(".")[0] for name in sys.modules}
-    found = [sys.modules[name] for name in packages if name in sys.modules and not is_installed(name)]
-    # Once each: the main module goes by two names where processes are spawned.
-    own = {module.__name__: module for module in found}.values()
-    for module in own:
-        cloudpickle.register_pickle_by_value(module)
-    try:
-        return bytes(cloudpickle.dumps(estimator))
-    finally:
-        for module in own:
-            cloudpickle.unregister_pickle_by_value(module)

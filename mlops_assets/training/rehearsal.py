@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
 
-    from mlops_assets.training.package import Manifest
+    from mlops_assets.training.manifest import Manifest
 
 REHEARSAL = "rehearsal.json"
 REHEARSED_ROWS = 16

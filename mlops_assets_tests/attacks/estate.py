@@ -45,7 +45,8 @@ from mlops_assets.serving.routing import Router
 from mlops_assets.specs.gate_rules import AT_THE_ENDPOINT, EVIDENT
 from mlops_assets.specs.policy import Risk, Rules
 from mlops_assets.specs.policy_file import Policy, load_policy
-from mlops_assets.training.package import Manifest, write_package
+from mlops_assets.training.manifest import Manifest
+from mlops_assets.training.package_writer import write_package
 from mlops_assets_tests.attacks import oracle
 from mlops_assets_tests.attacks.memory_registry import Files, MemoryRegistry
 from mlops_assets_tests.attacks.production import approver
@@ -294,8 +295,8 @@ class Estate:
             Prover(SIGNER.verifier, lambda: self.policy),
             Marks(self.root / "served.json", entered),
         )
-        self.router._loaders.shutdown()
-        self.router._loaders = AtOnce()  # type: ignore[assignment]
+        self.router._loads._threads.shutdown()
+        self.router._loads._threads = AtOnce()  # type: ignore[assignment]
         self.served = None
 
     def mend_store(self) -> None:
@@ -315,11 +316,11 @@ class Estate:
         self.ticks += 120.0
         self.router.follow()
         for _ in range(20):
-            if not self.router._loading:
+            if not self.router._loads.pending:
                 break
             self.router.follow()
         else:
-            raise AssertionError(f"it loads again and again: {list(self.router._loading)}")
+            raise AssertionError(f"it loads again and again: {list(self.router._loads.pending)}")
         self.look()
 
     def look(self) -> None:

@@ -70,7 +70,7 @@ def test_champion_pointed_astray_while_the_champion_cannot_be_loaded_keeps_nobod
     with production.gateway(tells_changes=False) as again:
         for _ in range(6):
             again.router.follow()
-            for loading in again.router._loading.values():
+            for loading in again.router._loads.pending.values():
                 loading.exception()
         assert fetched.count("2") == 1
         assert watched.answer(again) == 503

@@ -7,12 +7,14 @@ import dagster as dg
 
 from mlops_assets.home import Home
 from mlops_assets.prediction_log.compaction import compact
-from mlops_assets.prediction_log.prediction import Prediction
+from mlops_assets.prediction_log.instants import microseconds
+from mlops_assets.prediction_log.prediction import Label, Prediction
+from mlops_assets.prediction_log.prediction_ids import PredictionIds
 from mlops_assets.registry.port import CHAMPION
 from mlops_assets_tests.automation.conftest import Fleet, MakeFleet
 from mlops_assets_tests.conftest import MakeSpec
 from mlops_assets_tests.whole_fleets import whole_fleet
-from mlops_assets_tests.written_log import WrittenLog
+from mlops_assets_tests.written_log import SECRET, WrittenLog
 
 AT = datetime(2024, 6, 3, 6, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -126,6 +128,26 @@ def test_rows_that_come_late_open_their_window_again_once(make_fleet: MakeFleet)
     assert windows(fleet.scheduled(AT + timedelta(hours=3))) == {"2024-06-02": ["a/monitoring_report"]}
     fleet.file("a", start, AT + timedelta(hours=3), served=2)
     assert not fleet.scheduled(AT + timedelta(hours=4)).run_requests
+
+
+def test_labels_that_come_late_open_their_window_once_more_after_twice_their_delay(
+    make_fleet: MakeFleet,
+) -> None:
+    fleet = make_fleet("a", "b", data={"label_delay": "2d"})
+    enthrone(fleet, "a", "b")
+    start = datetime(2024, 6, 2)
+    folder, ids = Home.from_environment().prediction_log, PredictionIds(SECRET)
+    log = WrittenLog(folder)
+    for model, asked in (("a", start + DAY / 2), ("b", start + 3 * DAY)):
+        log.append_labels(model, [Label(ids.derived(model, microseconds(asked), "one"), 1, start + 5 * DAY)])
+    log.close()
+    compact(folder)
+    for model in ("a", "b"):
+        fleet.file(model, start, AT + 2 * DAY)
+    assert "2024-06-02" not in windows(fleet.scheduled(AT + 3 * DAY))
+    assert windows(fleet.scheduled(AT + 4 * DAY))["2024-06-02"] == ["a/monitoring_report"]
+    fleet.file("a", start, AT + 4 * DAY)
+    assert "2024-06-02" not in windows(fleet.scheduled(AT + 5 * DAY))
 
 
 def test_a_fleet_that_serves_nothing_yet_has_nothing_to_watch(fleet: Fleet) -> None:

@@ -32,7 +32,7 @@ def test_the_sensor_runs_without_being_switched_on(fleet: Fleet) -> None:
     sensor = fleet.definitions.resolve_sensor_def("retraining")
     assert sensor.default_status == dg.DefaultSensorStatus.RUNNING
     names = {s.name for s in fleet.definitions.get_repository_def().sensor_defs}
-    assert names == {"retraining", "approvals", "rollouts", "batch_scoring"}
+    assert names == {"retraining", "approvals", "rollouts", "batch_scoring", "incidents"}
 
 
 def test_harm_starts_the_models_own_road_and_says_why(fleet: Fleet) -> None:
@@ -180,7 +180,7 @@ def test_two_hundred_models_are_one_tick_of_one_sensor(make_fleet: MakeFleet) ->
     tick = fleet.tick()
     assert [r.tags["mlops/model"] for r in tick.run_requests] == names[::2]
     assert len({r.run_key for r in tick.run_requests}) == 100
-    assert len(fleet.definitions.get_repository_def().sensor_defs) == 4, "the fleet's, not a model's"
+    assert len(fleet.definitions.get_repository_def().sensor_defs) == 5, "the fleet's, not a model's"
 
 
 def test_a_model_that_left_the_fleet_is_not_asked_for_and_does_not_stop_the_others(fleet: Fleet) -> None:

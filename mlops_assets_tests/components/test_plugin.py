@@ -186,7 +186,7 @@ def test_dg_lists_every_stage_and_the_fleet_s_automation(shop: Shop) -> None:
         "drills",
         "monitoring_day",
     ]
-    names = ["approvals", "batch_scoring", "retraining", "rollouts"]
+    names = ["approvals", "batch_scoring", "incidents", "retraining", "rollouts"]
     assert sorted(s["name"] for s in listed["sensors"]) == names
 
 

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mlops_assets.data.columns import convert, refused, to_declared_types
-from mlops_assets.specs.model_spec import Column
+from mlops_assets.specs.data_spec import Column
 
 NAN = float("nan")
 BAD = object()  # stands in the tables below for a value that must be refused

@@ -16,7 +16,7 @@ from mlops_assets.data.columns import to_declared_types
 from mlops_assets.data.contract import measure_contract
 from mlops_assets.data.snapshots import read_snapshot, write_snapshot
 from mlops_assets.errors import SpecError
-from mlops_assets.specs.model_spec import Data
+from mlops_assets.specs.data_spec import Data
 from mlops_assets.verdict import Verdict
 from mlops_assets.verdict import judge as held
 from mlops_assets_tests.vouching import rules_of

@@ -14,7 +14,7 @@ from mlops_assets.data.columns import to_declared_types
 from mlops_assets.data.features import FeatureView, types_of
 from mlops_assets.data.snapshots import read_snapshot, write_snapshot
 from mlops_assets.errors import DataError, SpecError
-from mlops_assets.specs.model_spec import Data
+from mlops_assets.specs.data_spec import Data
 
 _number = itertools.count()
 

@@ -12,7 +12,7 @@ import pytest
 from mlops_assets.data.further_columns import with_further_columns
 from mlops_assets.data.sources import Window, read_window
 from mlops_assets.errors import DataError
-from mlops_assets.specs.model_spec import Column, Data
+from mlops_assets.specs.data_spec import Column, Data
 
 WINDOW = Window(datetime(2024, 1, 2), datetime(2024, 1, 9))
 DROPPED = [Column(name="b")]

@@ -7,7 +7,8 @@ import pandas as pd
 import pytest
 
 from mlops_assets.data.rewritten_values import rewritten_values
-from mlops_assets.specs.model_spec import Data, ModelSpec
+from mlops_assets.specs.data_spec import Data
+from mlops_assets.specs.model_spec import ModelSpec
 
 N = 1_000
 

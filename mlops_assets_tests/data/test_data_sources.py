@@ -19,7 +19,7 @@ from mlops_assets import digests
 from mlops_assets.data.columns import refused
 from mlops_assets.data.sources import Window, read_window, training_window
 from mlops_assets.errors import DataError
-from mlops_assets.specs.model_spec import Data
+from mlops_assets.specs.data_spec import Data
 
 WINDOW = Window(datetime(2024, 1, 2), datetime(2024, 1, 5, 6))
 

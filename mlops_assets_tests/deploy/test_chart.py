@@ -28,6 +28,7 @@ VARIANTS = {
     "own volume": ("--set", "home.existingClaim=shared"),
     "open network": ("--set", "networkPolicy.enabled=false"),
     "callers in a secret": ("--set", "gateway.callersSecret=callers"),
+    "whole fleet page": ("--set", "gateway.stateSecret=fleet-state-reader"),
     "open to all": ("--set", "gateway.allowAnonymous=true"),
     "more of everything": (
         *("--set", "gateway.replicas=1,image.pullSecrets[0].name=pull,environment.LOG_LEVEL=debug"),
@@ -145,6 +146,12 @@ class TestSecrets:
         }
         assert environment(pod)["MLOPS_VERIFY_KEY"]["valueFrom"] == {
             "secretKeyRef": {"name": "mlops-assets-verify", "key": "MLOPS_VERIFY_KEY"}
+        }
+
+    def test_the_gateway_reads_the_fleets_state_only_if_a_secret_for_that_is_named(self, helm: Any) -> None:
+        pod = helm.template(*VARIANTS["whole fleet page"]).pod(GATEWAY)
+        assert environment(pod)["MLOPS_STATE_URL"]["valueFrom"] == {
+            "secretKeyRef": {"name": "fleet-state-reader", "key": "MLOPS_STATE_URL"}
         }
 
     def test_mlflow_does_not_start_without_its_database(self, chart: Any) -> None:

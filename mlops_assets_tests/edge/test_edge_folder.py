@@ -26,7 +26,7 @@ from mlops_assets.edge.quantisation import measure_loss, quantised
 from mlops_assets.errors import AccuracyLost, ExportError
 from mlops_assets.gateway_client import GatewayClient
 from mlops_assets.home import Home
-from mlops_assets.specs.model_spec import Column
+from mlops_assets.specs.data_spec import Column
 from mlops_assets.specs.tasks import Limit
 from mlops_assets_tests.environments import nothing_declared
 from mlops_assets_tests.fleets import Fleet, Training, diabetes, iris, serve, visits

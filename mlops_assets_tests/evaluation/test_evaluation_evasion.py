@@ -10,7 +10,7 @@ from mlops_assets.errors import DataError
 from mlops_assets.evaluation.decisions import Decisions
 from mlops_assets.evaluation.evasion import turned_by_attack
 from mlops_assets.evaluation.perturbation import spread
-from mlops_assets.specs.model_spec import Column
+from mlops_assets.specs.data_spec import Column
 
 COLUMNS = [Column(name="a"), Column(name="b")]
 ROWS = 400

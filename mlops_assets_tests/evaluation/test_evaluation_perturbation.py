@@ -17,7 +17,7 @@ from mlops_assets.evaluation.perturbation import (
     undeclared,
     without,
 )
-from mlops_assets.specs.model_spec import Column
+from mlops_assets.specs.data_spec import Column
 
 COLUMNS = (
     Column(name="level", range=(0, 10)),

@@ -145,13 +145,14 @@ def test_the_overview_tells_each_model_s_newest_window_and_its_last_ones(state: 
     assert set(told) == {"daily", "weekly"}
     daily, weekly = told["daily"], told["weekly"]
     assert [each.start for each in daily.windows] == [DAY + n * day for n in range(10, 40)]
-    assert (daily.owner, daily.risk, daily.metric, daily.served) == ("team:a", "high", "auc", 39)
+    newest = daily.newest
+    assert (newest.owner, newest.risk, newest.metric, newest.served) == ("team:a", "high", "auc", 39)
     assert daily.harm
     assert daily.measured is not None
     assert (daily.measured.start, daily.measured.measured) == (DAY + 34 * day, 0.34)
     assert daily.estimated is None
     assert [each.start for each in weekly.windows] == [DAY + n * week for n in range(5)]
-    assert (weekly.cost, weekly.harm, weekly.measured) == (0.5, False, None)
+    assert (weekly.newest.cost, weekly.harm, weekly.measured) == (0.5, False, None)
     assert [len(each.windows) for each in state.overview(DAY, windows=3).values()] == [3, 3]
 
 

@@ -17,8 +17,10 @@ from mlops_assets.monitoring.reference import (
     predictions,
     reference_of,
 )
-from mlops_assets.specs.model_spec import Column
-from mlops_assets.training.package import Manifest, PackagedModel, write_package
+from mlops_assets.specs.data_spec import Column
+from mlops_assets.training.manifest import Manifest
+from mlops_assets.training.package import PackagedModel
+from mlops_assets.training.package_writer import write_package
 
 INPUTS = (
     Column(name="a"),

@@ -22,8 +22,8 @@ from mlops_assets.prediction_log.compaction import compact
 from mlops_assets.prediction_log.instants import microseconds
 from mlops_assets.prediction_log.log import PredictionLog
 from mlops_assets.prediction_log.records import SHADOW, Answers
-from mlops_assets.specs.model_spec import Column
-from mlops_assets.training.package import Manifest
+from mlops_assets.specs.data_spec import Column
+from mlops_assets.training.manifest import Manifest
 from mlops_assets_tests.written_log import WrittenLog
 
 INPUTS = (
@@ -215,6 +215,7 @@ def test_memory_does_not_grow_with_the_rows(log: WrittenLog, monkeypatch: pytest
     monkeypatch.setattr(profiles, "_AT_ONCE", 500)
     monkeypatch.setattr(parquet_writer, "ROW_GROUP", 500)
     monkeypatch.setattr(served_window, "_ROWS_AT_ONCE", 500)
+    monkeypatch.setattr(served_window, "_VALUES_AT_ONCE", 1000)
     frame = rows(np.random.default_rng(8), 10_000)
     answer(log, frame)
     log.close()
@@ -222,14 +223,14 @@ def test_memory_does_not_grow_with_the_rows(log: WrittenLog, monkeypatch: pytest
     held = []
     with log.served("m", FIRST, FIRST + DAY) as served:
         before = pa.total_allocated_bytes()
-        read = served.values
+        read = served.pieces
 
-        def values(column: str, version: str | None = None) -> Any:
-            for chunk in read(column, version):
+        def pieces(columns: Sequence[str]) -> Any:
+            for piece in read(columns):
                 held.append(pa.total_allocated_bytes() - before)
-                yield chunk
+                yield piece
 
-        monkeypatch.setattr(served, "values", values)
+        monkeypatch.setattr(served, "pieces", pieces)
         found = profile_of_window(served, VERSION, "1")
     assert found.columns["a"].rows.all == 10_000
     assert max(held) < 10_000 * 8 / 4

@@ -33,7 +33,7 @@ def all_of(folder: Path) -> Any:
         model: (
             log.window(model, hour(0), hour(999), FOREVER).to_json(),
             log.window(model, hour(0), hour(999), FOREVER, arm=SHADOW).to_json(),
-            log.errors(model, hour(0), hour(999)),
+            sorted(zip(*log.failures(model, hour(0), hour(999)), strict=True)),
             [loss.length for loss in log.losses()],
         )
         for model in log.models()

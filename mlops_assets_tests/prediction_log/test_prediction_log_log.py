@@ -105,9 +105,9 @@ def test_any_history_reads_as_it_was_written(
                 model, start, end, known_by, arm=arm
             )
             assert rows(log, model, 0, 61, 61, None) == history.expected(model, 0, 61, 61)
-            statuses = [s for m, t, s in history.failures if m == model and at(start) <= t < at(end)]
-            assert log.errors(model, hour(start), hour(end)) == sum(s in (422, 500) for s in statuses)
-            assert log.refused(model, hour(start), hour(end)) == statuses.count(400)
+            failed = [(t, s) for m, t, s in history.failures if m == model and at(start) <= t < at(end)]
+            times, statuses = log.failures(model, hour(start), hour(end))
+            assert sorted(zip(times.astype(int).tolist(), statuses.tolist(), strict=True)) == sorted(failed)
             assert log.models() == sorted({s.model for s in history.served})
             assert log.has_answered(model) == (model in log.models())
             for identity, served in list(seen.items())[:3]:
@@ -150,7 +150,7 @@ def test_what_was_answered_comes_back(history: History, log: PredictionLog) -> N
 def test_a_log_that_nobody_wrote_to_is_empty(tmp_path: Path) -> None:
     log = PredictionLog(tmp_path / "none")
     assert log.window("m", hour(0), hour(1), FOREVER).empty
-    assert log.errors("m", hour(0), hour(1)) == log.refused("m", hour(0), hour(1)) == 0
+    assert [len(each) for each in log.failures("m", hour(0), hour(1))] == [0, 0]
     assert log.find("x") is log.label("x") is None
     assert not log.has_answered("m")
     assert log.models() == log.losses() == []
@@ -282,7 +282,7 @@ def test_what_is_forgotten_is_gone_and_the_rest_stays(history: History, log: Pre
     assert log.find(kept) is not None
     assert log.find(theirs) is not None
     assert log.label(kept) == Label(kept, "no", hour(60)), "labels are of today, whatever they are about"
-    assert log.errors("m", hour(0), hour(24)) == 0
+    assert log.failures("m", hour(0), hour(24))[1].tolist() == []
     assert log.forget("m", FOREVER) == 3
     assert log.find(kept) is None
     on_disk = [file.read_bytes() for file in history.folder.glob("parquet/*/*/*")]

@@ -350,9 +350,9 @@ def test_an_alias_that_was_moved_by_hand_is_entered_once_each_time(platform: Pla
     assert enter_strays(platform.authority) == []
     platform.registry.set_alias(platform.model, CHAMPION, two.version)
     for _ in range(2):
-        assert enter_strays(platform.authority) == [platform.model]
+        assert [each.model for each in enter_strays(platform.authority)] == [platform.model]
     platform.registry.delete_alias(platform.model, CHAMPION)
-    assert enter_strays(platform.authority) == [platform.model]
+    assert [each.model for each in enter_strays(platform.authority)] == [platform.model]
     platform.promote(two)
     assert enter_strays(platform.authority) == []
     entries = platform.authority.audit.entries(platform.model)

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from mlops_assets.home import Home
-from mlops_assets.specs.model_spec import Entity
+from mlops_assets.specs.data_spec import Entity
 from mlops_assets_tests.environments import nothing_declared
 from mlops_assets_tests.fleets import Fleet, diabetes, iris, visits
 from mlops_assets_tests.scorings import Desk

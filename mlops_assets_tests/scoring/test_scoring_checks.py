@@ -16,8 +16,8 @@ from mlops_assets.scoring.checks import Signature
 from mlops_assets.serving.discretion import entities_of
 from mlops_assets.serving.refusal import Refusal
 from mlops_assets.serving.rows import rows_of
-from mlops_assets.specs.model_spec import Column, Entity
-from mlops_assets.training.package import Manifest
+from mlops_assets.specs.data_spec import Column, Entity
+from mlops_assets.training.manifest import Manifest
 
 TYPES = ("number", "integer", "string", "boolean", "datetime")
 

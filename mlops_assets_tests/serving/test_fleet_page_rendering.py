@@ -11,8 +11,7 @@ from hypothesis import strategies as st
 
 from mlops_assets.governance.audit_entry import Entry
 from mlops_assets.home import Home
-from mlops_assets.monitoring.fleet_overview import Glance, ModelOverview
-from mlops_assets.monitoring.fleet_state import FiledDecision
+from mlops_assets.monitoring.fleet_state import FiledDecision, ModelOverview, WindowGlance
 from mlops_assets.serving.fleet_page.choice import ONLY, SORTS, Choice
 from mlops_assets.serving.fleet_page.drawing import Point, chart, in_words, sparkline
 from mlops_assets.serving.fleet_page.links import Links
@@ -66,10 +65,12 @@ def test_harm_is_a_dot_and_a_word() -> None:
 
 
 def overview(*measured: float | None, metric: str = "roc_auc") -> ModelOverview:
-    windows = [
-        Glance(START + n * DAY, START + (n + 1) * DAY, v, None, harm=False) for n, v in enumerate(measured)
-    ]
-    return ModelOverview("m", "team:a", "high", metric, START, 10, 0, 0, None, tuple(windows))
+    plain: dict[str, Any] = {
+        "model": "m", "owner": "team:a", "risk": "high", "metric": metric, "served": 10, "estimated": None,
+        "drifted": 0, "alarms": 0, "harm": False, "cost": None,
+    }  # fmt: skip
+    days = ((START + n * DAY, value) for n, value in enumerate(measured))
+    return ModelOverview(tuple(WindowGlance(start=at, end=at + DAY, measured=v, **plain) for at, v in days))
 
 
 @pytest.mark.parametrize(

@@ -175,4 +175,4 @@ def test_a_mistake_of_ours_is_a_500_that_names_model_and_version(
         "model": "visits",
         "version": "1",
     }
-    assert inside.log.errors("visits", datetime.min, datetime.max) > 0
+    assert 500 in inside.log.failures("visits", datetime.min, datetime.max)[1]

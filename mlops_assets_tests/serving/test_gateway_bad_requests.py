@@ -9,6 +9,7 @@ from urllib.parse import urlparse
 import pandas as pd
 import pytest
 
+from mlops_assets.monitoring.assessment.service import Failures
 from mlops_assets.prediction_log.log import PredictionLog
 from mlops_assets_tests.serving.visits_requests import INFER, INVOCATIONS, VISITS, oip
 
@@ -235,11 +236,15 @@ def test_refusals_and_failures_are_counted_apart_for_monitoring(
     ever = datetime.min, datetime.max
     log = PredictionLog(fleet.home.prediction_log)
 
+    def totals() -> tuple[int, int]:
+        failures = Failures(*log.failures("diabetes", *ever))
+        return int(failures.failed.sum()), int((~failures.failed).sum())
+
     def counted(body: Any, path: str = "/models/diabetes/invocations", **headers: str) -> Any:
         """Return the answer's status, and by how many errors and refusals there are more."""
-        before = log.errors("diabetes", *ever), log.refused("diabetes", *ever)
+        before = totals()
         status = served.http.post(path, json=body, headers=headers).status_code
-        after = log.errors("diabetes", *ever), log.refused("diabetes", *ever)
+        after = totals()
         return status, after[0] - before[0], after[1] - before[1]
 
     assert counted(good) == (200, 0, 0)

@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from mlops_assets.prediction_log.segments import segments_in
-from mlops_assets.specs.model_spec import Column, Entity
+from mlops_assets.specs.data_spec import Column, Entity
 from mlops_assets_tests.fleets import Fleet, InProcess, Listening, Training, diabetes, visits
 
 ROW = dict.fromkeys(("age", "sex", "bmi", "bp", "s1", "s2", "s3", "s4", "s5", "s6"), 0.01)
@@ -180,7 +180,8 @@ def test_nor_is_it_in_what_is_said_of_a_wrong_request(gateway: InProcess) -> Non
     assert "born-in-the-valley" in answer.json()["error"], "whoever sent it may be told"
     segments = segments_in(gateway.fleet.home.prediction_log)
     assert not any(b"born-in-the-valley" in segment.path.read_bytes() for segment in segments)
-    assert gateway.log.refused("hidden", datetime(2000, 1, 1), datetime(2100, 1, 1)) == 1
+    _, statuses = gateway.log.failures("hidden", datetime(2000, 1, 1), datetime(2100, 1, 1))
+    assert statuses.tolist() == [answer.status_code] == [400]
 
 
 def feed(gateway: InProcess, model: str, *items: dict[str, Any]) -> Any:

@@ -92,12 +92,12 @@ def test_latency_is_that_of_the_recent_answers(inside: Any) -> None:
 def test_a_version_that_answered_stays_on_the_page_when_it_is_let_go(
     inside: Any, own_fleet: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from mlops_assets.serving import routing
+    from mlops_assets.serving import loads
 
     assert inside.client.post("/models/m/invocations", json={"instances": [{"x": 101}]}).status_code == 422
     own_fleet.promote("m", "2")
-    now = routing.time.monotonic
-    monkeypatch.setattr(routing.time, "monotonic", lambda: now() + 2 * routing.LINGER_SECONDS)
+    now = loads.time.monotonic
+    monkeypatch.setattr(loads.time, "monotonic", lambda: now() + 2 * loads.LINGER_SECONDS)
     inside.settle()
     inside.settle()
     versions = _versions(inside)
@@ -170,12 +170,12 @@ def test_the_page_reloads_only_when_asked_to(inside: Any) -> None:
 def test_troubles_come_first_and_nothing_is_taken_for_markup(
     gateway_in_process: Any, own_fleet: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from mlops_assets.serving import routing
+    from mlops_assets.serving import loads
 
     def failing(*_: Any) -> Any:
         raise RuntimeError("<script>alert('{x}')</script>")
 
-    monkeypatch.setattr(routing, "load", failing)
+    monkeypatch.setattr(loads, "load", failing)
     own_fleet.promote("m", "1")
     with gateway_in_process(own_fleet) as made:
         made.settle()

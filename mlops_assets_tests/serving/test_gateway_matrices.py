@@ -18,8 +18,8 @@ from mlops_assets.serving.oip import read_oip
 from mlops_assets.serving.refusal import Refusal
 from mlops_assets.serving.rows import Rows
 from mlops_assets.serving.usual_requests import Checked
-from mlops_assets.specs.model_spec import Column
-from mlops_assets.training.package import Manifest
+from mlops_assets.specs.data_spec import Column
+from mlops_assets.training.manifest import Manifest
 
 INPUTS = (
     Column(name="spent"),

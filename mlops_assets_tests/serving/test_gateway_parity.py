@@ -20,8 +20,8 @@ from mlops_assets.data.columns import to_declared_types
 from mlops_assets.data.features import FeatureView
 from mlops_assets.defs.flight_delay.source import load
 from mlops_assets.gateway_client import GatewayClient
+from mlops_assets.specs.data_spec import Column
 from mlops_assets.specs.loading import load_fleet
-from mlops_assets.specs.model_spec import Column
 
 _ROWS = 1_200
 

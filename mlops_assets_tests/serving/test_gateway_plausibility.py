@@ -8,8 +8,8 @@ import pandas as pd
 import pytest
 
 from mlops_assets.serving.plausibility import Plausibility
-from mlops_assets.specs.model_spec import Column
-from mlops_assets.training.package import Manifest
+from mlops_assets.specs.data_spec import Column
+from mlops_assets.training.manifest import Manifest
 from mlops_assets_tests.fleets import Training, iris
 
 NAMES = ("sepal_length", "sepal_width", "petal_length", "petal_width")

@@ -96,8 +96,8 @@ def router(own_fleet: Any, counting: _Counting) -> Router:
 
 def _settle(router: Router) -> None:
     router.follow()
-    while router._loading:
-        for loading in list(router._loading.values()):
+    while router._loads.pending:
+        for loading in list(router._loads.pending.values()):
             loading.result(30)
         router.follow()
 

@@ -14,7 +14,7 @@ from mlops_assets.errors import PackageError
 from mlops_assets.governance.signatures import Signer
 from mlops_assets.registry.mlflow_registry import MlflowRegistry
 from mlops_assets.registry.port import CANDIDATE_TAG, CHALLENGER, CHAMPION, PREVIOUS_CHAMPION
-from mlops_assets.serving import routing
+from mlops_assets.serving import loads
 from mlops_assets.serving.refusal import Refusal
 
 ROW = {"instances": [{"x": 1.0}]}
@@ -236,7 +236,7 @@ def test_a_mended_version_is_taken_without_a_restart(
     own_fleet.registry.set_tag("m", "1", CANDIDATE_TAG, candidate)
     assert _champion(inside) is None, "not tried again at once"
     now = time.monotonic
-    monkeypatch.setattr(routing.time, "monotonic", lambda: now() + routing.RETRY_SECONDS)
+    monkeypatch.setattr(loads.time, "monotonic", lambda: now() + loads.RETRY_SECONDS)
     assert _champion(inside) == "1"
     assert inside.router.table.problems == ()
 
@@ -249,14 +249,14 @@ def test_whatever_a_load_raises_harms_nobody_else(
     monkeypatch: pytest.MonkeyPatch,
     raised: BaseException,
 ) -> None:
-    load = routing.load
+    load = loads.load
 
     def failing(registry: Any, prover: Any, model: str, version: str, *kept: Any) -> Any:
         if version == "2":
             raise raised
         return load(registry, prover, model, version, *kept)
 
-    monkeypatch.setattr(routing, "load", failing)
+    monkeypatch.setattr(loads, "load", failing)
     own_fleet.promote("m", "1")
     own_fleet.promote("m", "2", CHALLENGER)
     assert _champion(inside, "m") == "1"
@@ -268,20 +268,20 @@ def test_a_slow_load_holds_up_nobody_else(
 ) -> None:
     import threading
 
-    release, load = threading.Event(), routing.load
+    release, load = threading.Event(), loads.load
 
     def slow(registry: Any, prover: Any, model: str, version: str, *kept: Any) -> Any:
         if model == "slow":
             assert release.wait(30)
         return load(registry, prover, model, version, *kept)
 
-    monkeypatch.setattr(routing, "load", slow)
+    monkeypatch.setattr(loads, "load", slow)
     own_fleet.add(constant_model("slow", 1.0))
     own_fleet.promote("slow", "1")
     inside.router.follow()
     own_fleet.promote("m", "1")
     inside.router.follow()
-    inside.router._loading["m", "1"].result(30)
+    inside.router._loads.pending["m", "1"].result(30)
     inside.router.follow()
     assert _ask(inside, "m")["predictions"] == [1.0]
     assert not inside.router.table.settled
@@ -405,7 +405,7 @@ def test_versions_nobody_names_are_let_go_after_a_while(
         inside.settle()
     assert inside.router.table.routes["m"].versions == ["1", "2", "3"]
     now = time.monotonic
-    monkeypatch.setattr(routing.time, "monotonic", lambda: now() + routing.LINGER_SECONDS)
+    monkeypatch.setattr(loads.time, "monotonic", lambda: now() + loads.LINGER_SECONDS)
     inside.settle()
     inside.settle()
     assert inside.router.table.routes["m"].versions == ["2", "3"], "champion and way back stay"

@@ -15,7 +15,7 @@ from sklearn.linear_model import LinearRegression
 
 from mlops_assets.gateway_client import GatewayClient
 from mlops_assets.gateway_process import stop
-from mlops_assets.specs.model_spec import Column
+from mlops_assets.specs.data_spec import Column
 from mlops_assets_tests.serving.clients import PATIENCE, Asking, process_on
 
 ASK = {"instances": [[1.0]]}
@@ -32,12 +32,12 @@ class Workers:
     @property
     def processes(self) -> set[int]:
         """The worker processes that live."""
-        children = Path(f"/proc/{self.process.pid}/task")
+        threads = Path(f"/proc/{self.process.pid}/task")
         return {
             int(child)
-            for task in children.iterdir()
-            for child in (task / "children").read_text().split()
-            if b"serving.worker" in _command_of(child)
+            for thread in threads.iterdir()
+            for child in _read(thread / "children").split()
+            if b"serving.worker" in _read(Path("/proc") / child.decode() / "cmdline")
         }
 
     def ready(self) -> Any:
@@ -278,8 +278,8 @@ def test_a_worker_that_hangs_holds_up_a_rollback_only_until_it_is_ended(workers:
     workers.until(lambda: hangs not in workers.processes)
 
 
-def _command_of(process: str) -> bytes:
+def _read(file: Path) -> bytes:
     try:
-        return Path(f"/proc/{process}/cmdline").read_bytes()
-    except FileNotFoundError:  # it has ended meanwhile
+        return file.read_bytes()
+    except (FileNotFoundError, ProcessLookupError):  # thread or process has ended meanwhile
         return b""

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from mlops_assets.specs.model_spec import Entity
+from mlops_assets.specs.data_spec import Entity
 from mlops_assets_tests.fleets import Fleet, Served, guarded, iris, serve
 from mlops_assets_tests.serving.peers import dataplane
 from mlops_assets_tests.serving.schemathesis_run import Found, right_rows, run

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from mlops_assets.specs.model_spec import Column, Entity, ModelSpec, Training
+from mlops_assets.specs.data_spec import Column, Entity
+from mlops_assets.specs.model_spec import ModelSpec, Training
 from mlops_assets.specs.tasks import METRICS
 
 MakeSpec = Callable[..., ModelSpec]

@@ -13,7 +13,7 @@ from mlops_assets.prediction_log.log import PredictionLog
 from mlops_assets.prediction_log.recorder import Recorder
 from mlops_assets.prediction_log.segment_writer import SegmentWriter
 from mlops_assets.serving.table import Resident
-from mlops_assets.specs.model_spec import Entity
+from mlops_assets.specs.data_spec import Entity
 from mlops_assets.streaming.logged_offsets import LoggedOffsets
 from mlops_assets.streaming.replies import Responder
 from mlops_assets_tests.conftest import MakePackage, MakeSpec

@@ -60,14 +60,14 @@ def test_a_wrong_message_is_told_so_and_the_others_are_answered(desk: Desk, valu
     assert says in wrong.body["error"]
     assert [wrong.body[name] for name in ("topic", "partition", "offset")] == ["asked", 1, 0]
     assert before.body["prediction"] == after.body["prediction"]
-    assert desk.log.refused("small", LONG_AGO, LATER) == 1
+    assert desk.log.failures("small", LONG_AGO, LATER)[1].tolist() == [400]
 
 
 def test_a_row_that_the_model_fails_on_counts_as_its_error(desk: Desk) -> None:
     answered, failed = desk.responder().replies(messages({"a": 1, "b": 1}, {"a": 1, "b": None}))
     assert "the model has no finite prediction" in failed.body["error"]
     assert not answered.is_refused
-    assert desk.log.errors("small", LONG_AGO, LATER) == 1
+    assert desk.log.failures("small", LONG_AGO, LATER)[1].tolist() == [422]
 
 
 def test_a_message_that_comes_again_has_the_answer_it_had(

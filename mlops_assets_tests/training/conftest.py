@@ -14,7 +14,9 @@ from mlops_assets.governance.environment import Environment
 from mlops_assets.governance.signatures import Signer
 from mlops_assets.home import Home
 from mlops_assets.specs.model_spec import ModelSpec
-from mlops_assets.training.package import Manifest, PackagedModel, write_package
+from mlops_assets.training.manifest import Manifest
+from mlops_assets.training.package import PackagedModel
+from mlops_assets.training.package_writer import write_package
 from mlops_assets.training.trainer import fit
 
 Keep = Callable[..., PackagedModel]

@@ -7,7 +7,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mlops_assets.specs.model_spec import Data, ModelSpec
+from mlops_assets.specs.data_spec import Data
+from mlops_assets.specs.model_spec import ModelSpec
 from mlops_assets.training.changed_labels import changed_labels
 from mlops_assets.training.groups import GroupFigure
 

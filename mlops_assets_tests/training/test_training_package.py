@@ -20,7 +20,8 @@ from mlops_assets import digests
 from mlops_assets.errors import PackageError
 from mlops_assets.governance.signatures import Signer
 from mlops_assets.specs.model_spec import ModelSpec
-from mlops_assets.training.package import Manifest, PackagedModel
+from mlops_assets.training.manifest import Manifest
+from mlops_assets.training.package import PackagedModel
 
 MakeSpec = Callable[..., ModelSpec]
 MakeRows = Callable[..., pd.DataFrame]

@@ -6,8 +6,6 @@ from datetime import datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-import msgspec
-
 from mlops_assets.monitoring.alarms.components import Components
 from mlops_assets.monitoring.alarms.natural_variation import (
     FEWEST_WINDOWS,
@@ -15,6 +13,7 @@ from mlops_assets.monitoring.alarms.natural_variation import (
 )
 from mlops_assets.monitoring.alarms.seen import Seen, by_others
 from mlops_assets.monitoring.alarms.stable_history import estimate
+from mlops_assets.monitoring.byte_form import ByteForm
 from mlops_assets.monitoring.profiles.profile import Profile
 from mlops_assets.monitoring.windows import Period, phase, phases
 
@@ -23,7 +22,7 @@ if TYPE_CHECKING:
 
     Array = np.ndarray[Any, Any]
 
-_FORMAT = 2
+_FORM = ByteForm("baseline", 2, "train the model again")
 
 
 @dataclass(frozen=True, eq=False)
@@ -134,7 +133,7 @@ class Baseline:
             )
             for window in self.history
         ]
-        return msgspec.msgpack.encode((_FORMAT, self.period, components, history))
+        return _FORM.write(self.period, components, history)
 
     @classmethod
     def from_bytes(cls, content: bytes) -> "Baseline":
@@ -145,16 +144,7 @@ class Baseline:
         """
         import numpy as np
 
-        try:
-            form, *fields = msgspec.msgpack.decode(content)
-        except (msgspec.DecodeError, TypeError, ValueError) as error:
-            raise ValueError(f"no baseline: {error}") from error
-        if form != _FORMAT:
-            raise ValueError(
-                f"a baseline of form {form}, and this platform reads {_FORMAT}: train the model again"
-            )
-        try:
-            period, components, history = fields
+        with _FORM.reading(content) as (period, components, history):
             return cls(
                 period,
                 {name: _read(each) for name, each in components},
@@ -167,8 +157,6 @@ class Baseline:
                     for start, means, rows in history
                 ],
             )
-        except (TypeError, KeyError, ValueError) as error:
-            raise ValueError(f"no baseline: {error}") from error
 
 
 def _figures(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from mlops_assets.monitoring.performance.labels import Labels, encode_labels
 from mlops_assets.prediction_log.served_window import ServedWindow
 from mlops_assets.prediction_log.typed_columns import plain
-from mlops_assets.training.package import Manifest
+from mlops_assets.training.manifest import Manifest
 
 if TYPE_CHECKING:
     import numpy as np

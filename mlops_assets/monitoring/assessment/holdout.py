@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from mlops_assets.evaluation.metrics import encode_target
 from mlops_assets.monitoring.performance.blocks import Blocks, blocks_of
-from mlops_assets.training.package import Manifest
+from mlops_assets.training.manifest import Manifest
 
 if TYPE_CHECKING:
     import numpy as np

@@ -7,7 +7,8 @@ from mlops_assets.monitoring.assessment.record import Told
 from mlops_assets.monitoring.assessment.subject import Span
 from mlops_assets.monitoring.performance.kpis import KpiResult, measure_kpi
 from mlops_assets.prediction_log.log import PredictionLog
-from mlops_assets.specs.model_spec import BusinessFigure, ModelSpec
+from mlops_assets.specs.model_spec import ModelSpec
+from mlops_assets.specs.monitoring_spec import BusinessFigure
 
 # Under this name a figure of a whole window is kept: the windows after it tell its interval.
 WINDOW = "window"

@@ -5,7 +5,7 @@ from typing import Any
 
 from mlops_assets.monitoring.profiles.column import CategoricalProfile, ColumnProfile, NumericProfile
 from mlops_assets.monitoring.profiles.profile import Profile
-from mlops_assets.specs.model_spec import Column
+from mlops_assets.specs.data_spec import Column
 from mlops_assets.verdict import Finding
 
 # A column that may have gaps is worth a word when it has many more of them than it used to.

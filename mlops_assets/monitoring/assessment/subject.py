@@ -16,7 +16,7 @@ from mlops_assets.monitoring.reference import Reference
 from mlops_assets.monitoring.service.cost import ProcessorTime
 from mlops_assets.specs.model_spec import ModelSpec
 from mlops_assets.specs.policy import Rules
-from mlops_assets.training.package import Manifest
+from mlops_assets.training.manifest import Manifest
 
 _Read = TypeVar("_Read")
 

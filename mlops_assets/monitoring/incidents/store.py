@@ -10,6 +10,7 @@ from mlops_assets.monitoring.incidents.filing import Filing, Stream
 from mlops_assets.monitoring.incidents.incident import Event, Incident, State
 from mlops_assets.monitoring.incidents.intake import Intake, Taken
 from mlops_assets.monitoring.incidents.life import Step
+from mlops_assets.monitoring.incidents.notices import due
 from mlops_assets.monitoring.incidents.outbox import Outbox
 from mlops_assets.monitoring.incidents.tables import EVENTS, HIT, INCIDENTS, declare
 from mlops_assets.monitoring.incidents.upstream import Lineage, WatchedModel
@@ -53,6 +54,10 @@ class IncidentStore:
             filing = Filing(connection, self._database.tables)
             intake = Intake(filing, Lineage(models), rules, given or Assumptions(), now)
             return intake.take(alarms)
+
+    def has_to_tell(self, rules: Alerts, now: datetime) -> bool:
+        """Return whether time alone calls for word of an incident: a reminder, or an escalation."""
+        return any(due(incident, rules, now)[1] for incident in self.incidents())
 
     def change(self, number: int, change: Callable[[Incident], Step]) -> Incident:
         """Change an incident as a person asks, and return it.

@@ -11,15 +11,9 @@ from pydantic import BaseModel, ConfigDict
 
 from mlops_assets import digests
 from mlops_assets.monitoring.incidents.alarm import Upstream
+from mlops_assets.specs.data_spec import CsvSource, ParquetSource, PythonSource, Source, SqlSource
 from mlops_assets.specs.durations import UtcTime
-from mlops_assets.specs.model_spec import (
-    CsvSource,
-    ModelSpec,
-    ParquetSource,
-    PythonSource,
-    Source,
-    SqlSource,
-)
+from mlops_assets.specs.model_spec import ModelSpec
 from mlops_assets.specs.policy import Risk
 
 _QUERY_DIGITS = 10

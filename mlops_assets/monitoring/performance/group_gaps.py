@@ -7,8 +7,8 @@ for some two groups it is certain, at the policy's confidence, that they are fur
 certain for all pairs, rates and columns together by Holm's method. The bounds that are told hold together,
 too (Bonferroni).
 
-Source: Holm, "A Simple Sequentially Rejective Multiple Test Procedure", Scandinavian Journal of Statistics 6
-(1979); what the rates and their errors rest on, see :mod:`mlops_assets.evaluation.group_rates`.
+Source: see :mod:`mlops_assets.monitoring.holm`; what the rates and their errors rest on, see
+:mod:`mlops_assets.evaluation.group_rates`.
 """
 
 from collections.abc import Sequence
@@ -30,6 +30,7 @@ from mlops_assets.evaluation.group_rates import (
     rate_differences,
 )
 from mlops_assets.evaluation.groups import Grouping
+from mlops_assets.monitoring.holm import holm
 from mlops_assets.monitoring.performance.blocks import Blocks
 from mlops_assets.specs.gate_rules import FairnessRules
 
@@ -130,7 +131,7 @@ def measure_gaps(
     ]
     comparisons = sum(int(each.known_pairs.sum()) for each in compared)
     alpha = 1 - rules.confidence
-    adjusted = _holm([each.p_values for each in compared])
+    adjusted = holm([each.p_values for each in compared])
     gaps = [
         gap
         for each, p_values in zip(compared, adjusted, strict=True)
@@ -295,20 +296,3 @@ def _compare(grouping: Grouping, decisions: Decisions, blocks: Blocks, rules: Fa
         np.minimum(effective[:, None], effective[None, :]),
         np.array(limits, dtype=float),
     )
-
-
-def _holm(families: "Sequence[Array]") -> "list[Array]":
-    """Return p-values that hold for all of several arrays together; NaN stay what they are."""
-    import numpy as np
-
-    if not families:
-        return []
-    every = np.concatenate([each.ravel() for each in families])
-    tested = np.flatnonzero(~np.isnan(every))
-    order = tested[np.argsort(every[tested], kind="stable")]
-    steps = np.arange(len(order), 0, -1)
-    adjusted = every.copy()
-    adjusted[order] = np.minimum(np.maximum.accumulate(every[order] * steps), 1.0)
-    ends = np.cumsum([each.size for each in families])
-    pieces = np.split(adjusted, ends[:-1])
-    return [piece.reshape(each.shape) for piece, each in zip(pieces, families, strict=True)]

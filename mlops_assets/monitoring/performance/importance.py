@@ -12,9 +12,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import msgspec
-
 from mlops_assets.evaluation.metrics import higher_is_better, measure
+from mlops_assets.monitoring.byte_form import ByteForm
 
 if TYPE_CHECKING:
     import numpy as np
@@ -23,7 +22,7 @@ if TYPE_CHECKING:
     Array = np.ndarray[Any, Any]
     Predict = Callable[[pd.DataFrame], Array]
 
-_FORMAT = 1
+_FORM = ByteForm("importances", 1, "train the model again")
 _MOST_ROWS = 2_000
 _ROUNDS = 2
 _AT_ONCE = 40_000
@@ -46,7 +45,7 @@ class Importance:
 
     def to_bytes(self) -> bytes:
         """Return the one byte form."""
-        return msgspec.msgpack.encode((_FORMAT, self.metric, sorted(self.loss.items())))
+        return _FORM.write(self.metric, sorted(self.loss.items()))
 
     @classmethod
     def from_bytes(cls, content: bytes) -> "Importance":
@@ -55,13 +54,8 @@ class Importance:
         Raises:
             ValueError: These are no such bytes.
         """
-        try:
-            form, metric, loss = msgspec.msgpack.decode(content)
-            if form != _FORMAT:
-                raise ValueError(f"importances of form {form}, and this platform reads {_FORMAT}")
+        with _FORM.reading(content) as (metric, loss):
             return cls.of(metric, dict(loss))
-        except (msgspec.DecodeError, TypeError) as error:
-            raise ValueError(f"no importances: {error}") from error
 
     @classmethod
     def of(cls, metric: str, loss: dict[str, float]) -> "Importance":

@@ -15,7 +15,7 @@ from mlops_assets.errors import DataError, MlopsError
 from mlops_assets.monitoring.performance.blocks import blocks_of
 from mlops_assets.monitoring.performance.harm import FEWEST_WINDOWS
 from mlops_assets.monitoring.performance.measured import measure_mean
-from mlops_assets.specs.model_spec import BusinessFigure, SqlFigures
+from mlops_assets.specs.monitoring_spec import BusinessFigure, SqlFigures
 from mlops_assets.specs.references import load_function
 
 if TYPE_CHECKING:

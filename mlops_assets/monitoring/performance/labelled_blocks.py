@@ -8,8 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import msgspec
-
+from mlops_assets.monitoring.byte_form import ByteForm
 from mlops_assets.specs.tasks import Task
 
 if TYPE_CHECKING:
@@ -17,7 +16,7 @@ if TYPE_CHECKING:
 
     Array = np.ndarray[Any, Any]
 
-_FORMAT = 1
+_FORM = ByteForm("labelled blocks", 1)
 LENGTHS = {"hour": 3_600_000_000, "day": 86_400_000_000}
 # A mean of fewer rows hardly tells anything, and is not nearly normal.
 FEWEST_ROWS = 20
@@ -63,15 +62,6 @@ class LabelledBlocks:
         """Return some of the blocks, by their places or by truth values."""
         return LabelledBlocks(*(getattr(self, name)[which] for name in _ARRAYS))
 
-    def with_later(self, later: "LabelledBlocks") -> "LabelledBlocks":
-        """Return the blocks of both; one that begins at the same time counts as it is in ``later``."""
-        import numpy as np
-
-        kept = self.select(~np.isin(self.starts, later.starts))
-        every = [np.concatenate([getattr(kept, name), getattr(later, name)]) for name in _ARRAYS]
-        order = np.argsort(every[0], kind="stable")
-        return LabelledBlocks(*(array[order] for array in every))
-
     def followed_by(self, later: "LabelledBlocks") -> "LabelledBlocks":
         """Return the blocks of both, one after the other whatever their times: a hold-out may overlap."""
         import numpy as np
@@ -111,7 +101,7 @@ class LabelledBlocks:
             array = getattr(self, name)
             plain = array.astype("datetime64[us]").astype("<i8") if name == "starts" else array.astype("<f8")
             arrays.append((name, plain.shape, plain.tobytes()))
-        return msgspec.msgpack.encode((_FORMAT, arrays))
+        return _FORM.write(arrays)
 
     @classmethod
     def from_bytes(cls, content: bytes) -> "LabelledBlocks":
@@ -122,18 +112,13 @@ class LabelledBlocks:
         """
         import numpy as np
 
-        try:
-            form, arrays = msgspec.msgpack.decode(content)
-            if form != _FORMAT:
-                raise ValueError(f"blocks of form {form}, and this platform reads {_FORMAT}")
+        with _FORM.reading(content) as (arrays,):
             found = {
                 name: np.frombuffer(data, "<i8" if name == "starts" else "<f8").reshape(shape)
                 for name, shape, data in arrays
             }
             found["starts"] = found["starts"].astype("datetime64[us]")
             return cls(*(found[name] for name in _ARRAYS))
-        except (msgspec.DecodeError, TypeError, KeyError) as error:
-            raise ValueError(f"no labelled blocks: {error}") from error
 
 
 def labelled_blocks(

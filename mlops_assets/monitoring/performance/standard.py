@@ -9,10 +9,9 @@ from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-import msgspec
-
 from mlops_assets.errors import DataError
 from mlops_assets.evaluation.metrics import encode_target, metrics_of
+from mlops_assets.monitoring.byte_form import ByteForm
 from mlops_assets.monitoring.estimation.estimator import Estimator, fit_estimator
 from mlops_assets.monitoring.performance.blocks import blocks_of
 from mlops_assets.monitoring.performance.importance import Importance, permutation_importance
@@ -20,7 +19,7 @@ from mlops_assets.monitoring.performance.labelled_blocks import LabelledBlocks, 
 from mlops_assets.monitoring.performance.measured import Measured, measure_metrics
 from mlops_assets.monitoring.windows import Period
 from mlops_assets.rollout.yardsticks import loss_scale
-from mlops_assets.training.package import Manifest
+from mlops_assets.training.manifest import Manifest
 
 if TYPE_CHECKING:
     import numpy as np
@@ -35,7 +34,7 @@ _MOST_CLASSES = 10
 _MOST_CODES = 10
 # More rows hardly teach an estimator more.
 _MOST_FITTED = 50_000
-_FORMAT = 1
+_FORM = ByteForm("standard of performance", 1, "train the model again")
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,7 +81,7 @@ class PerformanceStandard:
             "estimator_bytes": self.estimator_bytes,
             "why_no_estimate": self.why_no_estimate,
         }
-        return msgspec.msgpack.encode((_FORMAT, value))
+        return _FORM.write(value)
 
     @classmethod
     def from_bytes(cls, content: bytes) -> "PerformanceStandard":
@@ -91,18 +90,13 @@ class PerformanceStandard:
         Raises:
             ValueError: These are no such bytes.
         """
-        try:
-            form, value = msgspec.msgpack.decode(content)
-        except (msgspec.DecodeError, TypeError, ValueError) as error:
-            raise ValueError(f"no standard of performance: {error}") from error
-        if form != _FORMAT:
-            raise ValueError(f"a standard of form {form}, and this platform reads {_FORMAT}")
-        value["metrics"] = {name: Measured(**each) for name, each in value["metrics"].items()}
-        value["blocks"] = LabelledBlocks.from_bytes(value["blocks"])
-        value["importance"] = Importance.from_bytes(value["importance"])
-        value["followed"] = tuple(value["followed"])
-        value["cuts"] = {name: (low, high) for name, (low, high) in value["cuts"].items()}
-        return cls(**value)
+        with _FORM.reading(content) as (value,):
+            value["metrics"] = {name: Measured(**each) for name, each in value["metrics"].items()}
+            value["blocks"] = LabelledBlocks.from_bytes(value["blocks"])
+            value["importance"] = Importance.from_bytes(value["importance"])
+            value["followed"] = tuple(value["followed"])
+            value["cuts"] = {name: (low, high) for name, (low, high) in value["cuts"].items()}
+            return cls(**value)
 
 
 def standard_of(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from mlops_assets.monitoring.profiles.categories import Categories
 from mlops_assets.monitoring.profiles.cells import Cells, Survey
 from mlops_assets.prediction_log.typed_columns import from_texts
-from mlops_assets.specs.model_spec import ColumnType
+from mlops_assets.specs.data_spec import ColumnType
 
 if TYPE_CHECKING:
     import numpy as np

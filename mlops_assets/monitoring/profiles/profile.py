@@ -6,8 +6,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import msgspec
-
+from mlops_assets.monitoring.byte_form import ByteForm
 from mlops_assets.monitoring.profiles import column as columns
 from mlops_assets.monitoring.profiles.categories import Categories
 from mlops_assets.monitoring.profiles.cells import Cells
@@ -17,12 +16,12 @@ from mlops_assets.monitoring.profiles.column import (
     NumericProfile,
     Rows,
 )
-from mlops_assets.specs.model_spec import ColumnType
+from mlops_assets.specs.data_spec import ColumnType
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-_FORMAT = 1
+_FORM = ByteForm("profile", 1)
 # To hand something to a thread takes as long as to profile some ten thousand values.
 _AT_ONCE = 2**17
 # As often there may be so many values that are read and not profiled yet.
@@ -64,7 +63,7 @@ class Profile:
     def to_bytes(self) -> bytes:
         """Return the one byte form of the profile."""
         written = [(name, _written(self.columns[name])) for name in sorted(self.columns)]
-        return msgspec.msgpack.encode((_FORMAT, written))
+        return _FORM.write(written)
 
     @classmethod
     def from_bytes(cls, content: bytes) -> "Profile":
@@ -73,13 +72,8 @@ class Profile:
         Raises:
             ValueError: These are no such bytes.
         """
-        try:
-            form, written = msgspec.msgpack.decode(content)
-            if form != _FORMAT:
-                raise ValueError(f"a profile of form {form}, and this platform reads {_FORMAT}")
+        with _FORM.reading(content) as (written,):
             return cls({name: _read(fields) for name, fields in written})
-        except (msgspec.DecodeError, TypeError, KeyError) as error:
-            raise ValueError(f"no profile: {error}") from error
 
 
 def profile_of(batches: Iterable[Mapping[str, "pa.Array"]], kinds: Mapping[str, ColumnType]) -> Profile:
@@ -104,34 +98,37 @@ def column_profile(arrays: "Iterable[pa.Array]", kind: ColumnType) -> ColumnProf
     return found
 
 
-def profile_while_reading(read: "Iterable[tuple[str, ColumnType, Iterable[pa.Array]]]") -> Profile:
+def profile_while_reading(
+    kinds: Mapping[str, ColumnType], pieces: "Iterable[tuple[str, pa.Array]]"
+) -> Profile:
     """Return the profile of columns, of which some pieces are profiled while the next ones are read.
 
     Args:
-        read: Name, declared type and values of each column. It and the pieces are iterated over in this
-            thread, and profiled in another.
+        kinds: Declared type of each column.
+        pieces: Values of the columns, each piece with its column's name. They are iterated over in this
+            thread, and profiled in another unless they are few.
     """
-    found: dict[str, ColumnProfile] = {}
+    found: dict[str, ColumnProfile] = {name: columns.nothing(kind) for name, kind in kinds.items()}
 
-    def add(pieces: "list[tuple[str, ColumnType, pa.Array]]") -> None:
-        for name, kind, values in pieces:
-            found[name] = columns.merged(found[name], columns.profiled(values, kind))
+    def add(ready: "list[tuple[str, pa.Array]]") -> None:
+        for name, values in ready:
+            found[name] = columns.merged(found[name], columns.profiled(values, kinds[name]))
 
-    ready: list[tuple[str, ColumnType, pa.Array]] = []
+    ready: list[tuple[str, pa.Array]] = []
+    values_ready = 0
     underway: deque[Future[None]] = deque()
     with ThreadPoolExecutor(1) as other:
-        for name, kind, arrays in read:
-            found[name] = columns.nothing(kind)
-            for values in arrays:
-                ready.append((name, kind, values))
-                if sum(len(piece) for _, _, piece in ready) >= _AT_ONCE:
-                    underway.append(other.submit(add, ready))
-                    ready = []
-                if len(underway) > _AHEAD:
-                    underway.popleft().result()
-        underway.append(other.submit(add, ready))
+        for name, values in pieces:
+            ready.append((name, values))
+            values_ready += len(values)
+            if values_ready >= _AT_ONCE:
+                underway.append(other.submit(add, ready))
+                ready, values_ready = [], 0
+            if len(underway) > _AHEAD:
+                underway.popleft().result()
         for each in underway:
             each.result()
+    add(ready)
     return Profile(found)
 
 

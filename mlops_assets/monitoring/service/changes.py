@@ -6,14 +6,15 @@ outage, and the hour of the nightly batch no trouble. How probable a difference 
 follows from how much those stretches differ from each other. Holm's method keeps the probability of any false
 alarm of a window at alpha.
 
-Source: Hahn and Meeker, "Statistical Intervals" (1991), chapter 4, for one more observation; Holm,
-Scandinavian Journal of Statistics 6 (1979).
+Source: Hahn and Meeker, "Statistical Intervals" (1991), chapter 4, for one more observation; for Holm's
+method see :mod:`mlops_assets.monitoring.holm`.
 """
 
 import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from mlops_assets.monitoring.holm import holm
 from mlops_assets.monitoring.service.hours import ServiceHours
 
 if TYPE_CHECKING:
@@ -82,9 +83,10 @@ def service_changes(history: ServiceHours, window: ServiceHours, alpha: float) -
             for place in range(len(_NAMES))
         ]
     )
+    (adjusted,) = holm([p_values])
     found = [
-        _change(name, float(now[place]), float(usual[place]), p_value, alpha)
-        for place, (name, p_value) in enumerate(zip(_NAMES, _holm(p_values), strict=True))
+        _change(name, float(now[place]), float(usual[place]), float(adjusted[place]), alpha)
+        for place, name in enumerate(_NAMES)
         if np.isfinite(now[place]) and np.isfinite(usual[place])
     ]
     return sorted(found, key=lambda change: (not change.alarm, change.p_value))
@@ -168,13 +170,3 @@ def _change(name: str, now: float, usual: float, p_value: float, alpha: float) -
         by, told = became / was - 1, f"latency {name} {became:.3g} ms, usually {was:.3g} ms"
         large = by >= LEAST[name]
     return ServiceChange(name, became, was, p_value, large and p_value <= alpha, told)
-
-
-def _holm(p_values: "Array") -> list[float]:
-    import numpy as np
-
-    order = np.argsort(p_values)
-    steps = np.arange(len(order), 0, -1)
-    adjusted = np.empty(len(order))
-    adjusted[order] = np.minimum(np.maximum.accumulate(p_values[order] * steps), 1.0)
-    return [float(each) for each in adjusted]

@@ -10,7 +10,7 @@ could not have exceeded.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from mlops_assets.specs.model_spec import ExternalCost
+from mlops_assets.specs.monitoring_spec import ExternalCost
 
 
 @dataclass(frozen=True)

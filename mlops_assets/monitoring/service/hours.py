@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-import msgspec
+from mlops_assets.monitoring.byte_form import ByteForm
 
 if TYPE_CHECKING:
     import numpy as np
@@ -26,7 +26,7 @@ QUANTILES = {"p50": 0.5, "p95": 0.95, "p99": 0.99}
 # A quantile needs so many answers beyond it.
 _BEYOND = 5
 _COUNTS = ("answered", "failed", "refused", "busy_seconds")
-_FORMAT = 1
+_FORM = ByteForm("hours of service", 1)
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,9 +94,7 @@ class ServiceHours:
         """Return the one byte form."""
         arrays = [getattr(self, name) for name in _COUNTS]
         arrays += [part[name] for part in (self.latency_ms, self.latency_error) for name in QUANTILES]
-        return msgspec.msgpack.encode(
-            (_FORMAT, self.start.isoformat(), [each.astype("<f8").tobytes() for each in arrays])
-        )
+        return _FORM.write(self.start.isoformat(), [each.astype("<f8").tobytes() for each in arrays])
 
     @classmethod
     def from_bytes(cls, content: bytes) -> "ServiceHours":
@@ -107,16 +105,11 @@ class ServiceHours:
         """
         import numpy as np
 
-        try:
-            form, start, written = msgspec.msgpack.decode(content)
-            if form != _FORMAT:
-                raise ValueError(f"hours of form {form}, and this platform reads {_FORMAT}")
+        with _FORM.reading(content) as (start, written):
             answered, failed, refused, busy, *rest = (np.frombuffer(each, "<f8") for each in written)
             latency = dict(zip(QUANTILES, rest[: len(QUANTILES)], strict=True))
             errors = dict(zip(QUANTILES, rest[len(QUANTILES) :], strict=True))
-        except (msgspec.DecodeError, TypeError, ValueError) as error:
-            raise ValueError(f"no hours of service: {error}") from error
-        return cls(datetime.fromisoformat(start), answered, failed, refused, latency, errors, busy)
+            return cls(datetime.fromisoformat(start), answered, failed, refused, latency, errors, busy)
 
 
 def service_hours(

@@ -22,7 +22,7 @@ from mlops_assets.serving.fleet_page.records import state
 from mlops_assets.specs.policy import RISKS
 
 if TYPE_CHECKING:
-    from mlops_assets.monitoring.fleet_overview import ModelOverview
+    from mlops_assets.monitoring.fleet_state import ModelOverview
 
 # Each column's head, by what a click on it sorts; None by nothing.
 _COLUMNS: tuple[tuple[str, str | None, bool], ...] = (
@@ -194,8 +194,8 @@ def _performance(watched: dict[str, Any] | None, seen: "ModelOverview | None") -
     # Not to the last bit, so that nothing is told as -0.0 %.
     by = f", {round(change, 3) + 0.0:+.1%}" if change is not None else ""
     points = [Point(each.end, each.measured, each.estimated, harm=each.harm) for each in seen.windows]
-    figure = f"{number(value)} <small>{text(seen.metric)}{kind}{by}</small>"
-    return f"{sparkline(seen.metric, points)} {figure}{harm}"
+    figure = f"{number(value)} <small>{text(seen.newest.metric)}{kind}{by}</small>"
+    return f"{sparkline(seen.newest.metric, points)} {figure}{harm}"
 
 
 def _incidents(incidents: list[dict[str, Any]]) -> str:

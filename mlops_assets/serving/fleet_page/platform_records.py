@@ -19,8 +19,7 @@ if TYPE_CHECKING:
     from mlops_assets.governance.audit_chain import AuditChain
     from mlops_assets.governance.audit_entry import Entry
     from mlops_assets.monitoring.assessment.record import Assessment
-    from mlops_assets.monitoring.fleet_overview import ModelOverview
-    from mlops_assets.monitoring.fleet_state import FiledDecision, FleetState
+    from mlops_assets.monitoring.fleet_state import FiledDecision, FleetState, ModelOverview
     from mlops_assets.monitoring.incidents.incident import Event, Incident
     from mlops_assets.monitoring.incidents.store import IncidentStore
 

@@ -13,7 +13,7 @@ from mlops_assets.specs.tasks import HIGHER_IS_BETTER
 
 if TYPE_CHECKING:
     from mlops_assets.governance.audit_entry import Entry
-    from mlops_assets.monitoring.fleet_overview import ModelOverview
+    from mlops_assets.monitoring.fleet_state import ModelOverview
 
 # From so many measured windows on, the newest is held against the others.
 _ENOUGH = 3
@@ -48,8 +48,8 @@ def _row(
     seen, evidence = known.overviews.get(name), champion.evidence if champion else None
     return {
         "model": name,
-        "owner": seen.owner if seen else evidence.owner if evidence else None,
-        "risk": seen.risk if seen else evidence.risk if evidence else None,
+        "owner": seen.newest.owner if seen else evidence.owner if evidence else None,
+        "risk": seen.newest.risk if seen else evidence.risk if evidence else None,
         "champion": route.champion,
         "wanted": route.wanted.get(CHAMPION),
         "previous_champion": route.previous,
@@ -69,18 +69,18 @@ def _row(
 
 def watched(seen: "ModelOverview") -> dict[str, Any]:
     """Return what monitoring found of a model."""
-    measured, estimated = seen.measured, seen.estimated
+    newest, measured, estimated = seen.newest, seen.measured, seen.estimated
     return {
-        "metric": seen.metric,
-        "window_end": seen.windows[-1].end,
+        "metric": newest.metric,
+        "window_end": newest.end,
         "measured": measured and measured.measured,
         "measured_until": measured and measured.end,
         "estimated": estimated and estimated.estimated,
         "change": _change(seen),
         "harm": seen.harm,
-        "drifted": seen.drifted,
-        "alarms": seen.alarms,
-        "cost": seen.cost,
+        "drifted": newest.drifted,
+        "alarms": newest.alarms,
+        "cost": newest.cost,
     }
 
 
@@ -90,7 +90,7 @@ def _change(seen: "ModelOverview") -> float | None:
     if len(values) < _ENOUGH or not (usual := median(values[:-1])):
         return None
     share = (values[-1] - usual) / abs(usual)
-    return share if seen.metric in HIGHER_IS_BETTER else -share
+    return share if seen.newest.metric in HIGHER_IS_BETTER else -share
 
 
 def _drill(entry: "Entry | None") -> dict[str, Any] | None:

@@ -25,7 +25,7 @@ def test_a_baseline_reads_back_as_the_same_bytes_and_says_the_same() -> None:
 
 def test_a_baseline_that_an_older_platform_wrote_is_refused_with_what_to_do() -> None:
     _, *fields = msgspec.msgpack.decode(Baseline.of("day", HISTORY).to_bytes())
-    with pytest.raises(ValueError, match=r"a baseline of form 1, .* train the model again"):
+    with pytest.raises(ValueError, match=r"no baseline: .* form 1, .* train the model again"):
         Baseline.from_bytes(msgspec.msgpack.encode((1, *fields)))
 
 

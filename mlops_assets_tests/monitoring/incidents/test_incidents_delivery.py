@@ -1,7 +1,5 @@
 """Word goes out to a real receiver, once; who is broken, slow or unknown keeps nobody waiting."""
 
-import http.server
-import json
 import socket
 import threading
 from collections.abc import Iterator
@@ -18,6 +16,7 @@ from mlops_assets.monitoring.incidents.notifier import AppriseNotifier, NotDeliv
 from mlops_assets.monitoring.incidents.outbox import MOST_ATTEMPTS
 from mlops_assets.monitoring.incidents.store import IncidentStore
 from mlops_assets_tests.alarmed_fleet import ORDERS, AlarmedFleet, rules
+from mlops_assets_tests.receivers import Receiver, receiving
 
 SECRET = "s3cret-path"
 RULES = rules(
@@ -30,38 +29,10 @@ RULES = rules(
 PATIENCE = timedelta(seconds=20)
 
 
-class Receiver:
-    """A web server that keeps what it is sent and answers as it is told to."""
-
-    def __init__(self) -> None:
-        self.received: list[dict[str, Any]] = []
-        self.status = 200
-        owner = self
-
-        class Handler(http.server.BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                body = self.rfile.read(int(self.headers["Content-Length"]))
-                if owner.status == 200:
-                    owner.received.append(json.loads(body))
-                self.send_response(owner.status)
-                self.end_headers()
-
-            def log_message(self, *_: Any) -> None:
-                pass
-
-        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"json://127.0.0.1:{self.server.server_port}/{SECRET}"
-
-
 @pytest.fixture
 def receiver() -> Iterator[Receiver]:
-    found = Receiver()
-    thread = threading.Thread(target=found.server.serve_forever, args=(0.02,))
-    thread.start()
-    yield found
-    found.server.shutdown()
-    thread.join()
-    found.server.server_close()
+    with receiving(SECRET) as found:
+        yield found
 
 
 @pytest.fixture

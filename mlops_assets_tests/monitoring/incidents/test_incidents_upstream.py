@@ -7,7 +7,7 @@ import pytest
 
 from mlops_assets.monitoring.incidents.alarm import Upstream
 from mlops_assets.monitoring.incidents.upstream import Lineage, WatchedModel, source_identity
-from mlops_assets.specs.model_spec import Data
+from mlops_assets.specs.data_spec import Data
 from mlops_assets_tests.alarmed_fleet import DAY, START
 from mlops_assets_tests.conftest import MakeSpec
 

@@ -10,7 +10,7 @@ import pytest
 import sqlalchemy as sa
 
 from mlops_assets.monitoring.performance.kpis import KpiResult, measure_kpi
-from mlops_assets.specs.model_spec import BusinessFigure
+from mlops_assets.specs.monitoring_spec import BusinessFigure
 
 START, END = datetime(2024, 3, 1), datetime(2024, 3, 31)
 FUNCTIONS = "mlops_assets_tests.monitoring.performance.kpi_functions"

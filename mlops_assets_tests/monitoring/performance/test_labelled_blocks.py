@@ -59,16 +59,17 @@ def test_one_wild_label_is_one_row() -> None:
     assert np.abs(found.residual - calm.residual).max() < 0.03
 
 
-def test_a_window_that_is_looked_at_again_counts_once() -> None:
+def test_blocks_follow_each_other_whatever_their_times() -> None:
     outputs, target, times = rows("binary_classification", 700, 7)
     whole = labelled_blocks("binary_classification", outputs, target, times)
-    late = np.random.default_rng(0).random(700) < 0.3
-    first = labelled_blocks("binary_classification", outputs[~late], target[~late], times[~late])
-    day = times >= START + np.timedelta64(3, "D")
-    again = labelled_blocks("binary_classification", outputs[day], target[day], times[day])
-    rest = labelled_blocks("binary_classification", outputs[~day], target[~day], times[~day])
-    same(first.with_later(again).with_later(rest), whole)
-    same(whole.with_later(whole), whole)
+    later = times >= START + np.timedelta64(3, "D")
+    first, rest = (
+        labelled_blocks("binary_classification", outputs[which], target[which], times[which])
+        for which in (~later, later)
+    )
+    same(first.followed_by(rest), whole)
+    same(whole.followed_by(rest).select(slice(0, 7)), whole)
+    same(whole.followed_by(rest).select(slice(7, None)), rest)
 
 
 @given(st.lists(st.integers(1, 40), min_size=0, max_size=40), st.integers(0, 40))

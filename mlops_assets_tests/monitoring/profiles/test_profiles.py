@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mlops_assets.data.columns import convert
+from mlops_assets.monitoring.profiles import profile
 from mlops_assets.monitoring.profiles.categories import MOST, Categories
 from mlops_assets.monitoring.profiles.column import (
     CategoricalProfile,
@@ -69,17 +70,29 @@ def test_columns_are_profiled_while_they_are_read_and_what_is_wrong_with_reading
     random = np.random.default_rng(2)
     batches = [batch(random, 500) for _ in range(5)]
     whole = profile_of(batches, KINDS)  # type: ignore[arg-type]
-    read = ((name, kind, (each[name] for each in batches)) for name, kind in KINDS.items())
-    assert profile_while_reading(read).to_bytes() == whole.to_bytes()  # type: ignore[arg-type]
+    read = ((name, each[name]) for name in KINDS for each in batches)
+    assert profile_while_reading(KINDS, read).to_bytes() == whole.to_bytes()  # type: ignore[arg-type]
 
-    def broken() -> Iterator[pa.Array]:
-        yield pa.array([1.0])
+    def broken() -> Iterator[tuple[str, pa.Array]]:
+        yield "n", pa.array([1.0])
         raise OSError("gone")
 
+    numbers: dict[str, Any] = {"n": "number"}
     with pytest.raises(OSError, match="gone"):
-        profile_while_reading([("n", "number", broken())])
-    with pytest.raises(pa.ArrowNotImplementedError):  # in the other thread
-        profile_while_reading([("n", "number", [pa.array([[1.0]])])])
+        profile_while_reading(numbers, broken())
+    with pytest.raises(pa.ArrowNotImplementedError):
+        profile_while_reading(numbers, [("n", pa.array([[1.0]]))])
+
+
+def test_pieces_are_profiled_in_another_thread_if_they_are_many(monkeypatch: pytest.MonkeyPatch) -> None:
+    random = np.random.default_rng(2)
+    batches = [batch(random, 500) for _ in range(5)]
+    whole = profile_of(batches, KINDS)  # type: ignore[arg-type]
+    monkeypatch.setattr(profile, "_AT_ONCE", 700)
+    read = [(name, each[name]) for name in KINDS for each in batches]
+    assert profile_while_reading(KINDS, read).to_bytes() == whole.to_bytes()  # type: ignore[arg-type]
+    with pytest.raises(pa.ArrowNotImplementedError):
+        profile_while_reading({"n": "number"}, [("n", pa.array([[1.0]] * 1000))])
 
 
 MIXED = st.one_of(

@@ -3,7 +3,7 @@
 import pytest
 
 from mlops_assets.monitoring.service.cost import ProcessorTime, cost_of
-from mlops_assets.specs.model_spec import ExternalCost
+from mlops_assets.specs.monitoring_spec import ExternalCost
 
 PROCESSOR = ProcessorTime(single=0.036, in_batch=0.0036)
 EXTERNAL = (ExternalCost(name="bureau_score", per_1000=2.5),)

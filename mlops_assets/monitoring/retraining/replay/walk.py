@@ -1,256 +1,24 @@
-"""The past, walked through under another policy: what it would have decided, and how that turned out.
-
-At each tick only the labels that were known by then are looked at, by whoever decides, trains and compares.
-How a decision turned out is added when the walk is over.
-"""
+"""One model on its way through its past."""
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any
 
-from mlops_assets.evaluation.quality import share_of_error
-from mlops_assets.monitoring.retraining.decision import Decision, Rules, Situation, decide_on
-from mlops_assets.monitoring.retraining.fleet_choice import choose
-from mlops_assets.monitoring.retraining.gain import ExpectedGain, Fleet, Outcome, expect_gain, fleet_of
+from mlops_assets.monitoring.retraining.decision import Decision, Situation
+from mlops_assets.monitoring.retraining.gain import ExpectedGain, Fleet, Outcome, expect_gain
 from mlops_assets.monitoring.retraining.history import Comparison, History, Trained, Trainer, loss_of
+from mlops_assets.monitoring.retraining.replay.policy import Gate, Policy
+from mlops_assets.monitoring.retraining.replay.replayed import Fate, Replayed, Step, Version
 
 if TYPE_CHECKING:
     import numpy as np
 
-    from mlops_assets.specs.gate_rules import ChampionComparisonRules
-
     Array = np.ndarray[Any, Any]
 
-Fate = Literal["serves", "lost", "on trial", "reverted"]
 _LAST_COSTS = 5
 # For so many windows a training is compared with what it was to replace.
 _WATCHED = 4
-
-
-@dataclass(frozen=True)
-class Gate:
-    """What a challenger has to show before it serves, and after.
-
-    Attributes:
-        confidence: That it is better than the champion on rows that neither learned from.
-        min_rows: Fewest such rows.
-        looks: How often it is compared, at successive ticks and on all rows so far, before it has lost. The
-            chance of a false win is divided among the looks.
-        revert: Confidence at which the version before is better on the labels of the last four windows, none
-            of which the new one has won on, so that it comes back; None if it never does.
-        weighs_expectation: Whether what was expected counts. Then a challenger wins that is better on those
-            rows, and to such a confidence by these and the expectation together (Bayes), however often it is
-            looked at.
-        margin: Gain of the metric that must be shown.
-    """
-
-    confidence: float = 0.95
-    min_rows: int = 30
-    looks: int = 1
-    revert: float | None = None
-    weighs_expectation: bool = False
-    margin: float = 0.0
-
-    @classmethod
-    def of(cls, rules: "ChampionComparisonRules") -> "Gate":
-        """Return the gate that a policy demands. In a replay each hold-out is used for the first time."""
-        demanded = rules.confidence
-        return cls(
-            confidence=1 - (1 - demanded) * share_of_error(1) if demanded else 0.0,
-            min_rows=int(rules.min_rows or 1),
-            weighs_expectation=rules.weighs_expectation,
-            margin=rules.min_gain,
-        )
-
-    def is_won(self, found: Comparison | None, expected: ExpectedGain | None) -> bool:
-        """Return whether a challenger has shown enough."""
-        if found is None or found.rows < self.min_rows:
-            return False
-        together = None
-        if self.weighs_expectation and expected is not None:
-            together = found.shown.probability_with(expected.expectation)
-        if together is None:
-            return found.p_value <= (1 - self.confidence) / self.looks
-        return together >= self.confidence
-
-    def is_lost(self, found: Comparison | None) -> bool:
-        """Return whether a version has been shown to be worse than the one it took the place of."""
-        if self.revert is None or found is None or found.rows < self.min_rows:
-            return False
-        return found.p_value >= self.revert
-
-
-class Policy(Protocol):
-    """What decides in a replay."""
-
-    @property
-    def gate(self) -> Gate | None:
-        """What a challenger has to show; None if it serves at once."""
-
-    @property
-    def fleet_budget(self) -> float | None:
-        """Share of the fleet's models that may be trained at one tick; None for all."""
-
-    def decide(self, model: str, situation: Situation) -> Decision:
-        """Return whether to train a model."""
-
-
-@dataclass(frozen=True)
-class RulesPolicy:
-    """A policy by a model's rules; see :class:`Policy`."""
-
-    rules: Rules
-    gate: Gate | None = field(default_factory=Gate)
-    fleet_budget: float | None = None
-
-    def decide(self, model: str, situation: Situation) -> Decision:
-        """Return whether to train a model."""
-        return decide_on(situation, self.rules)
-
-
-@dataclass(frozen=True)
-class Version:
-    """A version of a replay.
-
-    Attributes:
-        number: From 1.
-        trained: When.
-        until: The labels known by this time are those that it learned from.
-        rows: How many these are.
-        seconds: Processor time of the training.
-    """
-
-    number: int
-    trained: datetime
-    until: datetime
-    rows: int
-    seconds: float
-
-
-@dataclass(frozen=True)
-class Step:
-    """What was decided at a tick, and how that turned out.
-
-    Attributes:
-        at: The tick.
-        champion: Version that served the window until then.
-        metric: Its primary metric in that window, by the labels of today.
-        first_metric: That of the first version, which a team that never retrains would still have.
-        decision: What was decided.
-        trained: The version that was trained, if one was.
-        fate: What had become of it when the walk ended.
-        turned_out: Logarithm of the loss, in the next window, of the version that was champion when it was
-            decided, over that of the one that was trained or would have been; None where that is not known.
-    """
-
-    at: datetime
-    champion: int
-    metric: float | None
-    first_metric: float | None
-    decision: Decision
-    trained: int | None = None
-    fate: Fate | None = None
-    turned_out: float | None = None
-
-    def as_record(self) -> dict[str, Any]:
-        """Return it as plain values, fit for JSON but for times."""
-        return {**asdict(self), "decision": self.decision.as_record()}
-
-
-@dataclass(frozen=True)
-class Replayed:
-    """What a replay of one model came to.
-
-    Attributes:
-        model: Name of the model.
-        versions: All that were trained, the first included.
-        steps: One a tick, from the second on.
-    """
-
-    model: str
-    versions: tuple[Version, ...]
-    steps: tuple[Step, ...]
-
-    @property
-    def trainings(self) -> int:
-        """How many retrainings were started."""
-        return len(self.versions) - 1
-
-    @property
-    def seconds(self) -> float:
-        """Processor time of the retrainings."""
-        return sum(version.seconds for version in self.versions[1:])
-
-    def as_record(self) -> dict[str, Any]:
-        """Return it as plain values, fit for JSON but for times."""
-        return {
-            "model": self.model,
-            "trainings": self.trainings,
-            "seconds": self.seconds,
-            "versions": [asdict(version) for version in self.versions],
-            "steps": [step.as_record() for step in self.steps],
-        }
-
-
-def replay(
-    history: History,
-    policy: Policy,
-    trainer: Trainer,
-    *,
-    known: Mapping[str, Sequence[Outcome]] | None = None,
-    hindsight: bool = True,
-) -> Replayed:
-    """Return what a policy would have done with one model.
-
-    Args:
-        history: The model's past.
-        policy: Decides.
-        trainer: Trains.
-        known: What retrainings of other models had gained when the past began.
-        hindsight: Whether to train also where it was decided not to, to tell what that would have gained.
-    """
-    return replay_fleet([(history, trainer)], policy, known=known, hindsight=hindsight)[0]
-
-
-def replay_fleet(
-    fleet: Sequence[tuple[History, Trainer]],
-    policy: Policy,
-    *,
-    known: Mapping[str, Sequence[Outcome]] | None = None,
-    hindsight: bool = True,
-) -> list[Replayed]:
-    """Return what a policy would have done with models that share a budget and learn from each other.
-
-    Args:
-        fleet: Each model's past, and what trains it.
-        policy: Decides.
-        known: What retrainings of models outside the fleet had gained when the past began.
-        hindsight: Whether to train also where it was decided not to.
-    """
-    walks = [_Walk(history, trainer, policy) for history, trainer in fleet]
-    for at, now in _by_time(walks):
-        for walk, tick in now:
-            walk.settle(tick)
-        learned = fleet_of({**(known or {}), **{walk.name: walk.outcomes for walk in walks}})
-        decisions = {walk.name: policy.decide(walk.name, walk.situation(tick, learned)) for walk, tick in now}
-        share = policy.fleet_budget
-        chosen = choose(decisions, None if share is None else math.ceil(share * len(now)))
-        for walk, tick in now:
-            walk.act(tick, at, chosen[walk.name])
-    return [walk.end(hindsight) for walk in walks]
-
-
-def _by_time(walks: "Sequence[_Walk]") -> "Iterator[tuple[datetime, list[tuple[_Walk, int]]]]":
-    """Yield each time at which it is decided, with the walks and the numbers of their ticks."""
-    ticks: dict[datetime, list[tuple[_Walk, int]]] = {}
-    for walk in walks:
-        # What the last tick would decide serves no window any more.
-        for tick, at in enumerate(walk.history.ticks[:-1]):
-            if tick > 0:
-                ticks.setdefault(at, []).append((walk, tick))
-    yield from sorted(ticks.items(), key=lambda found: found[0])
 
 
 @dataclass
@@ -268,8 +36,16 @@ class _Training:
     won: datetime | None = None
 
 
-class _Walk:
-    """One model on its way through its past."""
+class Walk:
+    """One model on its way through its past.
+
+    At each tick :meth:`settle`, :meth:`situation` and :meth:`act` are called, in this order.
+
+    Args:
+        history: Its past.
+        trainer: Trains it.
+        policy: Decides.
+    """
 
     def __init__(self, history: History, trainer: Trainer, policy: Policy) -> None:
         self.history, self.name = history, history.model
