@@ -21,6 +21,7 @@ from mlops_assets.governance.signatures import Signer, Verifier
 from mlops_assets.home import Home, write_atomically
 from mlops_assets.monitoring.fleet_state import FleetState
 from mlops_assets.monitoring.incidents.store import IncidentStore
+from mlops_assets.monitoring.missed_gains import MissedGains
 from mlops_assets.prediction_log.log import PredictionLog
 from mlops_assets.registry.authority import Authority
 from mlops_assets.registry.decisions import Decisions
@@ -57,6 +58,11 @@ class Platform(dg.ConfigurableResource):  # type: ignore[type-arg]
     def state(self) -> FleetState:
         """Assessments, decisions and trainings."""
         return self._once("state", lambda: FleetState(self.home.state_url))
+
+    @property
+    def missed_gains(self) -> MissedGains:
+        """What waiting was expected to lose."""
+        return self._once("missed_gains", lambda: MissedGains(self.home.state_url))
 
     @property
     def incidents(self) -> IncidentStore:

@@ -130,7 +130,7 @@ def judge(measurement: Measurement, rules: GateRules) -> Verdict:
         measurement: What the gate measured.
         rules: What the policy demands of that gate.
     """
-    limits = rules.limits()
+    limits = rules.limits_for({figure.limit for figure in measurement.figures})
     breaches: list[Breach] = []
     if not measurement.not_applicable:
         for name, (way, limit) in limits.items():

@@ -8,9 +8,10 @@ import dagster as dg
 
 from mlops_assets.monitoring.assessment.record import Assessment
 from mlops_assets.monitoring.incidents.incident import Incident
+from mlops_assets.monitoring.missed_gains import MissedGain
 from mlops_assets.monitoring.retraining import BUDGET_SPAN, Decision, decide
 from mlops_assets.monitoring.retraining.fleet_choice import choose
-from mlops_assets.monitoring.retraining.gain import fleet_of
+from mlops_assets.monitoring.retraining.gain import ExpectedGain, fleet_of
 from mlops_assets.monitoring.retraining.live import expected_gain
 from mlops_assets.resources import Platform
 from mlops_assets.specs.policy_file import current_policy
@@ -49,7 +50,8 @@ def retraining_sensor(job: Any, interval_seconds: int) -> dg.SensorDefinition:
         filed = platform.state.assessments_after(cursor)
         if not filed:
             return dg.SkipReason("no new assessment")
-        newest = _newest_of_each((id_, assessment) for id_, assessment in filed if assessment)
+        readable = [(id_, assessment) for id_, assessment in filed if assessment]
+        newest = _newest_of_each(readable)
         for id_ in (id_ for id_, assessment in filed if assessment is None):
             context.log.warning("assessment %s cannot be read and is passed over", id_)
         assert context.repository_def is not None
@@ -57,7 +59,8 @@ def retraining_sensor(job: Any, interval_seconds: int) -> dg.SensorDefinition:
             # Its spec is gone, and with it the stages that a request would name.
             context.log.warning("%s was assessed, but is no longer in the fleet", model)
             del newest[model]
-        decided = list(_decide_all(newest.values(), platform, context.instance))
+        looked = [assessment for _, assessment in readable if assessment.model in newest]
+        decided = list(_decide_all(newest.values(), looked, platform, context.instance))
         requests = [retraining_request(*each) for each in decided if each[2].retrain]
         return dg.SensorResult(
             run_requests=requests,
@@ -75,13 +78,16 @@ def _newest_of_each(filed: Iterable[tuple[int, Assessment]]) -> dict[str, tuple[
 
 
 def _decide_all(
-    newest: Collection[tuple[int, Assessment]], platform: Platform, instance: dg.DagsterInstance
+    newest: Collection[tuple[int, Assessment]],
+    looked: Iterable[Assessment],
+    platform: Platform,
+    instance: dg.DagsterInstance,
 ) -> Iterator[Decided]:
-    """Decide on each model's newest assessment; older ones are overtaken by it."""
+    """Decide on each model's newest assessment; older ones are overtaken by it, but count as time waited."""
     state = platform.state
     last_trainings, running = state.last_trainings(), _running(instance)
-    candidates, outcomes = state.candidates(), state.outcomes()
-    learned = fleet_of(outcomes)
+    expecting = _Expecting(platform)
+    missed = expecting.missed(looked, last_trainings)
     incidents = platform.incidents.by_model()
     oldest = min((assessment.as_of for _, assessment in newest), default=None)
     started = state.retrainings(oldest - BUDGET_SPAN) if oldest else {}
@@ -94,7 +100,6 @@ def _decide_all(
         if decision is not None:
             yield id_, assessment, decision
         else:
-            own = candidates.get(model, [])
             decided[model] = decide(
                 assessment,
                 last_trainings.get(model),
@@ -102,16 +107,47 @@ def _decide_all(
                 started=started.get(model, ()),
                 estimated_harm=assessment.reason if assessment.harm_shown == "estimated" else None,
                 incident=_in_the_way(incidents.get(model, ())),
-                expected=expected_gain(assessment, own, learned, outcomes.get(model, ())),
-                cost=sum(each.seconds for each in own[-_LAST_COSTS:]) / len(own[-_LAST_COSTS:])
-                if own
-                else None,
+                expected=expecting.gain(assessment),
+                missed=missed.get(model, 0.0),
+                cost=expecting.cost(model),
             )
     chosen = choose(decided, _allowed(started, newest))
     for id_, assessment in newest:
         if assessment.model in chosen:
             state.record_decision(id_, assessment, chosen[assessment.model])
             yield id_, assessment, chosen[assessment.model]
+
+
+class _Expecting:
+    """What trainings of the fleet's models can be expected to gain and to cost, by what is known now."""
+
+    def __init__(self, platform: Platform) -> None:
+        self._platform = platform
+        self._candidates, self._outcomes = platform.state.candidates(), platform.state.outcomes()
+        self._learned = fleet_of(self._outcomes)
+
+    def gain(self, assessment: Assessment) -> ExpectedGain | None:
+        """Return what a training can be expected to gain; None if nobody counted the new rows."""
+        own, gained = self._candidates.get(assessment.model, []), self._outcomes.get(assessment.model, ())
+        return expected_gain(assessment, own, self._learned, gained)
+
+    def cost(self, model: str) -> float | None:
+        """Return the processor seconds of a training, by the last ones; None if there was none."""
+        last = [each.seconds for each in self._candidates.get(model, [])[-_LAST_COSTS:]]
+        return sum(last) / len(last) if last else None
+
+    def missed(
+        self, looked: Iterable[Assessment], last_trainings: Mapping[str, datetime]
+    ) -> dict[str, float]:
+        """Count what waiting lost in windows that were looked at; return it by model, since its training."""
+        counted = [
+            MissedGain(each.model, each.start, each.end, max(expected.share, 0.0))
+            for each in looked
+            if (expected := self.gain(each)) is not None
+        ]
+        self._platform.missed_gains.count(counted)
+        waiting = {each.model: last_trainings.get(each.model) for each in counted}
+        return self._platform.missed_gains.since(waiting)
 
 
 def _allowed(

@@ -10,10 +10,8 @@ import typer
 from mlops_assets.cli.output import Json, print_json, say, table, time_option
 
 if TYPE_CHECKING:
-    from mlops_assets.monitoring.retraining.decision import Rules
     from mlops_assets.monitoring.retraining.replay import Replayed, Step
     from mlops_assets.specs.model_spec import ModelSpec
-    from mlops_assets.specs.policy import Rules as PolicyRules
 
 _YEAR = timedelta(days=365)
 
@@ -46,6 +44,7 @@ def add_to(app: typer.Typer) -> None:
         are trained as the spec says, and nothing is registered or served.
         """
         from mlops_assets.cli.project import Project
+        from mlops_assets.monitoring.retraining.decision import Rules
         from mlops_assets.monitoring.retraining.replay import Gate, RulesPolicy
         from mlops_assets.monitoring.retraining.replay import replay as walk
         from mlops_assets.monitoring.retraining.spec_history import default_period, past_of
@@ -59,30 +58,16 @@ def add_to(app: typer.Typer) -> None:
         end = time_option(until, "--until") or utc_now()
         begin = time_option(since, "--since") or end - _YEAR
         period = every or default_period(spec, end - begin)
-        rules = _rules(spec, held)
+        rules = Rules.of(spec.retraining, held.retraining.budget)
         if not json:
             say(f"Reading and training {model}, decided every {period}; this takes a training for each step")
         history, trainer = past_of(spec, loaded.file.parent, begin, end, period)
-        comparison = held.gates.champion_comparison
-        gate = Gate(confidence=comparison.confidence or 0.5, min_rows=int(comparison.min_rows or 0) or 1)
+        gate = Gate.of(held.gates.champion_comparison)
         found = walk(history, RulesPolicy(rules, gate), trainer, hindsight=hindsight)
         if json:
             print_json({**found.as_record(), "metric": history.metric})
         else:
             _show(found, history.metric, spec)
-
-
-def _rules(spec: "ModelSpec", held: "PolicyRules") -> "Rules":
-    from mlops_assets.monitoring.retraining.decision import Rules
-
-    asked = spec.retraining
-    return Rules(
-        on_harm=asked.on_harm,
-        cadence=asked.cadence,
-        on_new_rows=asked.on_new_rows,
-        cooldown=max(asked.cooldown, held.retraining.min_cooldown),
-        budget=held.retraining.budget,
-    )
 
 
 def _show(found: "Replayed", metric: str, spec: "ModelSpec") -> None:

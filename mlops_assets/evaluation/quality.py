@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from mlops_assets.evaluation.comparison import ChampionComparison
+from mlops_assets.evaluation.expectation import Expectation, ShownGain
 from mlops_assets.evaluation.holdout import Holdout
 from mlops_assets.evaluation.intervals import intervals
 from mlops_assets.evaluation.metrics import metrics_of
-from mlops_assets.specs.gate_rules import MetricThresholdRules
+from mlops_assets.specs.gate_rules import WEIGHED, MetricThresholdRules
 from mlops_assets.verdict import Figure, Measurement
 
 
@@ -62,27 +63,37 @@ class HoldoutUse:
     end: datetime
 
 
-def uses_of_holdout(use: HoldoutUse, earlier: Iterable[HoldoutUse]) -> int:
-    """Return how many candidates, this one included, were compared on rows of the same time."""
-    others = {
+def others_on_holdout(use: HoldoutUse, earlier: Iterable[HoldoutUse]) -> frozenset[str]:
+    """Return the other candidates that were compared on rows of the same time."""
+    return frozenset(
         other.candidate
         for other in earlier
         if other.candidate != use.candidate and other.start < use.end and use.start < other.end
-    }
-    return len(others) + 1
+    )
+
+
+def share_of_error(uses: int) -> float:
+    """Return how much of the error that one hold-out allows its k-th use may spend; see the gate below.
+
+    Source: Foster and Stine, "Alpha-investing", Journal of the Royal Statistical Society B 70 (2008), section
+    2 (alpha-spending rules); the shares sum to one by Euler's solution of the Basel problem.
+    """
+    return 6 / (math.pi * uses) ** 2
 
 
 def measure_against_champion(
-    comparison: ChampionComparison, champion: str | None, same: bool, uses: int, metric: str
+    comparison: ChampionComparison,
+    champion: str | None,
+    same: bool,
+    uses: int,
+    metric: str,
+    weighed: tuple[ShownGain, Expectation] | None = None,
 ) -> Measurement:
     """State how sure it is that a challenger beats the champion.
 
     Whoever may try again and again on the same hold-out will win by luck some day. So the error that may be
     made on one hold-out is shared among its uses: the k-th comparison on it may spend 6 / (pi k)^2 of it,
-    which sums to the whole over any number of uses.
-
-    Source of the sharing: Foster and Stine, "Alpha-investing", Journal of the Royal Statistical Society B 70
-    (2008), section 2 (alpha-spending rules); the weights sum to one by Euler's solution of the Basel problem.
+    which sums to the whole over any number of uses; see :func:`share_of_error`.
 
     Args:
         comparison: What the two showed on common rows.
@@ -90,6 +101,8 @@ def measure_against_champion(
         same: Whether the candidate is the champion itself.
         uses: How many candidates were compared on this hold-out, this one included.
         metric: Name of the primary metric.
+        weighed: What the rows show beside what was expected, to be told together as well; None if the policy
+            does not weigh them, or no expectation is known.
 
     Returns:
         What gate ``champion_comparison`` measured; its facts name the champion it holds for.
@@ -107,11 +120,13 @@ def measure_against_champion(
         said = comparison.problem or "the champion could not be compared with"
         unknown = Figure(name="confidence of a gain", value=None, limit="confidence", note=said)
         return Measurement(gate=gate, summary=said, figures=(rows, unknown), facts=facts)
-    confidence = 1 - min(1.0, difference.p_value * (math.pi * uses) ** 2 / 6)
+    confidence = 1 - min(1.0, difference.p_value / share_of_error(uses))
+    together, how_sure = _with_expectation(confidence, uses, *weighed) if weighed else ((), "")
     said = (
         f"{metric} gain {difference.gain:+.4f} [{difference.low:+.4f}, {difference.high:+.4f}] over champion "
         f"{champion}, p = {difference.p_value:.3f}, on {comparison.rows:,} rows unseen by both"
         + (f", of a hold-out used {uses} times" if uses > 1 else "")
+        + how_sure
     )
     return Measurement(
         gate=gate,
@@ -122,6 +137,30 @@ def measure_against_champion(
             Figure(name="p-value", value=difference.p_value),
             Figure(name="uses of the hold-out", value=uses),
             Figure(name="confidence of a gain", value=confidence, limit="confidence", note=said),
+            *together,
         ),
         facts=facts,
     )
+
+
+def _with_expectation(
+    alone: float, uses: int, shown: ShownGain, expected: Expectation
+) -> tuple[tuple[Figure, ...], str]:
+    """Return what rows and expectation say together, with all that it is computed from, and in words."""
+    probability = shown.probability_with(expected)
+    if probability is None:
+        return (), ""
+    confidence = 1 - min(1.0, (1 - probability) / share_of_error(uses))
+    said = (
+        f"; confidence {alone:.4f} by these rows alone, {confidence:.4f} by them and the expected "
+        f"{expected.mean:+.4f} ± {expected.deviation:.4f} (logarithm of the loss; {expected.basis})"
+    )
+    figures = (
+        Figure(name="gain of the rows (logarithm of the loss)", value=shown.gain),
+        Figure(name="standard error of that gain", value=shown.error),
+        Figure(name="least such gain", value=shown.margin),
+        Figure(name="expected gain (logarithm of the loss)", value=expected.mean, note=expected.basis),
+        Figure(name="standard deviation of the expected gain", value=expected.deviation),
+        Figure(name="confidence by rows and expectation", value=confidence, limit=WEIGHED, note=said[2:]),
+    )
+    return figures, said

@@ -22,7 +22,7 @@ from mlops_assets.governance.model_card import measure_model_card
 from mlops_assets.resources import Platform
 from mlops_assets.specs.model_spec import ModelSpec
 from mlops_assets.specs.policy import Rules
-from mlops_assets.stages.holdout_uses import holdout_uses
+from mlops_assets.stages.holdout_uses import other_candidates
 from mlops_assets.stages.records import Evaluated
 from mlops_assets.stages.stage import readable_errors
 from mlops_assets.verdict import Measurement
@@ -58,13 +58,15 @@ def _comparison(judged: Judged) -> Measurement:
     compared = judged.evaluated.comparison
     uses = 1
     if compared.champion is not None and not compared.same:
-        uses = holdout_uses(judged.spec.name, judged.evaluated.trained, judged.platform)
+        uses = 1 + len(other_candidates(judged.spec.name, judged.evaluated.trained, judged.platform))
+    weighs = judged.rules.gates.champion_comparison.weighs_expectation
     return measure_against_champion(
         compared.found(),
         compared.champion,
         compared.same,
         uses=uses,
         metric=judged.spec.evaluation.primary_metric,
+        weighed=compared.weighed() if weighs else None,
     )
 
 

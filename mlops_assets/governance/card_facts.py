@@ -255,6 +255,7 @@ def _operation(spec: ModelSpec) -> dict[str, str]:
         *(["proven harm"] if again.on_harm else []),
         *([f"age of {format_duration(again.cadence)}"] if again.cadence else []),
         *([f"{again.on_new_rows:,} new rows"] if again.on_new_rows else []),
+        *([f"{again.on_gain:.1%} of the loss missed by waiting"] if again.on_gain else []),
     ]
     return {
         "Watched": f"each {watched.window}, judged from {watched.min_labels:,} labelled rows on",

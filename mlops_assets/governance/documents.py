@@ -243,5 +243,5 @@ def _demand(figure: Figure, verdict: Verdict) -> str:
 def _bound(limit: str, limits: Mapping[str, float]) -> str:
     if limit not in limits:
         return ""
-    at_least = limit.startswith("min_") or limit.endswith(".min")
+    at_least = limit.startswith("min_") or limit.endswith((".min", "confidence"))
     return f"{'≥' if at_least else '≤'} {_figure(limits[limit])}"

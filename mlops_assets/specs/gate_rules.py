@@ -5,6 +5,7 @@ how the gate measures. The values stand in ``policy.yaml``; ``docs/reference/gat
 what it finds and why.
 """
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -19,6 +20,8 @@ Confidence = Annotated[float, Stricter("higher"), Field(gt=0.5, lt=1.0)]
 # Of a bound that has to show harm: the surer it has to be, the more harm gets through.
 _ConfidenceOfHarm = Annotated[float, Stricter("lower"), Field(gt=0.5, lt=1.0)]
 _FewestRows = Annotated[int, Stricter("lower"), Field(ge=1)]
+# What a gain's probability by rows and expectation together is held to: the gate's confidence.
+WEIGHED = "weighed_confidence"
 
 
 class GateRules(Part):
@@ -36,6 +39,14 @@ class GateRules(Part):
             if (mark := stricter_way(type(self), name)) and mark.limit
             if (value := getattr(self, name)) is not None
         }
+
+    def limits_for(self, measured: Collection[str]) -> dict[str, tuple[Way, float]]:
+        """Return the limits that figures are held against; see :meth:`limits`.
+
+        Args:
+            measured: The limits that figures were measured for.
+        """
+        return self.limits()
 
 
 class DataContractRules(GateRules):
@@ -117,6 +128,24 @@ class ChampionComparisonRules(GateRules):
         description="Gain of the primary metric that must be shown."
     )
     min_rows: AtLeast = Field(description="Common rows that a comparison needs.")
+    # Evidence that was signed before it could be weighed has to be what it was, digest and all.
+    weighs_expectation: Annotated[bool, Stricter("lower")] = Field(
+        False,
+        description="Whether what a training was expected to gain counts towards that confidence, of a "
+        "challenger that is better on these rows.",
+        exclude_if=lambda weighs: not weighs,
+    )
+
+    def limits_for(self, measured: Collection[str]) -> dict[str, tuple[Way, float]]:
+        """Return the limits, with the confidence held by rows and expectation together where these count.
+
+        The confidence by the rows alone is measured always, so that a policy that weighs no more can judge
+        what one that did has let through; and where no expectation was known, it is what counts.
+        """
+        limits = self.limits()
+        if self.weighs_expectation and WEIGHED in measured and "confidence" in limits:
+            return {WEIGHED if name == "confidence" else name: limit for name, limit in limits.items()}
+        return limits
 
 
 class SliceRules(GateRules):

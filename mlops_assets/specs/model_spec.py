@@ -85,6 +85,13 @@ class Retraining(Part):
         ge=1,
         description="Retrain when the source has this many rows the champion has not seen.",
     )
+    on_gain: float | None = Field(
+        None,
+        gt=0.0,
+        description="Retrain when waiting is expected to have lost this share of a window's loss, added up "
+        "over windows: what a training is worth.",
+        exclude_if=lambda worth: worth is None,
+    )
     cooldown: Duration = Field(timedelta(days=7), description="Least time between two retrainings.")
 
 

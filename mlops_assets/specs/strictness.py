@@ -133,6 +133,9 @@ def partial(kind: type[Part]) -> type[Part]:
             annotation = partial(annotation)
         fields[name] = (
             annotation,
-            FieldInfo.merge_field_infos(declared, annotation=annotation, default=None, default_factory=None),
+            # What is written is kept, though it be what would hold anyway: it may stand over another value.
+            FieldInfo.merge_field_infos(
+                declared, annotation=annotation, default=None, default_factory=None, exclude_if=None
+            ),
         )
     return cast(type[Part], create_model(f"Partial{kind.__name__}", __base__=_PartialPart, **fields))

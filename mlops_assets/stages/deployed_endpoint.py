@@ -35,6 +35,7 @@ from mlops_assets.resources import Platform
 from mlops_assets.rollout.plan import Step, steps
 from mlops_assets.rollout.yardsticks import loss_scale, ms_per_row, nearly_all_below_ms, tenths
 from mlops_assets.specs.durations import utc_now
+from mlops_assets.specs.gate_rules import WEIGHED
 from mlops_assets.specs.model_spec import ModelSpec
 from mlops_assets.specs.policy import Rules
 from mlops_assets.stages.records import Deployed, Registered
@@ -195,8 +196,9 @@ def _rolling_out(
 def _why(evidence: Evidence, approvals: ApprovalState) -> str:
     """Return why a version that passed its gates takes over: whom it beat, and who consented."""
     compared = evidence.record("champion_comparison")
-    sure = [f.value for f in compared.measurement.figures if f.limit == "confidence"] if compared else []
-    won = f"beats the champion with confidence {sure[0]:.4f}" if sure and sure[0] else "passed its gates"
+    held = {f.limit: f.value for f in compared.measurement.figures} if compared else {}
+    sure = held.get(WEIGHED, held.get("confidence"))
+    won = f"beats the champion with confidence {sure:.4f}" if sure else "passed its gates"
     return f"{won}; {approvals.summary}" if approvals.needed else won
 
 

@@ -20,8 +20,8 @@ from mlops_assets.specs.gate_rules import ChampionComparisonRules
 from mlops_assets.specs.model_spec import ModelSpec
 from mlops_assets.specs.policy import Rules
 from mlops_assets.stages import plots
-from mlops_assets.stages.holdout_uses import holdout_uses
-from mlops_assets.stages.outcome import outcome_of
+from mlops_assets.stages.holdout_uses import other_candidates
+from mlops_assets.stages.outcome import expectation_of, outcome_of, shown_gain
 from mlops_assets.stages.records import Comparison, Evaluated, Figure, TrainedModel
 from mlops_assets.stages.stage import (
     Result,
@@ -139,7 +139,7 @@ def _compare(
         return Comparison(champion=None)
     if champion.candidate == challenger.digest:
         return Comparison(champion=champion.version, same=True)
-    holdout_uses(spec.name, trained, platform)
+    others = other_candidates(spec.name, trained, platform)
     package = platform.package(champion.run_id, champion.candidate)
     dropped = [column for column in package.manifest.inputs if column.name not in holdout]
     if dropped:
@@ -160,13 +160,20 @@ def _compare(
         difference,
         platform.state.candidates().get(spec.name, ()),
     )
-    if outcome is not None:
+    shown, expected = None, None
+    if outcome is not None and found.champion_value is not None:
+        # What others gained on these rows says of these rows what the comparison says itself.
+        known = platform.state.outcomes(without={challenger.digest, *others})
+        expected = expectation_of(spec.name, outcome, known)
+        shown = shown_gain(spec, outcome, found.champion_value, rules.min_gain)
         platform.state.record_outcome(spec.name, challenger.digest, package.digest, outcome)
     return Comparison(
         champion=champion.version,
         rows=found.rows,
         champion_value=found.champion_value,
         problem=found.problem,
+        shown=shown,
+        expected=expected,
         **(vars(difference) if difference else {}),
     )
 

@@ -167,7 +167,7 @@ class FleetLook:
     def _unseen_rows(self, model: WatchedModel, release: Release, as_of: datetime) -> int | None:
         """Return how many rows the source has that no training saw; asked only if a rule needs it."""
         spec, platform = model.spec, self._platform
-        if spec.retraining.on_new_rows is None:
+        if spec.retraining.on_new_rows is None and spec.retraining.on_gain is None:
             return None
         evidence = read_evidence(platform.registry, _version(release), platform.verifier)
         seen = datetime.fromisoformat(evidence.facts["window"].split("/")[1])

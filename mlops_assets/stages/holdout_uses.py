@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from datetime import datetime
 
-from mlops_assets.evaluation.quality import HoldoutUse, uses_of_holdout
+from mlops_assets.evaluation.quality import HoldoutUse, others_on_holdout
 from mlops_assets.governance.audit_entry import Entry
 from mlops_assets.resources import Platform
 from mlops_assets.stages.records import TrainedModel
@@ -11,8 +11,8 @@ from mlops_assets.stages.records import TrainedModel
 COMPARED = "compare"
 
 
-def holdout_uses(model: str, trained: TrainedModel, platform: Platform) -> int:
-    """Enter that a candidate is compared on a hold-out, and return how many were by now.
+def other_candidates(model: str, trained: TrainedModel, platform: Platform) -> frozenset[str]:
+    """Enter that a candidate is compared on a hold-out, and return which others were by now.
 
     It is entered before anybody knows the outcome, and in the audit chain, from which it cannot be taken
     away unseen: who does not like an outcome cannot have it forgotten.
@@ -26,7 +26,7 @@ def holdout_uses(model: str, trained: TrainedModel, platform: Platform) -> int:
     earlier = list(_earlier(use, platform.audit.entries(model)))
     if use not in earlier:
         platform.audit.append(COMPARED, model, candidate=use.candidate, since=use.start, until=use.end)
-    return uses_of_holdout(use, earlier)
+    return others_on_holdout(use, earlier)
 
 
 def _earlier(use: HoldoutUse, entries: list[Entry]) -> Iterator[HoldoutUse]:

@@ -1,13 +1,15 @@
 """What a retraining gained over what served, for those who decide about the next."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from statistics import NormalDist
 
+from mlops_assets.evaluation.expectation import Expectation, ShownGain
 from mlops_assets.evaluation.intervals import PairedDifference
 from mlops_assets.monitoring.fleet_state import Learned
 from mlops_assets.monitoring.performance.standard import FILE as STANDARD
 from mlops_assets.monitoring.performance.standard import PerformanceStandard
-from mlops_assets.monitoring.retraining.gain import Outcome
+from mlops_assets.monitoring.retraining.gain import Outcome, expect_gain, fleet_of
 from mlops_assets.monitoring.retraining.history import loss_of
 from mlops_assets.specs.model_spec import ModelSpec
 from mlops_assets.stages.records import TrainedModel
@@ -44,7 +46,8 @@ def outcome_of(
     before = max(loss_of(metric, champion_value), _SMALLEST_LOSS)
     # The gain is positive where the candidate is better, which is less loss whatever the metric.
     after = max(before - difference.gain, _SMALLEST_LOSS)
-    error = (difference.high - difference.low) / (2 * 1.96) / before
+    bounds = NormalDist().inv_cdf((1 + spec.evaluation.confidence) / 2)
+    error = (difference.high - difference.low) / (2 * bounds) / before
     if not math.isfinite(error) or error <= 0:
         return None
     return Outcome(
@@ -53,6 +56,32 @@ def outcome_of(
         gain=math.log(before / after),
         error=error,
     )
+
+
+def shown_gain(spec: ModelSpec, outcome: Outcome, champion_value: float, min_gain: float) -> ShownGain:
+    """Return what the common rows show of a gain.
+
+    Args:
+        spec: The model's spec.
+        outcome: What the candidate gains.
+        champion_value: The champion's primary metric on these rows.
+        min_gain: Gain of that metric which the policy demands.
+    """
+    before = max(loss_of(spec.evaluation.primary_metric, champion_value), _SMALLEST_LOSS)
+    margin = math.log(before / max(before - min_gain, _SMALLEST_LOSS))
+    return ShownGain(outcome.gain, outcome.error, margin)
+
+
+def expectation_of(model: str, outcome: Outcome, known: Mapping[str, Sequence[Outcome]]) -> Expectation:
+    """Return what was to be expected of a candidate before it was compared.
+
+    Args:
+        model: Name of the model.
+        outcome: What it gains; of which only by how much its rows had grown, and the champion's loss, count.
+        known: What other retrainings gained, by model; none on rows that it is compared on.
+    """
+    learned, own = fleet_of(known), known.get(model, ())
+    return expect_gain(learned, model, own, growth=outcome.growth, excess=outcome.excess).expectation
 
 
 def _excess(metric: str, loss: float, champion: PackagedModel) -> float:

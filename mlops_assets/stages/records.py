@@ -5,6 +5,7 @@ from datetime import datetime
 from pydantic import BaseModel, ConfigDict
 
 from mlops_assets.evaluation.comparison import ChampionComparison
+from mlops_assets.evaluation.expectation import Expectation, ShownGain
 from mlops_assets.evaluation.intervals import PairedDifference
 
 
@@ -67,6 +68,12 @@ class Comparison(Record):
     p_value: float | None = None
     champion_value: float | None = None
     problem: str | None = None
+    shown: ShownGain | None = None
+    expected: Expectation | None = None
+
+    def weighed(self) -> tuple[ShownGain, Expectation] | None:
+        """Return what the rows show beside what was expected; None where either is not known."""
+        return (self.shown, self.expected) if self.shown and self.expected else None
 
     def found(self) -> ChampionComparison:
         """Return what the comparison found, as the core knows it."""

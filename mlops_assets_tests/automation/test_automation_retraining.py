@@ -264,3 +264,58 @@ def test_what_a_retraining_is_expected_to_gain_is_recorded_with_the_decision(fle
     expected = json.loads(record)["expected"]
     assert 0.1 < expected["share"] < 0.3  # .28 by its own trainings, drawn towards what is usual
     assert "4" in expected["basis"]
+
+
+def waits(fleet: Fleet, day: int, model: str = "b", **found: Any) -> int:
+    """File a week in which 500 rows came to the 1,000 that the model learned from."""
+    rules = {"on_gain": 0.05, "cooldown": "0d"}
+    return fleet.assess(model, day=day, metric="roc_auc", unseen_rows=500, rules=rules, **found)
+
+
+def missed(fleet: Fleet, filed: int) -> float:
+    """Return what waiting had lost when it was decided after an assessment."""
+    with sqlite3.connect(Home.from_environment().root / "fleet.db") as database:
+        query = "SELECT record FROM decisions_to_retrain WHERE assessment_id = ?"
+        (record,) = database.execute(query, [filed]).fetchone()
+    return float(json.loads(record)["evidence"]["missed"])
+
+
+def test_a_training_starts_when_waiting_has_lost_what_it_is_worth(fleet: Fleet) -> None:
+    fleet.state.record_candidate("b", "b1", rows=1_000, seconds=2.0)
+    fleet.state.record_training("b", NOW - timedelta(days=7))
+    first = waits(fleet, 0)
+    tick = fleet.tick()
+    assert not tick.run_requests
+    once = missed(fleet, first)
+    assert 0 < once < 0.05
+    # Labels come late and open the window again, which is no second week; the daemon may tick as it likes.
+    again = waits(fleet, 0, reason="with more labels")
+    tick = fleet.tick(tick.cursor)
+    assert not tick.run_requests
+    assert missed(fleet, again) == once
+    fleet.tick()
+    last = waits(fleet, 7)
+    request = only(fleet.tick(tick.cursor))
+    assert request.tags["mlops/trigger"] == "new_data"
+    assert request.tags["mlops/reason"].startswith("waiting has lost")
+    assert missed(fleet, last) == pytest.approx(2 * once)
+    # Whatever becomes of the training, what was lost before it is paid for.
+    fleet.state.record_training("b", NOW + timedelta(days=7))
+    after = waits(fleet, 14)
+    assert not fleet.tick(request.tags["mlops/assessment"]).run_requests
+    assert missed(fleet, after) == pytest.approx(once)
+
+
+def test_every_window_that_waited_counts_though_one_tick_sees_several(fleet: Fleet) -> None:
+    fleet.state.record_candidate("b", "b1", rows=1_000, seconds=2.0)
+    fleet.state.record_training("b", NOW - timedelta(days=7))
+    for day in (0, 7):
+        waits(fleet, day)
+    assert only(fleet.tick()).tags["mlops/model"] == "b"
+
+
+def test_waiting_costs_a_model_nothing_of_which_nobody_says_what_a_training_is_worth(fleet: Fleet) -> None:
+    fleet.state.record_candidate("b", "b1", rows=1_000, seconds=2.0)
+    for day in range(0, 70, 7):
+        fleet.assess("b", day=day, metric="roc_auc")
+    assert not fleet.tick().run_requests

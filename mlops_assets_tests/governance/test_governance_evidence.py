@@ -109,6 +109,22 @@ def test_a_gate_that_measured_with_less_certainty_than_is_asked_for_today_has_to
     )
 
 
+@pytest.mark.parametrize(("alone", "kinds"), [(0.96, []), (0.9, ["other_policy"])])
+def test_what_won_with_an_expectation_is_judged_by_the_rows_alone_once_the_policy_weighs_it_no_more(
+    alone: float, kinds: list[str]
+) -> None:
+    weighing = rules_of(champion_comparison={"weighs_expectation": True})
+    evidence = evidence_of(rules=weighing)
+    figures = {"confidence": alone, "weighed_confidence": 0.97}
+    record = record_of("champion_comparison", evidence.subject, weighing, **figures)
+    kept = tuple(r for r in evidence.gates if r.gate != "champion_comparison")
+    evidence = evidence.model_copy(update={"gates": (*kept, record)})
+    assert found(evidence) == []
+    assert [o.kind for o in found(evidence, rules_of())] == kinds
+    # And what was measured before anything was weighed stays good under a policy that does.
+    assert found(evidence_of(), weighing) == []
+
+
 def test_a_gate_that_is_required_since_today_has_to_be_there() -> None:
     then = rules_of(cost={"required": False})
     evidence = evidence_of(rules=then)

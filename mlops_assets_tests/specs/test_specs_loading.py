@@ -106,6 +106,9 @@ _METRIC = "primary_metric: roc_auc"
             "20: monitoring.kpis.1.name: 'sales' is there twice",
             "23: monitoring.costs.1.name: 'bureau' is there twice",
         ]),
+        (_METRIC, _METRIC + "\n  retraining: {on_gain: 0}", ["19: retraining.on_gain: Input should be greater than 0, not 0"]),
+        (_METRIC, _METRIC + "\n  retraining:\n    on_gain: 5%", ["20: retraining.on_gain: Input should be a valid number, unable to parse string as a number, not '5%'"]),
+        (_METRIC, _METRIC + "\n  retraining:\n    on_gains: 0.02", ["20: unknown key 'retraining.on_gains' (did you mean 'on_gain'?)"]),
         (_METRIC, _METRIC + "\n  monitoring: {costs: [{name: processor, per_1000: -1}, {name: processor, per_1000: 1}]}", [
             "19: monitoring.costs.0.per_1000: Input should be greater than or equal to 0, not -1",
             "19: monitoring.costs.1.name: the processor's cost is measured; give another name",

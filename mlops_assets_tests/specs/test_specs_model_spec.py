@@ -112,6 +112,13 @@ def test_a_spec_that_says_nothing_of_the_log_has_the_digest_it_had_before_it_cou
     assert Column.model_validate(column).log == column["log"] == "drop"
 
 
+def test_a_spec_that_asks_for_no_gain_has_the_digest_it_had_before_it_could(make_spec: MakeSpec) -> None:
+    assert "on_gain" not in make_spec().model_dump(mode="json")["retraining"]
+    spec = make_spec(retraining={"on_gain": 0.02})
+    assert ModelSpec.model_validate(spec.model_dump(mode="json")) == spec
+    assert "on_gain" in ModelSpec.model_json_schema()["$defs"]["Retraining"]["properties"]
+
+
 def test_a_spec_without_business_figures_has_the_digest_it_had_before_there_were_any(
     make_spec: MakeSpec,
 ) -> None:

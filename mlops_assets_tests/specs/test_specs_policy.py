@@ -191,6 +191,10 @@ def test_a_wrong_policy_is_told_with_its_line_and_stops_everything(
             for gate in ("label_noise", "slices", "fairness", "calibration", "robustness")
         ),
         (
+            "  gates: {champion_comparison: {weighs_expectation: true}}\n",
+            "defs.yaml:21: gates.champion_comparison.weighs_expectation: true is looser than the policy's",
+        ),
+        (
             "  gates: {metric_thresholds: {confidence: 0.6}}\n",
             "defs.yaml:21: gates.metric_thresholds.confidence: 0.6 is looser than the policy's",
         ),
@@ -205,6 +209,25 @@ def test_a_spec_that_loosens_the_policy_is_an_error_that_names_both_lines(
     assert "policy.yaml:" in found
     with pytest.raises(SpecError):
         load_fleet([folder], folder).require()
+
+
+def test_a_value_that_would_hold_anyway_stands_over_another_one_that_is_written_below(folder: Path) -> None:
+    write(
+        folder,
+        "all:\n  gates: {champion_comparison: {weighs_expectation: true}}\n  monitoring: {false_alarms: 4}\n"
+        "tiers:\n  high:\n    gates: {champion_comparison: {weighs_expectation: false}}\n"
+        "    monitoring: {false_alarms: 1}\n",
+    )
+    tiers = load_policy(folder).tiers
+    assert [tiers[risk].gates.champion_comparison.weighs_expectation for risk in RISKS] == [True, True, False]
+    assert [tiers[risk].monitoring.false_alarms for risk in RISKS] == [4, 4, 1]
+
+
+def test_a_gate_that_weighs_nothing_has_the_rules_it_had_before_it_could() -> None:
+    rules = rules_of().gates.champion_comparison
+    assert "weighs_expectation" not in rules.model_dump(mode="json")
+    weighing = rules.model_copy(update={"weighs_expectation": True})
+    assert type(rules).model_validate(weighing.model_dump(mode="json")) == weighing
 
 
 def test_a_project_whose_policy_demands_a_metric_can_be_surpassed_and_not_undercut(folder: Path) -> None:

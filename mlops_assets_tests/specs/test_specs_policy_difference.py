@@ -35,6 +35,7 @@ tiers:
       components: {advisories: null}
       model_card: {sections: [purpose, owner]}
       smoke_test: {max_failed: 1}
+      champion_comparison: {weighs_expectation: false}
 """
 
 
@@ -56,6 +57,13 @@ def test_a_policy_differs_in_nothing_from_itself(tmp_path: Path) -> None:
         ("slices: {max_shortfall: null}", "slices.max_shortfall", "0.75", "null", "looser"),
         ("fairness: {required: false, max_tpr_gap: 0.1}", "fairness.max_tpr_gap", "null", "0.1", "stricter"),
         ("fairness: {required: true, max_tpr_gap: null}", "fairness.required", "false", "true", "stricter"),
+        (
+            "champion_comparison: {weighs_expectation: true}",
+            "champion_comparison.weighs_expectation",
+            "false",
+            "true",
+            "looser",
+        ),
         ("cost: {price_per_cpu_hour: 0.07}", "cost.price_per_cpu_hour", "0.05", "0.07", "other"),
         ("components: {advisories: osv.json}", "components.advisories", "null", "osv.json", "stricter"),
         ("model_card: {sections: [purpose]}", "model_card.sections", "purpose, owner", "purpose", "looser"),

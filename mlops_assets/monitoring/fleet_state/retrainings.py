@@ -1,5 +1,6 @@
 """Retrainings: what was decided, what was trained of what, and what it gained."""
 
+from collections.abc import Collection
 from dataclasses import asdict, dataclass, fields
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -159,12 +160,17 @@ class Retrainings(StateDatabase):
             OUTCOMES, {"candidate": candidate, "against": against}, {"model": model, **asdict(outcome)}
         )
 
-    def outcomes(self) -> dict[str, list[Outcome]]:
-        """Return by model what its retrainings gained, oldest first."""
+    def outcomes(self, without: Collection[str] = ()) -> dict[str, list[Outcome]]:
+        """Return by model what its retrainings gained, oldest first.
+
+        Args:
+            without: Candidates that are left out, by digest.
+        """
         table = self._database.tables[OUTCOMES]
+        query = table.select().where(table.c.candidate.not_in(without)).order_by(table.c.id)
         found: dict[str, list[Outcome]] = {}
         with self._database.begin() as connection:
-            for row in connection.execute(table.select().order_by(table.c.id)):
+            for row in connection.execute(query):
                 told = Outcome(row.growth, row.excess, row.gain, row.error)
                 found.setdefault(row.model, []).append(told)
         return found

@@ -14,6 +14,7 @@ from mlops_assets.specs.durations import format_duration
 
 if TYPE_CHECKING:
     from mlops_assets.monitoring.assessment.record import Assessment
+    from mlops_assets.specs.model_spec import Retraining
 
 # "harm" is measured on labels; "estimated_harm" is told by an estimator whose intervals have held.
 Trigger = Literal["harm", "estimated_harm", "cadence", "new_data"]
@@ -45,6 +46,18 @@ class Rules:
     on_gain: float | None = None
     cooldown: timedelta = timedelta(days=7)
     budget: int | None = None
+
+    @classmethod
+    def of(cls, written: "Retraining", budget: int | None) -> "Rules":
+        """Return the rules of a spec, under the budget of its policy."""
+        return cls(
+            on_harm=written.on_harm,
+            cadence=written.cadence,
+            on_new_rows=written.on_new_rows,
+            on_gain=written.on_gain,
+            cooldown=written.cooldown,
+            budget=budget,
+        )
 
 
 @dataclass(frozen=True)
@@ -167,7 +180,6 @@ def decide(
         missed: What windows since the last training were expected to have lost, this one included.
         cost: Processor seconds of a training, by the last ones.
     """
-    written = assessment.rules
     days = max((assessment.end - assessment.start) / timedelta(days=1), 1 / 24)
     return decide_on(
         Situation(
@@ -185,13 +197,7 @@ def decide(
             cost=cost,
             traffic=assessment.served / days,
         ),
-        Rules(
-            on_harm=written.on_harm,
-            cadence=written.cadence,
-            on_new_rows=written.on_new_rows,
-            cooldown=written.cooldown,
-            budget=assessment.budget,
-        ),
+        Rules.of(assessment.rules, assessment.budget),
     )
 
 

@@ -17,6 +17,8 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from mlops_assets.evaluation.expectation import Expectation
+
 # How far the gain of a window lies from what the coefficients say, beyond the noise of its rows.
 WINDOW_SPREAD = 0.05
 _SCALES = (0.03, 0.1, 0.3, 1.0, 3.0)
@@ -112,6 +114,11 @@ class ExpectedGain:
     def metric(self) -> float | None:
         """The gain in units of the primary metric."""
         return None if self.loss is None else self.loss * (1 - math.exp(-self.share))
+
+    @property
+    def expectation(self) -> Expectation:
+        """What the gain in one window is expected to be, for weighing it with what that window shows."""
+        return Expectation(self.share, math.hypot(self.error, WINDOW_SPREAD), self.basis)
 
     @property
     def basis(self) -> str:

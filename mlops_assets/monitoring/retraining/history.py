@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Protocol
 
+from mlops_assets.evaluation.expectation import ShownGain
 from mlops_assets.evaluation.metrics import higher_is_better
 
 if TYPE_CHECKING:
@@ -82,8 +83,17 @@ class History:
         start, end = self.ticks[window - 1], self.ticks[window]
         return np.flatnonzero((self.times >= np.datetime64(start)) & (self.times < np.datetime64(end)))
 
-    def compare(self, challenger: Trained, champion: Trained, rows: "Array") -> "Comparison | None":
-        """Return how much better one version is than another on some rows; None where that is not defined."""
+    def compare(
+        self, challenger: Trained, champion: Trained, rows: "Array", margin: float = 0.0
+    ) -> "Comparison | None":
+        """Return how much better one version is than another on some rows; None where that is not defined.
+
+        Args:
+            challenger: The one.
+            champion: The other.
+            rows: The rows, by their positions.
+            margin: Gain of the metric that counts as none yet.
+        """
         import pandas as pd
 
         from mlops_assets.evaluation.intervals import paired_difference, time_blocks
@@ -97,14 +107,15 @@ class History:
         if math.isnan(before) or math.isnan(after):
             return None
         blocks = time_blocks(pd.Series(self.times[rows]))
-        found = paired_difference(self.metric, target, new, old, blocks, resamples=_RESAMPLES)
+        found = paired_difference(self.metric, target, new, old, blocks, margin=margin, resamples=_RESAMPLES)
         # The interval is of 95 %; what it is wider for few blocks makes the error no smaller.
-        error = (found.high - found.low) / (2 * 1.96) / max(before, _SMALLEST_LOSS)
+        before = max(before, _SMALLEST_LOSS)
         return Comparison(
             len(rows),
-            math.log(max(before, _SMALLEST_LOSS) / max(after, _SMALLEST_LOSS)),
-            error,
+            math.log(before / max(after, _SMALLEST_LOSS)),
+            (found.high - found.low) / (2 * 1.96) / before,
             found.p_value,
+            math.log(before / max(before - margin, _SMALLEST_LOSS)),
         )
 
     def judge_harm(self, version: Trained, fresh: "Array", holdout: "Array") -> tuple[bool, str]:
@@ -150,13 +161,20 @@ class Comparison:
         rows: On how many rows that neither learned from.
         gain: Logarithm of the champion's loss over the challenger's.
         error: Its standard error; NaN where there are too few blocks.
-        p_value: One-sided, of "not better".
+        p_value: One-sided, of "not better by more than the margin".
+        margin: Gain that counts as none yet.
     """
 
     rows: int
     gain: float
     error: float
     p_value: float
+    margin: float = 0.0
+
+    @property
+    def shown(self) -> ShownGain:
+        """What the rows show, for weighing it with what was expected."""
+        return ShownGain(self.gain, self.error, self.margin)
 
 
 def loss_of(metric: str, value: float) -> float:

@@ -7,6 +7,7 @@ import pytest
 
 from mlops_assets.monitoring.assessment.record import Assessment
 from mlops_assets.monitoring.retraining import decide
+from mlops_assets.monitoring.retraining.gain import ExpectedGain
 from mlops_assets.specs.model_spec import Retraining
 
 NOW = datetime(2024, 6, 1)
@@ -60,6 +61,16 @@ def test_the_reason_says_what_and_why_not() -> None:
     new = decide(assessment({"on_new_rows": 5}, unseen_rows=12_000), LONG_AGO)
     assert new.reason == "12,000 rows the champion has not seen"
     assert decide(assessment({}), LONG_AGO).reason == "as found"
+
+
+@pytest.mark.parametrize(("missed", "trigger"), [(0.02, "new_data"), (0.019, None)])
+def test_what_waiting_has_lost_starts_one_where_the_spec_says_what_a_training_is_worth(
+    missed: float, trigger: str | None
+) -> None:
+    expected = ExpectedGain(0.01, 0.01, 3, 40, 0.4, 0.0)
+    decision = decide(assessment({"on_gain": 0.02}), LONG_AGO, expected=expected, missed=missed)
+    assert (decision.trigger, decision.evidence["missed"]) == (trigger, missed)
+    assert decide(assessment({}), LONG_AGO, expected=expected, missed=missed).trigger is None
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,12 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mlops_assets.evaluation.comparison import ChampionComparison
+from mlops_assets.evaluation.intervals import PairedDifference
+from mlops_assets.evaluation.quality import measure_against_champion
 from mlops_assets.monitoring.retraining.decision import BUDGET_SPAN, Decision, Rules, Situation
+from mlops_assets.monitoring.retraining.gain import ExpectedGain
+from mlops_assets.monitoring.retraining.history import Comparison
 from mlops_assets.monitoring.retraining.replay import (
     Gate,
     Policy,
@@ -18,6 +23,8 @@ from mlops_assets.monitoring.retraining.replay import (
     replay,
     replay_fleet,
 )
+from mlops_assets.specs.gate_rules import ChampionComparisonRules
+from mlops_assets.verdict import judge
 from mlops_assets_tests.monitoring.retraining.pasts import WEEK, MeanTrainer, past
 
 NOW = timedelta(0)
@@ -125,6 +132,43 @@ def test_a_challenger_serves_only_after_it_has_won() -> None:
     assert serving - {1} <= won
     hopeless = Gate(min_rows=10_000)
     assert {s.champion for s in walked(RulesPolicy(ALWAYS, hopeless), level=0.8).steps} == {1}
+
+
+@given(
+    st.floats(0.001, 0.999),
+    st.floats(-0.3, 0.3),
+    st.floats(0.001, 0.2),
+    st.none() | st.builds(ExpectedGain, st.floats(-0.3, 0.3), st.floats(0, 0.2), *[st.just(0)] * 4),
+    st.builds(
+        ChampionComparisonRules,
+        required=st.just(True),
+        confidence=st.sampled_from([0.7, 0.95]),
+        min_gain=st.just(0.01),
+        min_rows=st.sampled_from([100, 300]),
+        weighs_expectation=st.booleans(),
+    ),
+)
+def test_a_replay_decides_as_the_gate_of_the_policy_does(
+    p_value: float,
+    gain: float,
+    error: float,
+    expected: ExpectedGain | None,
+    rules: ChampionComparisonRules,
+) -> None:
+    found = Comparison(200, gain, error, p_value, margin=0.02)
+    weighed = (found.shown, expected.expectation) if expected and rules.weighs_expectation else None
+    live = measure_against_champion(
+        ChampionComparison(200, PairedDifference(gain, gain, gain, p_value)),
+        "1", same=False, uses=1, metric="rmse", weighed=weighed,
+    )  # fmt: skip
+    assert Gate.of(rules).is_won(found, expected) == judge(live, rules).passed
+
+
+def test_what_gains_less_than_is_demanded_does_not_serve() -> None:
+    history = past(level=0.8)
+    asked = Gate(margin=100.0)
+    done = replay(history, RulesPolicy(ALWAYS, asked), MeanTrainer(history.target), hindsight=False)
+    assert {step.champion for step in done.steps} == {1}
 
 
 def test_a_version_that_turns_out_worse_is_reverted() -> None:

@@ -1,13 +1,15 @@
 """What decides in a replay: whether to train, and whether what was trained serves."""
 
-import math
 from dataclasses import dataclass, field
-from statistics import NormalDist
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
+from mlops_assets.evaluation.quality import share_of_error
 from mlops_assets.monitoring.retraining.decision import Decision, Rules, Situation, decide_on
-from mlops_assets.monitoring.retraining.gain import WINDOW_SPREAD, ExpectedGain
+from mlops_assets.monitoring.retraining.gain import ExpectedGain
 from mlops_assets.monitoring.retraining.history import Comparison
+
+if TYPE_CHECKING:
+    from mlops_assets.specs.gate_rules import ChampionComparisonRules
 
 
 @dataclass(frozen=True)
@@ -24,6 +26,7 @@ class Gate:
         weighs_expectation: Whether what was expected counts. Then a challenger wins that is better on those
             rows, and to such a confidence by these and the expectation together (Bayes), however often it is
             looked at.
+        margin: Gain of the metric that must be shown.
     """
 
     confidence: float = 0.95
@@ -31,17 +34,29 @@ class Gate:
     looks: int = 1
     revert: float | None = None
     weighs_expectation: bool = False
+    margin: float = 0.0
+
+    @classmethod
+    def of(cls, rules: "ChampionComparisonRules") -> "Gate":
+        """Return the gate that a policy demands. In a replay each hold-out is used for the first time."""
+        demanded = rules.confidence
+        return cls(
+            confidence=1 - (1 - demanded) * share_of_error(1) if demanded else 0.0,
+            min_rows=int(rules.min_rows or 1),
+            weighs_expectation=rules.weighs_expectation,
+            margin=rules.min_gain,
+        )
 
     def is_won(self, found: Comparison | None, expected: ExpectedGain | None) -> bool:
         """Return whether a challenger has shown enough."""
         if found is None or found.rows < self.min_rows:
             return False
-        if not self.weighs_expectation or expected is None or not found.error > 0:
+        together = None
+        if self.weighs_expectation and expected is not None:
+            together = found.shown.probability_with(expected.expectation)
+        if together is None:
             return found.p_value <= (1 - self.confidence) / self.looks
-        spread = expected.error**2 + WINDOW_SPREAD**2
-        precision = 1 / spread + 1 / found.error**2
-        mean = (expected.share / spread + found.gain / found.error**2) / precision
-        return found.gain > 0 and NormalDist().cdf(mean * math.sqrt(precision)) >= self.confidence
+        return together >= self.confidence
 
     def is_lost(self, found: Comparison | None) -> bool:
         """Return whether a version has been shown to be worse than the one it took the place of."""

@@ -221,7 +221,8 @@ class Walk:
 
     def _compared(self, training: _Training, after: datetime, at: datetime) -> Comparison | None:
         new, old = self._models[training.version], self._models[training.against]
-        return self.history.compare(new, old, self.history.labelled(after, at))
+        margin = self._policy.gate.margin if self._policy.gate else 0.0
+        return self.history.compare(new, old, self.history.labelled(after, at), margin)
 
     def _judge(self, training: _Training, gate: Gate, at: datetime) -> None:
         """Let a challenger serve that has won, and forget one that has not by its last look."""
