@@ -58,7 +58,10 @@ def add_to(app: typer.Typer) -> None:
         end = time_option(until, "--until") or utc_now()
         begin = time_option(since, "--since") or end - _YEAR
         period = every or default_period(spec, end - begin)
-        rules = Rules.of(spec.retraining, held.retraining.budget)
+        asked = spec.retraining
+        # Under a policy that is not in force yet, the spec may still have less.
+        asked = asked.model_copy(update={"cooldown": max(asked.cooldown, held.retraining.min_cooldown)})
+        rules = Rules.of(asked, held.retraining.budget)
         if not json:
             say(f"Reading and training {model}, decided every {period}; this takes a training for each step")
         history, trainer = past_of(spec, loaded.file.parent, begin, end, period)
