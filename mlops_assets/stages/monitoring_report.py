@@ -21,6 +21,7 @@ from mlops_assets.specs.durations import format_duration, naive_utc
 from mlops_assets.stages.alarm_intake import is_news, not_looked_at, take_in
 from mlops_assets.stages.drift_report import ReportMaker
 from mlops_assets.stages.fleet_look import FleetLook, WatchedModel
+from mlops_assets.stages.many_looks import Look, looks
 from mlops_assets.stages.monitoring_checks import changed_checks
 from mlops_assets.stages.monitoring_metadata import metadata_of
 from mlops_assets.stages.stage import (
@@ -86,7 +87,7 @@ def monitoring_reports(
             span = _span(context, as_of)
         settle_outputs(context)
         chosen = [watched[key.path[0]] for key in sorted(context.selected_asset_keys)]
-        found = _Pass(FleetLook(platform, fleet or models), platform, span, period, config.report)
+        found = _Pass(platform, fleet or models, span, period, config.report)
         yield from found.over(chosen, context)
 
     return look
@@ -116,8 +117,11 @@ def partition_of(start: datetime, period: Period) -> str:
 class _Pass:
     """One pass over some models: what one of them fails on stops no other."""
 
-    def __init__(self, look: FleetLook, platform: Platform, span: Span, period: Period, report: bool) -> None:
-        self._look, self._platform, self._span, self._period = look, platform, span, period
+    def __init__(
+        self, platform: Platform, fleet: Sequence[WatchedModel], span: Span, period: Period, report: bool
+    ) -> None:
+        self._platform, self._fleet, self._span, self._period = platform, fleet, span, period
+        self._look = FleetLook(platform, fleet)
         self._reports = ReportMaker(platform, always=report)
         self._few = True
         self._failures: dict[str, str] = {}
@@ -125,10 +129,10 @@ class _Pass:
 
     def over(self, models: Sequence[WatchedModel], context: dg.AssetExecutionContext) -> Iterator[Result]:
         self._few = len(models) <= _FEW_MODELS
-        for model in models:
+        for model, look in looks(self._look, self._fleet, models, self._span):
             name = model.spec.name
             try:
-                yield self._one(model, context)
+                yield self._one(model, look, context)
             except MlopsError as error:
                 self._failed(model, str(error))
             except Exception as error:
@@ -140,9 +144,9 @@ class _Pass:
             lines = (f"{name} {MONITORING}: {' '.join(why.split())}" for name, why in self._failures.items())
             raise dg.Failure("\n".join(lines), metadata={"kind": OF_MODELS}, allow_retries=False)
 
-    def _one(self, model: WatchedModel, context: dg.AssetExecutionContext) -> Result:
+    def _one(self, model: WatchedModel, look: Look, context: dg.AssetExecutionContext) -> Result:
         spec, state = model.spec, self._platform.state
-        looked = self._look.at(model, self._span)
+        looked = look()
         report = self._reports.report_of(spec, looked.assessment)
         assessment = looked.assessment.model_copy(update={"report": str(report.path) if report else None})
         before = state.latest(spec.name, before=self._span.start)

@@ -1,5 +1,10 @@
 """One pass over a fleet: what is wrong upstream of several models is one incident, and stops no other."""
 
+import multiprocessing
+import os
+import select
+import subprocess
+import sys
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -10,14 +15,20 @@ import pytest
 
 from mlops_assets.automation.fleet import fleet_definitions
 from mlops_assets.digests import of_bytes
+from mlops_assets.monitoring.assessment.assess import Looked
 from mlops_assets.monitoring.assessment.record import CHECKS
+from mlops_assets.monitoring.assessment.subject import Span
 from mlops_assets.monitoring.incidents.alarm import Alarm
 from mlops_assets.monitoring.incidents.incident import Incident
 from mlops_assets.resources import Platform
-from mlops_assets.stages.fleet_look import WatchedModel
+from mlops_assets.stages import many_looks
+from mlops_assets.stages.fleet_look import FleetLook, WatchedModel
+from mlops_assets.stages.many_looks import looks
 from mlops_assets.stages.monitoring_report import partition_of, pass_config, pass_job
 from mlops_assets_tests.watched_fleets import FIRST, Change, Sizes, make_fleet, serve, watched_models
 
+DAY = timedelta(days=1)
+PATIENCE = 60
 SIZES = Sizes(models=4, rows=400, columns=3, sources=2)
 
 
@@ -175,3 +186,61 @@ def test_alarms_of_a_pass_that_was_killed_are_taken_in_by_the_next(
     assert made.look(3, instance=instance).success
     assert len(made.incidents()) == before + 1
     assert state.untold() == []
+
+
+@pytest.fixture
+def in_processes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two processes for a few models, as a fleet of hundreds has."""
+    monkeypatch.setattr(many_looks, "_processors", lambda: 2)
+    monkeypatch.setattr(many_looks, "_MODELS_A_PROCESS", 1)
+
+
+def refuse(*_: object) -> Looked:
+    raise AssertionError("looked at here")
+
+
+@pytest.mark.usefixtures("in_processes")
+def test_looks_in_other_processes_say_what_looks_here_do(
+    made: Fleet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    span = Span(FIRST, FIRST + DAY, FIRST + DAY)
+    look = FleetLook(made.platform, made.models)
+    here = [look.at(model, span).assessment.model_dump_json() for model in made.models]
+    monkeypatch.setattr(look, "at", refuse)
+    there = [each().assessment.model_dump_json() for _, each in looks(look, made.models, made.models, span)]
+    assert there == here
+
+
+@pytest.mark.usefixtures("in_processes")
+def test_models_of_a_process_that_is_killed_are_looked_at_all_the_same(made: Fleet) -> None:
+    span = Span(FIRST, FIRST + DAY, FIRST + DAY)
+    found = looks(FleetLook(made.platform, made.models), made.models, made.models, span)
+    _, first = next(found)
+    for process in multiprocessing.active_children():
+        process.kill()  # before they are ready to look at anything
+    every = [first, *(each for _, each in found)]
+    assert [look().assessment.model for look in every] == made.names
+
+
+ENDLESS = """
+import multiprocessing, os, signal
+from concurrent.futures import ProcessPoolExecutor
+from mlops_assets.stages import many_looks
+
+pool = ProcessPoolExecutor(
+    1, multiprocessing.get_context("spawn"), initializer=many_looks._begin, initargs=((), None)
+)
+print(pool.submit(os.getpid).result(), flush=True)
+signal.pause()
+"""
+
+
+def test_processes_of_a_pass_that_is_killed_end_with_it(made: Fleet) -> None:
+    with subprocess.Popen([sys.executable, "-c", ENDLESS], stdout=subprocess.PIPE, text=True) as killed:
+        assert killed.stdout is not None
+        other = int(killed.stdout.readline())
+        watched = os.pidfd_open(other)
+        killed.kill()
+    ended, _, _ = select.select([watched], [], [], PATIENCE)
+    os.close(watched)
+    assert ended
