@@ -141,7 +141,7 @@ def test_the_overview_tells_each_model_s_newest_window_and_its_last_ones(state: 
     for n in range(5):
         state.record_assessment(assessment("weekly", 7 * n, end=DAY + (n + 1) * week, cost=0.5))
     state.record_assessment(assessment("gone", -400))
-    told = state.overview(DAY - 30 * day)
+    told = state.overview(100 * day)
     assert set(told) == {"daily", "weekly"}
     daily, weekly = told["daily"], told["weekly"]
     assert [each.start for each in daily.windows] == [DAY + n * day for n in range(10, 40)]
@@ -153,7 +153,7 @@ def test_the_overview_tells_each_model_s_newest_window_and_its_last_ones(state: 
     assert daily.estimated is None
     assert [each.start for each in weekly.windows] == [DAY + n * week for n in range(5)]
     assert (weekly.newest.cost, weekly.harm, weekly.measured) == (0.5, False, None)
-    assert [len(each.windows) for each in state.overview(DAY, windows=3).values()] == [3, 3]
+    assert [len(each.windows) for each in state.overview(30 * day, windows=3).values()] == [3, 3]
 
 
 def test_the_last_windows_and_decisions_of_a_model(state: FleetState) -> None:

@@ -89,7 +89,11 @@ def glances(
 
 
 def overview(
-    connection: "sa.Connection", table: "sa.Table", since: datetime, windows: int, model: str | None = None
+    connection: "sa.Connection",
+    table: "sa.Table",
+    look_back: timedelta,
+    windows: int,
+    model: str | None = None,
 ) -> dict[str, ModelOverview]:
     """Return each model's last windows, the newest among them.
 
@@ -99,18 +103,20 @@ def overview(
     Args:
         connection: A connection to the database of the fleet's state.
         table: The table of assessed windows.
-        since: Models whose newest window starts before are left out.
+        look_back: Models whose newest window starts so much before the newest of all are left out. That is
+            not reckoned from the present: a past that is replayed is to be seen as well.
         windows: How many windows of each model, at most.
         model: Of this model only.
     """
     import sqlalchemy as sa
 
     c = table.c
-    last = sa.select(c.model, sa.func.max(c.start).label("start")).group_by(c.model)
-    last = last.having(sa.func.max(c.start) >= since)
-    if model is not None:
-        last = last.where(c.model == model)
-    newest = last.subquery()
+    asked = sa.true() if model is None else c.model == model
+    newest_of_all = connection.scalar(sa.select(sa.func.max(c.start)).where(asked))
+    if newest_of_all is None:
+        return {}
+    last = sa.select(c.model, sa.func.max(c.start).label("start")).where(asked).group_by(c.model)
+    newest = last.having(sa.func.max(c.start) >= newest_of_all - look_back).subquery()
     is_newest = (c.model == newest.c.model) & (c.start == newest.c.start)
     spans: dict[tuple[datetime, datetime], list[str]] = {}
     for row in connection.execute(sa.select(c.model, c.start, c.end).join(newest, is_newest)):

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from mlops_assets.monitoring.assessment.history import History, Lasting, Recent
@@ -210,17 +210,17 @@ class AssessedWindows(StateDatabase):
             return glances(connection, table, (table.c.end > since) & (table.c.end <= until))
 
     def overview(
-        self, since: datetime, windows: int = 30, model: str | None = None
+        self, look_back: timedelta, windows: int = 30, model: str | None = None
     ) -> dict[str, ModelOverview]:
         """Return by model its newest window and the last ones at a glance, without reading a body.
 
         Args:
-            since: Models whose newest window starts before are left out.
+            look_back: Models whose newest window starts so much before the newest of all are left out.
             windows: How many windows of each model, at most.
             model: Of this model only.
         """
         with self._database.begin() as connection:
-            return overview(connection, self._database.tables[ASSESSMENTS], since, windows, model)
+            return overview(connection, self._database.tables[ASSESSMENTS], look_back, windows, model)
 
 
 def _at_a_glance(found: Assessment) -> dict[str, Any]:

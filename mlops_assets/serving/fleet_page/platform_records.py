@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 from mlops_assets.errors import StorageError
 from mlops_assets.home import Home
 from mlops_assets.registry.releases import DRILLED
-from mlops_assets.specs.durations import utc_now
 
 if TYPE_CHECKING:
     from mlops_assets.governance.audit_chain import AuditChain
@@ -84,7 +83,7 @@ class PlatformRecords:
         """
         self._require_one()
         return KnownFleet(
-            self._state.overview(utc_now() - _LOOK_BACK, _WINDOWS),
+            self._state.overview(_LOOK_BACK, _WINDOWS),
             self._incidents.by_model(),
             self._audit.newest_by_model((DRILLED,)),
         )
@@ -103,7 +102,7 @@ class PlatformRecords:
         entries = self._audit.entries(name, last=_ENTRIES)
         drill = self._audit.newest(name, (DRILLED,))
         glance = KnownFleet(
-            self._state.overview(utc_now() - _LOOK_BACK, _WINDOWS, name),
+            self._state.overview(_LOOK_BACK, _WINDOWS, name),
             {name: [each for each in found if each.state in GOING_ON]},
             {name: drill} if drill else {},
         )
