@@ -73,7 +73,7 @@ def make_fleet(platform: Platform, sizes: Sizes) -> PackagedModel:
     watched = watched_models(sizes)
     package = _trained(watched[0].spec, platform, sizes)
     for model in watched:
-        _promote(model, package, platform)
+        promote(model, package, platform)
     return package
 
 
@@ -198,9 +198,20 @@ def serve(
     recorder.close()
 
 
-def _promote(model: WatchedModel, base: PackagedModel, platform: Platform) -> None:
+def promote(
+    model: WatchedModel, base: PackagedModel, platform: Platform, trained_until: datetime = FIRST
+) -> None:
+    """Make a package a model's champion, as of a training of its own.
+
+    Args:
+        model: The model.
+        base: The package.
+        platform: On its home.
+        trained_until: What sets it apart from other versions.
+    """
     registry, name = platform.registry, model.spec.name
-    manifest = Manifest(**{**vars(base.manifest), "model": name})
+    lineage = {"trained_until": trained_until.isoformat()}
+    manifest = Manifest(**{**vars(base.manifest), "model": name, "lineage": lineage})
     content = manifest.to_bytes()
     candidate = of_bytes(content)
     run = registry.client.create_run(registry.experiment(name)).info.run_id

@@ -13,6 +13,7 @@ from mlops_assets.monitoring.retraining import BUDGET_SPAN, Decision, decide
 from mlops_assets.monitoring.retraining.fleet_choice import choose
 from mlops_assets.monitoring.retraining.gain import ExpectedGain, fleet_of
 from mlops_assets.monitoring.retraining.live import expected_gain
+from mlops_assets.registry.port import CHAMPION
 from mlops_assets.resources import Platform
 from mlops_assets.specs.policy_file import current_policy
 from mlops_assets.stages.stage import LIFECYCLE, models_with, stage_config
@@ -50,7 +51,7 @@ def retraining_sensor(job: Any, interval_seconds: int) -> dg.SensorDefinition:
         filed = platform.state.assessments_after(cursor)
         if not filed:
             return dg.SkipReason("no new assessment")
-        readable = [(id_, assessment) for id_, assessment in filed if assessment]
+        readable = [*_of_champions(context, platform, filed)]
         newest = _newest_of_each(readable)
         for id_ in (id_ for id_, assessment in filed if assessment is None):
             context.log.warning("assessment %s cannot be read and is passed over", id_)
@@ -69,6 +70,22 @@ def retraining_sensor(job: Any, interval_seconds: int) -> dg.SensorDefinition:
         )
 
     return sensor
+
+
+def _of_champions(
+    context: dg.SensorEvaluationContext, platform: Platform, filed: Iterable[tuple[int, Assessment | None]]
+) -> Iterator[tuple[int, Assessment]]:
+    """Yield what was found of versions that serve: what a version did that is gone calls for no other one."""
+    aliases = platform.registry.aliases()
+    for id_, assessment in filed:
+        if assessment is None:
+            continue
+        champion = aliases.get(assessment.model, {}).get(CHAMPION, assessment.version)
+        if champion == assessment.version:
+            yield id_, assessment
+        else:
+            said = "%s: the window from %s on is version %s's, which is not the champion; it starts nothing"
+            context.log.info(said, assessment.model, assessment.start, assessment.version)
 
 
 def _newest_of_each(filed: Iterable[tuple[int, Assessment]]) -> dict[str, tuple[int, Assessment]]:

@@ -58,7 +58,10 @@ class FleetLook:
         self._fleet = {model.spec.name: model for model in fleet}
 
     def at(self, model: WatchedModel, span: Span) -> Looked:
-        """Return what a window says about a model.
+        """Return what a window says about the version that answered most of it.
+
+        That is the champion unless the champion is newer than the window: labels that come later are of the
+        version that was there.
 
         Raises:
             DataError: No version of it serves.
@@ -68,19 +71,26 @@ class FleetLook:
         release = self._release(spec.name)
         if release is None:
             raise DataError("no champion to watch; run its lifecycle first")
-        subject = self._subject(model, release)
-        subject.require_standards()
-        history = platform.state.history(
-            spec.name, release.version, span.start, _RECENT[spec.monitoring.window]
-        )
-        return assess(
-            subject,
-            platform.prediction_log,
-            span,
-            history,
-            self.upstream(spec.name),
-            unseen_rows=self._unseen_rows(model, release, span.as_of),
-        )
+        with platform.prediction_log.served(spec.name, span.start, span.end) as served:
+            subject = self._subject(model, self._answering(release, served.versions), release)
+            subject.require_standards()
+            history = platform.state.history(
+                spec.name, subject.version, span.start, _RECENT[spec.monitoring.window]
+            )
+            return assess(
+                subject,
+                platform.prediction_log,
+                served,
+                span,
+                history,
+                self.upstream(spec.name),
+                unseen_rows=self._unseen_rows(model, release, span.as_of),
+            )
+
+    def serves(self, name: str, version: str) -> bool:
+        """Return whether a version is a model's champion."""
+        release = self._release(name)
+        return release is not None and release.version == version
 
     def upstream(self, name: str, judged_until: datetime | None = None) -> Upstream:
         """Return what a model hangs on."""
@@ -122,14 +132,29 @@ class FleetLook:
             return entered
         return self._platform.authority.release(name)
 
-    def _subject(self, model: WatchedModel, release: Release) -> Subject:
+    def _answering(self, release: Release, versions: Mapping[str, int]) -> ModelVersion:
+        """Return the version that answered most; the champion where that is not to be had any more."""
+        most = max(versions, key=lambda each: (versions[each], each == release.version), default="")
+        if most in ("", release.version):
+            return _version(release)
+        return self._proven(release.model, most) or _version(release)
+
+    def _proven(self, model: str, version: str) -> ModelVersion | None:
+        """Return a version whose package is the one that its evidence is about."""
+        found = self._platform.registry.version(model, version)
+        try:
+            evidence = found and read_evidence(self._platform.registry, found, self._platform.verifier)
+        except EvidenceError:
+            return None
+        return found if found and evidence and evidence.subject.candidate == found.candidate else None
+
+    def _subject(self, model: WatchedModel, version: ModelVersion, release: Release) -> Subject:
         platform, files = self._platform, self._platform.package_files
         spec, rules = model.spec, model.rules
-        version = _version(release)
         return Subject(
             spec=spec,
             rules=rules,
-            version=release.version,
+            version=version.version,
             manifest=files.manifest(version),
             content=lambda name: files.content(version, name),
             holdout=lambda: HoldoutRows(
@@ -138,7 +163,7 @@ class FleetLook:
             budget=Budget.of(
                 rules.monitoring.false_alarms, self._owned.get(spec.owner, 1), spec.monitoring.window
             ),
-            deployed_at=release.at,
+            deployed_at=release.at if version.version == release.version else None,
             processor=self._processor(version),
         )
 

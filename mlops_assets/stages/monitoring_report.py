@@ -150,7 +150,9 @@ class _Pass:
         report = self._reports.report_of(spec, looked.assessment)
         assessment = looked.assessment.model_copy(update={"report": str(report.path) if report else None})
         before = state.latest(spec.name, before=self._span.start)
-        told = not (assessment.alarms and is_news(assessment, self._period))
+        # What was wrong with a version that is gone is on its report, and wakes nobody.
+        news = is_news(assessment, self._period) and self._look.serves(spec.name, assessment.version)
+        told = not (assessment.alarms and news)
         filed_as = state.record_assessment(assessment, (looked.recent, looked.lasting), told=told)
         for check in changed_checks(model, assessment, before, context):
             context.log_event(check)

@@ -14,6 +14,7 @@ from mlops_assets.monitoring.incidents.alarm import Alarm, Kind
 from mlops_assets.monitoring.incidents.life import resolved
 from mlops_assets.monitoring.incidents.upstream import WatchedModel
 from mlops_assets.monitoring.retraining.gain import Outcome
+from mlops_assets.registry.port import CHAMPION
 from mlops_assets.resources import Platform
 from mlops_assets.specs.gate_rules import Gates
 from mlops_assets.specs.policy_file import current_policy
@@ -230,6 +231,18 @@ def test_harm_that_a_trusted_estimator_tells_starts_a_retraining_before_labels_d
     request = only(fleet.tick())
     assert request.tags["mlops/trigger"] == "estimated_harm"
     assert request.tags["mlops/reason"] == "roc_auc is estimated at 0.6"
+
+
+def test_harm_of_a_version_that_no_longer_serves_starts_nothing(fleet: Fleet) -> None:
+    for _ in range(2):
+        run = fleet.registry.client.create_run(fleet.registry.experiment("b"))
+        version = fleet.registry.register("b", run.info.run_id, f"{run.info.run_id:c<64}", {})
+    fleet.registry.set_alias("b", CHAMPION, version.version)
+    fleet.assess("b", harm=True)
+    tick = fleet.tick()
+    assert not tick.run_requests
+    fleet.assess("b", day=7, harm=True, version=version.version)
+    assert only(fleet.tick(tick.cursor)).tags["mlops/model"] == "b"
 
 
 def test_the_fleets_budget_goes_to_those_that_promise_most(

@@ -74,14 +74,16 @@ class Watched:
         return Subject(**{**given, **changes})
 
     def look(self, version: str = "1", history: History | None = None, **more: Any) -> Looked:
-        return assess(
-            self.subject(version=version),
-            self.log,
-            Span(START, END, AS_OF),
-            history or History(),
-            Upstream.of(self.spec, Path(), Path()),
-            **more,
-        )
+        with self.log.served(self.spec.name, START, END) as served:
+            return assess(
+                self.subject(version=version),
+                self.log,
+                served,
+                Span(START, END, AS_OF),
+                history or History(),
+                Upstream.of(self.spec, Path(), Path()),
+                **more,
+            )
 
     def assess(self, version: str = "1", **more: Any) -> Assessment:
         found = self.look(version, **more).assessment

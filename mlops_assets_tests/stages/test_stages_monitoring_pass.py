@@ -25,7 +25,15 @@ from mlops_assets.stages import many_looks
 from mlops_assets.stages.fleet_look import FleetLook, WatchedModel
 from mlops_assets.stages.many_looks import looks
 from mlops_assets.stages.monitoring_report import partition_of, pass_config, pass_job
-from mlops_assets_tests.watched_fleets import FIRST, Change, Sizes, make_fleet, serve, watched_models
+from mlops_assets_tests.watched_fleets import (
+    FIRST,
+    Change,
+    Sizes,
+    make_fleet,
+    promote,
+    serve,
+    watched_models,
+)
 
 DAY = timedelta(days=1)
 PATIENCE = 60
@@ -186,6 +194,19 @@ def test_alarms_of_a_pass_that_was_killed_are_taken_in_by_the_next(
     assert made.look(3, instance=instance).success
     assert len(made.incidents()) == before + 1
     assert state.untold() == []
+
+
+def test_a_window_is_that_of_the_version_that_answered_it_and_wakes_nobody_once_that_is_gone(
+    made: Fleet, instance: dg.DagsterInstance
+) -> None:
+    known, model = {each.id for each in made.incidents()}, made.models[1]
+    made.serve(5, in_percent, model.spec.name)
+    promote(model, made.package, made.platform, trained_until=FIRST + DAY)
+    assert made.look(5, instance=instance, models=[model]).success
+    found = made.platform.state.latest_assessments()[model.spec.name]
+    assert (found.version, found.served) == ("1", SIZES.rows)
+    assert "x0" in {alarm.subject for alarm in found.alarms}
+    assert {each.id for each in made.incidents()} <= known
 
 
 @pytest.fixture

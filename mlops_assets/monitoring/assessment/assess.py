@@ -49,6 +49,7 @@ class Looked:
 def assess(
     subject: Subject,
     log: PredictionLog,
+    served: ServedWindow,
     span: Span,
     history: History,
     upstream: WatchedModel,
@@ -62,6 +63,7 @@ def assess(
     Args:
         subject: The model and its version.
         log: The prediction log.
+        served: What it holds of the window.
         span: The window.
         history: The windows before it.
         upstream: Where the model's columns come from.
@@ -71,8 +73,7 @@ def assess(
         StorageError: The log cannot be read.
     """
     failures = Failures(*log.failures(subject.spec.name, span.start, span.end))
-    with log.served(subject.spec.name, span.start, span.end) as served:
-        return _Look(subject, log, served, span, history).at(failures, upstream, unseen_rows)
+    return _Look(subject, log, served, span, history).at(failures, upstream, unseen_rows)
 
 
 class _Look:
