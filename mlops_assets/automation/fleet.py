@@ -51,6 +51,7 @@ def fleet_definitions(
     retraining_interval_seconds: int = 60,
     drill_cron: str = "0 5 * * 1",
     compaction_cron: str = "*/15 * * * *",
+    fleet: Sequence[WatchedModel] = (),
 ) -> dg.Definitions:
     """Return what the fleet has once, however many models there are.
 
@@ -60,6 +61,8 @@ def fleet_definitions(
         retraining_interval_seconds: How often the retraining sensor looks.
         drill_cron: When rollbacks are rehearsed (UTC).
         compaction_cron: When the prediction log is compacted (UTC).
+        fleet: All models, if not all are watched by what is returned: owners share budgets, and incidents
+            causes.
     """
     lifecycle = dg.define_asset_job(
         "lifecycle",
@@ -72,7 +75,7 @@ def fleet_definitions(
         by_period = [model for model in models if model.spec.monitoring.window == period]
         if not by_period:
             continue
-        passes.append(monitoring_reports(by_period, period, models))
+        passes.append(monitoring_reports(by_period, period, fleet or models))
         checks.append(monitoring_checks(by_period, period))
         job = dg.define_asset_job(
             pass_job(period),
@@ -95,7 +98,7 @@ def fleet_definitions(
         sensors=[
             retraining_sensor(lifecycle, retraining_interval_seconds),
             approval_sensor(lifecycle, _APPROVAL_INTERVAL_SECONDS),
-            incident_sensor(models, _INCIDENT_INTERVAL_SECONDS),
+            incident_sensor(fleet or models, _INCIDENT_INTERVAL_SECONDS),
             rollout_sensor(_ROLLOUT_INTERVAL_SECONDS),
             batch_sensor(),
         ],

@@ -47,11 +47,15 @@ def add_to(app: typer.Typer) -> None:
         from mlops_assets.errors import SpecError
         from mlops_assets.home import Home
         from mlops_assets.resources import Platform
+        from mlops_assets.specs.durations import utc_now
         from mlops_assets.specs.loading import Fleet
 
         time = time_option(as_of)
+        if time is not None and time > utc_now():
+            raise SpecError(f"--as-of: {as_of} has not come yet")
         project = Project.around()
-        fleet = Fleet([project.spec(m) for m in models]) if models else project.fleet()
+        everyone = project.fleet()
+        fleet = Fleet([project.spec(m) for m in models]) if models else everyone
         home = Home.from_environment().prepare()
         platform = Platform()
         serving = platform.registry.aliases()
@@ -61,9 +65,8 @@ def add_to(app: typer.Typer) -> None:
         found, failures = [], []
         if watched:
             specs = [x.spec for x in watched]
-            for outcome in run_monitoring(
-                project.definitions(watched), open_instance(home), specs, as_of=time, report=report
-            ):
+            definitions = project.definitions(watched, everyone.specs)
+            for outcome in run_monitoring(definitions, open_instance(home), specs, as_of=time, report=report):
                 found += [platform.state.assessment(m["assessment"]) for m in outcome.metadata.values()]
                 failures += outcome.failures
             found.sort(key=lambda assessment: (assessment.model, assessment.start))

@@ -57,11 +57,14 @@ class Project(ProjectFolder):
             )
         )
 
-    def definitions(self, only: Iterable[LoadedSpec] | None = None) -> "dg.Definitions":
+    def definitions(
+        self, only: Iterable[LoadedSpec] | None = None, fleet: Iterable[LoadedSpec] = ()
+    ) -> "dg.Definitions":
         """Return the project's definitions, or those of some models and the fleet's jobs.
 
         Args:
             only: Models to load; a run of one model need not pay for five hundred.
+            fleet: All models, for who looks at some of them: those that are loaded if not given.
         """
         import dagster as dg
 
@@ -75,12 +78,15 @@ class Project(ProjectFolder):
         with quiet_dagster():
             if only is not None:
                 policy = load_policy(self.folder)
-                watched = [
-                    WatchedModel(x.spec, x.file.absolute().parent, effective_rules(x.spec, policy))
-                    for x in only
-                ]
+                watched, every = (
+                    [
+                        WatchedModel(x.spec, x.file.absolute().parent, effective_rules(x.spec, policy))
+                        for x in some
+                    ]
+                    for some in (only, fleet)
+                )
                 models = (lifecycle_definitions(x.spec, x.folder, x.rules) for x in watched)
-                return dg.Definitions.merge(*models, fleet_definitions(watched))
+                return dg.Definitions.merge(*models, fleet_definitions(watched, fleet=every))
             return load_defs_folder(self.module, self.root)
 
 

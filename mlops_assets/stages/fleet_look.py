@@ -21,6 +21,7 @@ from mlops_assets.monitoring.windows import Period
 from mlops_assets.registry.port import CHAMPION, EVIDENCE_TAG, ModelVersion
 from mlops_assets.registry.proof import read_evidence
 from mlops_assets.resources import Platform
+from mlops_assets.specs.alert_rules import PLATFORM_OWNER
 from mlops_assets.specs.model_spec import ModelSpec
 from mlops_assets.specs.policy import Rules
 
@@ -105,9 +106,19 @@ class FleetLook:
         )
 
     def lineage(self) -> list[Upstream]:
-        """Return what all models hang on, with the end of the newest window of each that was looked at."""
+        """Return what all models hang on, with the end of the newest window of each that was looked at.
+
+        A model that serves is among them though its spec is gone or wrong: nobody knows what it hangs on,
+        and what goes on with it is not over.
+        """
         judged = self._platform.state.judged_until()
-        return [self.upstream(name, judged.get(name)) for name in self._fleet]
+        known = [self.upstream(name, judged.get(name)) for name in self._fleet]
+        serving = (name for name, aliases in self._aliases.items() if CHAMPION in aliases)
+        return known + [
+            Upstream(model=name, owner=PLATFORM_OWNER, risk="minimal", judged_until=judged.get(name))
+            for name in serving
+            if name not in self._fleet
+        ]
 
     @cached_property
     def _releases(self) -> Mapping[str, Release]:

@@ -129,6 +129,7 @@ def test_what_is_mended_runs(warm: Any, project: Any, home: Path) -> None:
         (["monitor", "tumour"], ["tumour: no champion to watch", "run the lifecycle first"]),
         (["run", "tumour", "--as-of", "yesterday"], ["--as-of: 'yesterday' is not a time", "2013-04-01"]),
         (["monitor", "--as-of", "2024-13-01"], ["--as-of: '2024-13-01' is not a time"]),
+        (["monitor", "--as-of", "2999-01-01"], ["--as-of: 2999-01-01 has not come yet"]),
         (["run", "tumour", "--as-of", "0001-01-01"], ["window 60d as of 0001-01-01", "--as-of"]),
         (["explain", "no\udcffid"], [r"no prediction 'no\udcffid' is in the log"]),
         (["run", "tumour", "--window", "ninety"], ["window: 'ninety' is not a duration", "90d"]),

@@ -209,6 +209,22 @@ def test_a_window_is_that_of_the_version_that_answered_it_and_wakes_nobody_once_
     assert {each.id for each in made.incidents()} <= known
 
 
+def test_an_incident_of_a_model_that_serves_is_not_over_because_the_pass_does_not_know_it(
+    made: Fleet, instance: dg.DagsterInstance
+) -> None:
+    """Its spec is wrong just now, say, or the pass is over another model alone."""
+    (shown,) = (each for each in made.platform.state.assessments("model_0003") if each.start == FIRST)
+    alarm = Alarm(
+        model="model_0003", owner="team:bench-03", risk="minimal", version="1", kind="errors",
+        start=shown.start, end=shown.end, observed_at=shown.as_of, says="a third of the requests fail",
+    )  # fmt: skip
+    made.platform.state.record_assessment(shown.model_copy(update={"alarms": [alarm]}), told=False)
+    assert made.look(3, instance=instance, models=made.models[:1]).success
+    (opened,) = (each for each in made.incidents() if each.models == ("model_0003",))
+    assert made.look(3, instance=instance, models=made.models[:1]).success
+    assert opened.id in {each.id for each in made.incidents()}
+
+
 @pytest.fixture
 def in_processes(monkeypatch: pytest.MonkeyPatch) -> None:
     """Two processes for a few models, as a fleet of hundreds has."""
