@@ -25,6 +25,8 @@ _STUDENTS = ((8.0, 6.0), (4.0, 2.0), (2.0, 0.5))
 # other models would let a far window of any size pass.
 _NORMAL = 0.99
 _ALL = (0.25, 1.0, *MULTIPLES)
+# Histories are too short to tell the greatest from each other.
+_TOLD = 6
 
 
 def tails(off: "Array", there: "Array", share: "Array", following: "Array", telling: "Array") -> "Array":
@@ -58,7 +60,8 @@ def _fit(off: "Array", there: "Array", share: "Array", following: "Array") -> "A
     by_chance = np.minimum((1 - share[:, 1:] + following**2 * (1 - share[:, :-1])) / fresh, 1)
     natural, halves = 1 - by_chance, -squares / 2
     likelihood = np.zeros((1 + len(_STUDENTS), *squares.shape))
-    for multiple, shares in zip(_ALL, _mixtures().T, strict=True):
+    told = np.add.reduceat(_mixtures(), np.arange(_TOLD), axis=1)
+    for multiple, shares in zip(_ALL[:_TOLD], told.T, strict=True):
         precisions = 1 / (by_chance + natural * multiple)
         density = np.exp(halves * precisions) * np.sqrt(precisions)
         for distribution in np.flatnonzero(shares):

@@ -139,8 +139,8 @@ class NaturalVariation:
         variances += besides[:, None]
         usually = natural + whole[:, 0] ** 2 * self._usually_of_mean + besides
         beyond = np.maximum(np.abs(effects) - least_effect, 0)
-        apart = -beyond[:, None] / np.sqrt(variances)
-        found = 2 * np.einsum("fm,fm->f", self.probable, ndtr(apart))
+        apart = np.divide(-beyond[:, None], np.sqrt(variances, out=variances), out=variances)
+        found = 2 * np.einsum("fm,fm->f", self.probable, ndtr(apart, out=apart))
         single = self._covariances(1, windows.length)[:, 0]
         terms = np.maximum(whole[:, 0] ** 2 * single / np.maximum(natural, 1e-300), 1)
         found += self._by_jumps(beyond, usually, natural, terms)
