@@ -65,7 +65,8 @@ def metadata_of(
 def figures_of(found: Assessment) -> dict[str, float | int]:
     """Return the numbers the UI plots over time."""
     said = found.prediction_drift
-    requests = next((each.figures.get("requests") for each in found.service if each.name == "service"), None)
+    service = {name: value for each in found.service for name, value in each.figures.items()}
+    requests, seconds = service.get("requests"), service.get("processor_seconds")
     return {
         "served": found.served,
         "labelled": found.labelled,
@@ -81,6 +82,7 @@ def figures_of(found: Assessment) -> dict[str, float | int]:
         **{f"latency_ms_{name}": value for name, value in found.latency_ms.items()},
         **({} if found.cost is None else {"cost_per_1000": found.cost}),
         **({"requests": int(requests)} if isinstance(requests, float | int) else {}),
+        **({"processor_seconds": float(seconds)} if isinstance(seconds, float | int) else {}),
         **{f"kpi_{e.name}": float(v) for e in found.kpis if isinstance(v := e.figures.get("value"), float)},
     }
 

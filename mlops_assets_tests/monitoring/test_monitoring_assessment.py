@@ -18,6 +18,7 @@ from mlops_assets.monitoring.assessment.holdout import HoldoutRows
 from mlops_assets.monitoring.assessment.record import Assessment, ColumnDrift
 from mlops_assets.monitoring.assessment.subject import Span, Subject
 from mlops_assets.monitoring.incidents.upstream import WatchedModel as Upstream
+from mlops_assets.monitoring.service.cost import ProcessorTime
 from mlops_assets.prediction_log.prediction import Label, Prediction
 from mlops_assets.specs.model_spec import ModelSpec
 from mlops_assets.specs.policy_file import load_policy
@@ -73,10 +74,16 @@ class Watched:
         }
         return Subject(**{**given, **changes})
 
-    def look(self, version: str = "1", history: History | None = None, **more: Any) -> Looked:
+    def look(
+        self,
+        version: str = "1",
+        history: History | None = None,
+        processor: ProcessorTime | None = None,
+        **more: Any,
+    ) -> Looked:
         with self.log.served(self.spec.name, START, END) as served:
             return assess(
-                self.subject(version=version),
+                self.subject(version=version, processor=processor),
                 self.log,
                 served,
                 Span(START, END, AS_OF),
@@ -330,3 +337,14 @@ def test_a_part_that_fails_is_told_and_the_others_are_there(
     (told,) = found.kpis
     assert "mlops_assets_tests.nowhere" in told.says
     assert not told.alarm
+
+
+def test_what_answers_took_of_a_processor_is_told(
+    watched: Callable[..., Watched], make_rows: MakeRows
+) -> None:
+    model = watched()
+    serve(model.log, model.package, make_rows(300, seed=SEED, start="2024-03-01"))
+    found = model.assess(processor=ProcessorTime(single=0.02, in_batch=0.001))
+    (resources,) = (each for each in found.service if each.name == "resources")
+    assert resources.figures["processor_seconds"] == pytest.approx(6)
+    assert found.cost is not None

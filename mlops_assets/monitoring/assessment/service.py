@@ -105,7 +105,8 @@ def service_of(
         float(latency.sum()) / 1000,
     )
     quantiles = {} if hours is None else _told_latency(latency)
-    return ServiceFound(hours, [*_changes(hours, subject, history), *_over(cost, subject)], quantiles, cost)
+    told = [*_changes(hours, subject, history), *_over(cost, subject), *_resources(cost, span)]
+    return ServiceFound(hours, told, quantiles, cost)
 
 
 def kind_of(figure: str) -> str:
@@ -147,6 +148,21 @@ def _over(cost: Cost, subject: Subject) -> list[Told]:
         return []
     figures: dict[str, float | str | None] = {"processor": of_processor, "limit": limit}
     return [Told(name="cost", alarm=of_processor > limit, says=cost.told, figures=figures)]
+
+
+def _resources(cost: Cost, span: Span) -> list[Told]:
+    """Return what to say of the processor time that a window's answers took."""
+    if cost.seconds is None:
+        return []
+    share = cost.seconds / (span.end - span.start).total_seconds()
+    return [
+        Told(
+            name="resources",
+            alarm=False,
+            says=f"{cost.seconds:.3g} processor seconds, {share:.2%} of one processor",
+            figures={"processor_seconds": cost.seconds, "of_a_processor": share},
+        )
+    ]
 
 
 def _told_latency(latency: "Array") -> dict[str, float]:

@@ -38,6 +38,7 @@ class Cost:
         busy_per_1000: What a thousand predictions would cost if the processor was busy for as long as answers
             took; None if that is not known.
         told: In one sentence, with what was measured.
+        seconds: Processor seconds of all of them; None if that is not known.
     """
 
     rows: int
@@ -45,6 +46,7 @@ class Cost:
     parts: dict[str, float]
     busy_per_1000: float | None
     told: str
+    seconds: float | None = None
 
 
 def cost_of(
@@ -81,4 +83,4 @@ def cost_of(
         f"{', '.join(f'{name} {part:.2g}' for name, part in parts.items())} "
         f"(processor time as the gate measured it, for {rows:,} rows)"
     )
-    return Cost(rows, per_1000, parts, busy, told)
+    return Cost(rows, per_1000, parts, busy, told, seconds)

@@ -85,11 +85,13 @@ def text(value: object) -> str:
 
 
 def number(value: float | None) -> str:
-    """Return a figure as people read it: of fractions three digits, a dash for none."""
+    """Return a figure as people read it: fractions to a thousandth, tiny ones to two digits, a dash for none."""
     if value is None:
         return NONE
     if isinstance(value, int):
         return f"{value:,}"
+    if 0 < abs(value) < 0.01:
+        return f"{value:.2g}"
     return f"{value:,.3f}" if abs(value) < 10 else f"{value:,.1f}"
 
 
