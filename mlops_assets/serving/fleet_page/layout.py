@@ -85,7 +85,7 @@ def text(value: object) -> str:
 
 
 def number(value: float | None) -> str:
-    """Return a figure as people read it: fractions to a thousandth, tiny ones to two digits, a dash for none."""
+    """Return a figure as people read it: to a thousandth, a tiny one to two digits, a dash for none."""
     if value is None:
         return NONE
     if isinstance(value, int):
