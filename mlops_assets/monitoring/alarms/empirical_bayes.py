@@ -3,8 +3,8 @@
 What fits all of them tells what to expect of one: prior probabilities of the models are estimated from all
 series together, by maximum likelihood but for the weight of one series that knows nothing (Robbins, "An
 empirical Bayes approach to statistics", 1956; Laird, "Nonparametric maximum likelihood estimation of a mixing
-distribution", 1978). The first model is the simplest, and as probable beforehand as all others together, if
-not said otherwise (Mitchell and Beauchamp, "Bayesian variable selection in linear regression", 1988).
+distribution", 1978). The first model is the simplest, and as probable beforehand as all others together
+(Mitchell and Beauchamp, "Bayesian variable selection in linear regression", 1988).
 """
 
 from typing import TYPE_CHECKING, Any
@@ -18,20 +18,19 @@ if TYPE_CHECKING:
 _ROUNDS = 30
 
 
-def posterior(fit: "Array", telling: "Array", simplest: float = 0.5) -> "Array":
+def posterior(fit: "Array", telling: "Array") -> "Array":
     """Return the probability of each model for each series; shape (series, models).
 
     Args:
         fit: Logarithm of the likelihood; shape (series, models). The first model is the simplest.
         telling: Whether the others learn from a series; shape (series,).
-        simplest: How probable the first model is where nothing is known.
     """
     import numpy as np
 
     likelihood = np.exp(fit - fit.max(axis=1, keepdims=True))
     others = likelihood.shape[1] - 1
-    nothing_known = np.full(others + 1, (1 - simplest) / max(others, 1))
-    nothing_known[0] = simplest
+    nothing_known = np.full(others + 1, 0.5 / max(others, 1))
+    nothing_known[0] = 0.5
     prior, learnt_from = nothing_known, likelihood[telling]
     for _ in range(_ROUNDS):
         shares = prior / (learnt_from @ prior)[:, None]

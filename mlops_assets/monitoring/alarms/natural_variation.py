@@ -12,7 +12,6 @@ history which may hide a slow swing makes long calm stretches tell less.
 """
 
 from dataclasses import dataclass
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from mlops_assets.monitoring.alarms.variation_models import Models
@@ -23,9 +22,8 @@ if TYPE_CHECKING:
     Array = np.ndarray[Any, Any]
 
 FEWEST_WINDOWS = 8
-# How many times the usual a window's natural variance may be: fine enough for a mixture of normal
-# distributions to be as good as Student's t, and so high that what lies beyond is rarer than any alpha.
-MULTIPLES = tuple(4.0**power for power in range(1, 9))
+# Student's t with so many degrees of freedom: how far single windows may lie off.
+TAILS = (8.0, 5.0, 3.5)
 _UNKNOWN = 1e9
 
 
@@ -62,8 +60,7 @@ class NaturalVariation:
         probable: How probable each is; shape (figures, models).
         of_mean: Variance of the mean over all phases; shape (figures, models).
         of_pattern: Variance of each phase about that; shape (figures, phases).
-        tails: How probable each of :data:`MULTIPLES` is of a window; usual or less has the rest; shape
-            (figures, multiples).
+        tails: How probable each of :data:`TAILS` is; normal tails have the rest; shape (figures, tails).
     """
 
     expected: "Array"
@@ -74,13 +71,6 @@ class NaturalVariation:
     of_mean: "Array"
     of_pattern: "Array"
     tails: "Array"
-
-    @cached_property
-    def _usually_of_mean(self) -> "Array":
-        import numpy as np
-
-        found: Array = np.einsum("fm,fm->f", self.probable, self.of_mean)
-        return found
 
     def together(self, windows: Windows) -> "Array":
         """Return weights by which windows are averaged most precisely; shape (figures, windows)."""
@@ -133,40 +123,36 @@ class NaturalVariation:
         of_pattern = ((of_phase - whole / of_phase.shape[1]) ** 2 * self.of_pattern).sum(axis=1)
         variances = self.models.variances(each)
         variances *= self.scale[:, None]
-        natural = np.einsum("fm,fm->f", self.probable, variances)
         variances += whole**2 * self.of_mean
-        besides = np.maximum((weights**2 * noise).sum(axis=1) + of_pattern, 1e-300)
-        variances += besides[:, None]
-        usually = natural + whole[:, 0] ** 2 * self._usually_of_mean + besides
+        variances += np.maximum((weights**2 * noise).sum(axis=1) + of_pattern, 1e-300)[:, None]
+        usually = np.einsum("fm,fm->f", self.probable, variances)
         beyond = np.maximum(np.abs(effects) - least_effect, 0)
-        apart = np.divide(-beyond[:, None], np.sqrt(variances, out=variances), out=variances)
-        found = 2 * np.einsum("fm,fm->f", self.probable, ndtr(apart, out=apart))
+        apart = -beyond[:, None] / np.sqrt(variances)
+        found = 2 * np.einsum("fm,fm->f", self.probable, ndtr(apart))
         single = self._covariances(1, windows.length)[:, 0]
-        terms = np.maximum(whole[:, 0] ** 2 * single / np.maximum(natural, 1e-300), 1)
-        found += self._by_jumps(beyond, usually, natural, terms)
+        single += (weights**2 * noise).sum(axis=1) / np.maximum((weights**2).sum(axis=1), 1e-300)
+        found += self._by_jumps(beyond / np.sqrt(usually), whole[:, 0] ** 2 * single / usually)
         known = self.known & (there & (weights != 0)).any(axis=1)
         return np.where(known, np.minimum(found, 1.0), np.nan), np.where(known, effects, 0.0)
 
-    def _by_jumps(self, beyond: "Array", usually: "Array", natural: "Array", terms: "Array") -> "Array":
+    def _by_jumps(self, deviations: "Array", terms: "Array") -> "Array":
         """Return how probable it is that a sum of windows is far off since one of them is.
 
         A sum of heavy-tailed terms is great since one of them is (Embrechts, Klüppelberg and Mikosch,
         "Modelling extremal events", 1997, section 1.3).
 
         Args:
-            beyond: By how much the sum is off; shape (figures,).
-            usually: Its usual variance; shape (figures,).
-            natural: How much of that is natural variation; shape (figures,).
-            terms: Of how many independent windows the average would vary naturally as much as the sum does;
-                what is told of the last window by those before it is one; shape (figures,).
+            deviations: By how many standard deviations the sum is off; shape (figures,).
+            terms: How many independent windows would have an average of the sum's variance; what is told
+                of the last window by those before it is one; shape (figures,).
         """
         import numpy as np
-        from scipy.special import ndtr
+        from scipy.special import stdtr
 
-        more = (natural / terms)[:, None] * (np.array(MULTIPLES) - 1)
-        occurs = -np.expm1(terms[:, None] * np.log1p(-self.tails))
-        far = ndtr(-beyond[:, None] / np.sqrt(usually[:, None] + more))
-        found: Array = 2 * (occurs * far).sum(axis=1)
+        degrees, terms = np.array(TAILS), np.maximum(terms, 1)
+        jumps = np.abs(deviations) * np.sqrt(terms)
+        far = stdtr(degrees, -jumps[:, None] * np.sqrt(degrees / (degrees - 2)))
+        found: Array = 2 * terms * (self.tails * far).sum(axis=1)
         return found
 
     def _covariances(self, windows: int, length: int) -> "Array":

@@ -7,9 +7,9 @@ First a pattern by weekday or hour is taken out, then models of what is left are
 from typing import TYPE_CHECKING, Any
 
 from mlops_assets.monitoring.alarms.empirical_bayes import posterior
-from mlops_assets.monitoring.alarms.heavy_tails import tails
 from mlops_assets.monitoring.alarms.natural_variation import (
     FEWEST_WINDOWS,
+    TAILS,
     NaturalVariation,
     precise,
 )
@@ -69,7 +69,7 @@ def estimate(figures: "Array", rows: "Array", phases: "Array") -> NaturalVariati
     of_phase = np.eye(pattern.shape[1])[phases]
     times = np.maximum(there @ of_phase, 1)
     off = np.where(there, values - mean[:, None], 0) / np.sqrt(of_window)
-    following = alike[:, 1] / (alike[:, 0] + scale)
+    fit = _fit_of_tails(off, there, alike[:, 1] / (alike[:, 0] + scale))
     return NaturalVariation(
         expected=mean[:, None] + pattern,
         known=there.sum(axis=1) >= FEWEST_WINDOWS,
@@ -78,7 +78,7 @@ def estimate(figures: "Array", rows: "Array", phases: "Array") -> NaturalVariati
         probable=probable,
         of_mean=by_chance[:, None] + models.variances(weights) * scale[:, None],
         of_pattern=believed[:, None] * ((there * of_window) @ of_phase) / times**2,
-        tails=tails(off, there, alike[:, :1] / of_window, following, telling),
+        tails=posterior(fit * telling[:, None], telling)[:, 1:],
     )
 
 
@@ -150,3 +150,28 @@ def _frequencies(windows: int, phases: int) -> "Array":
     of_pattern = np.round(np.arange(1, phases // 2 + 1) * windows / phases).astype(int)
     counted[of_pattern[of_pattern <= len(counted)] - 1] = 0.0
     return counted
+
+
+def _fit_of_tails(off: "Array", there: "Array", following: "Array") -> "Array":
+    """Return the logarithm of the likelihood of normal and of Student's distributions of variance 1.
+
+    Args:
+        off: Differences in standard deviations; shape (figures, windows).
+        there: Which are known; shape (figures, windows).
+        following: Autocorrelation, which is taken out; shape (figures,).
+
+    Returns:
+        Shape (figures, 1 + tails).
+    """
+    import numpy as np
+    from scipy.special import gammaln
+
+    pairs = there[:, 1:] & there[:, :-1]
+    squares = (off[:, 1:] - following[:, None] * off[:, :-1]) ** 2 / (1 - following[:, None] ** 2)
+    squares = np.where(pairs, squares, 0.0)
+    fits = [-(squares + np.log(2 * np.pi) * pairs).sum(axis=1) / 2]
+    for degrees in TAILS:
+        constant = gammaln((degrees + 1) / 2) - gammaln(degrees / 2) - np.log(np.pi * (degrees - 2)) / 2
+        fit = constant * pairs - (degrees + 1) / 2 * np.log1p(squares / (degrees - 2))
+        fits.append(fit.sum(axis=1))
+    return np.column_stack(fits)
